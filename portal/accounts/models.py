@@ -1,0 +1,84 @@
+"""People, teams, and who belongs where."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from flask_security import UserMixin
+from sqlalchemy import CheckConstraint, Enum, ForeignKey, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.db import Base, UTCDateTime, utcnow
+
+
+class Role(StrEnum):
+    """What a member may do in a team; each includes the one before."""
+
+    DEVELOPER = "developer"
+    PUBLISHER = "publisher"
+    OWNER = "owner"
+
+
+class Person(UserMixin, Base):
+    """Somebody who signs in. Column names that Flask-Security reads are its own (`active`, `fs_uniquifier`)."""
+
+    __tablename__ = "person"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(String(254), unique=True)
+    """Normalised by Flask-Security; the name to sign in with."""
+    name: Mapped[str] = mapped_column(String(80))
+    password: Mapped[str] = mapped_column(String(255))
+    """The argon2 hash."""
+    active: Mapped[bool] = mapped_column(default=True)
+    fs_uniquifier: Mapped[str] = mapped_column(String(64), unique=True)
+    """What the session cookie names; changing it signs the person out everywhere."""
+    is_administrator: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
+
+    memberships: Mapped[list["Membership"]] = relationship(back_populates="person", cascade="all, delete-orphan")
+
+    roles: tuple[str, ...] = ()  # type: ignore[assignment]
+    """Flask-Security's own roles, which are not used: rights come from memberships (rights.py)."""
+
+    @property
+    def teams(self) -> list["Team"]:
+        """Own teams, the personal one first, then by name."""
+        return sorted((m.team for m in self.memberships), key=lambda team: (team.person_id is None, team.name.lower()))
+
+
+class Team(Base):
+    """Owns consumers and, where an administrator lets it publish, APIs and plans."""
+
+    __tablename__ = "team"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slug: Mapped[str] = mapped_column(String(63), unique=True)
+    name: Mapped[str] = mapped_column(String(80))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"), unique=True)
+    """Whose personal team this is; None for a team of several."""
+    may_publish: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
+
+    memberships: Mapped[list["Membership"]] = relationship(back_populates="team", cascade="all, delete-orphan")
+
+    __table_args__ = (CheckConstraint("person_id IS NULL OR NOT may_publish", name="personal_team_does_not_publish"),)
+
+    @property
+    def is_personal(self) -> bool:
+        return self.person_id is not None
+
+
+class Membership(Base):
+    __tablename__ = "membership"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    team_id: Mapped[int] = mapped_column(ForeignKey("team.id", ondelete="CASCADE"))
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id", ondelete="CASCADE"), index=True)
+    role: Mapped[Role] = mapped_column(
+        Enum(Role, native_enum=False, length=12, values_callable=lambda roles: [role.value for role in roles])
+    )
+
+    team: Mapped[Team] = relationship(back_populates="memberships")
+    person: Mapped[Person] = relationship(back_populates="memberships")
+
+    __table_args__ = (UniqueConstraint("team_id", "person_id"),)

@@ -1,0 +1,90 @@
+"""People as administrators see them: made, shut out, let in again, given rights. The verbs.
+
+Passwords come in as hashes: making them is Flask-Security's work, at the edge.
+"""
+
+import secrets
+import uuid
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal.accounts.models import Person
+from portal.accounts.teams import create_personal_team
+from portal.errors import Conflict, NameTaken
+
+_ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+"""Without what looks alike when it is read aloud or from paper."""
+
+
+def new_password() -> str:
+    """A one-time password of 16 characters, some 92 bits."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(16))
+
+
+def create_person(
+    session: Session, *, email: str, name: str, password_hash: str, is_administrator: bool = False
+) -> Person:
+    """Somebody with a personal team. `email` comes normalised. Raises NameTaken."""
+    if session.scalar(select(Person.id).where(func.lower(Person.email) == email.lower())):
+        raise NameTaken("email", f"{email} has an account already.")
+    person = Person(
+        email=email,
+        name=" ".join(name.split()),
+        password=password_hash,
+        fs_uniquifier=uuid.uuid4().hex,
+        is_administrator=is_administrator,
+    )
+    session.add(person)
+    session.flush()  # the team refers to the person's id
+    create_personal_team(session, person)
+    return person
+
+
+def set_password(person: Person, password_hash: str) -> None:
+    """Every session of the person ends."""
+    person.password = password_hash
+    _end_sessions(person)
+
+
+def deactivate(session: Session, person: Person) -> None:
+    """They cannot sign in, and are signed out everywhere. Keys of their teams go on working. Raises Conflict."""
+    _require_another_administrator(session, person)
+    person.active = False
+    _end_sessions(person)
+
+
+def activate(person: Person) -> None:
+    person.active = True
+
+
+def appoint(person: Person) -> None:
+    """Make an administrator. Raises Conflict for somebody who is deactivated."""
+    if not person.active:
+        raise Conflict(f"{person.name} is deactivated. Activate the account first.")
+    person.is_administrator = True
+
+
+def dismiss(session: Session, person: Person) -> None:
+    """Back to an ordinary person. Raises Conflict for the last administrator."""
+    _require_another_administrator(session, person)
+    person.is_administrator = False
+
+
+def _end_sessions(person: Person) -> None:
+    person.fs_uniquifier = uuid.uuid4().hex
+
+
+def _require_another_administrator(session: Session, person: Person) -> None:
+    if not person.is_administrator:
+        return
+    # The rows are locked in one order, so that two administrators cannot dismiss each other at once.
+    administrators = session.scalars(
+        select(Person.id)
+        .where(Person.is_administrator, Person.active)
+        .order_by(Person.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+    if not set(administrators) - {person.id}:
+        raise Conflict(f"{person.name} is the only administrator. Make somebody else one first.")

@@ -1,0 +1,120 @@
+"""Attempts that are slowed down: every failure beyond the free ones doubles the wait. Nobody is ever locked out.
+
+An attempt is counted before its password is looked at, so a hundred at once are no way around; one that succeeds is
+taken back. What is counted, an address or an account from an address, is stored as a hash.
+"""
+
+import hashlib
+import ipaddress
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import String, delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from portal.db import Base, UTCDateTime
+from portal.errors import TooManyAttempts
+
+
+class Throttle(Base):
+    """Attempts of one kind from one place that were not taken back."""
+
+    __tablename__ = "throttle"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """SHA-256 of what is counted."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+    """The last attempt that was let through."""
+    free_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    """Nothing is let through before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What is counted, how many attempts are free, and the longest wait in seconds."""
+
+    counted: str
+    free: int
+    longest: int
+
+    @property
+    def id(self) -> str:
+        return hashlib.sha256(self.counted.encode()).hexdigest()
+
+    def wait_after(self, attempts: int) -> timedelta:
+        over = attempts - self.free
+        return timedelta(seconds=0 if over < 0 else min(2 ** min(over, 16), self.longest))
+
+
+FORGOTTEN = timedelta(minutes=15)
+"""After so much quiet the counting starts anew."""
+
+
+def sign_in(address: str, email: str) -> list[Limit]:
+    """Per address, and per account and address: a stranger elsewhere cannot slow an account's owner down."""
+    place = _network(address)
+    return [
+        Limit(f"sign-in {place}", free=20, longest=30),
+        Limit(f"sign-in {place} {email.strip().lower()}", free=5, longest=60),
+    ]
+
+
+def sign_up(address: str) -> list[Limit]:
+    return [Limit(f"sign-up {_network(address)}", free=10, longest=60)]
+
+
+def attempt(session: Session, limits: Sequence[Limit], *, now: datetime) -> None:
+    """Count one. Raises TooManyAttempts with the seconds to wait; such an attempt is not counted."""
+    rows = {limit.id: _row(session, limit, now) for limit in sorted(limits, key=lambda each: each.id)}
+    wait = max((row.free_at - now for row in rows.values()), default=timedelta())
+    if wait > timedelta():
+        raise TooManyAttempts(math.ceil(wait.total_seconds()))
+    for limit in limits:
+        row = rows[limit.id]
+        row.attempts = (0 if now - row.at > FORGOTTEN else row.attempts) + 1
+        row.at, row.free_at = now, now + limit.wait_after(row.attempts)
+
+
+def succeeded(session: Session, limits: Sequence[Limit]) -> None:
+    """Take an attempt back. The most exact of `limits`, its last, is forgotten wholly."""
+    session.execute(delete(Throttle).where(Throttle.id == limits[-1].id))
+    for limit in limits[:-1]:
+        row = session.get(Throttle, limit.id, with_for_update=True)
+        if row is not None:
+            row.attempts = max(0, row.attempts - 1)
+            row.free_at = row.at
+
+
+def sweep(session: Session, *, now: datetime) -> int:
+    """Delete what no longer counts; how many."""
+    done = session.execute(delete(Throttle).where(Throttle.at < now - FORGOTTEN))
+    return int(done.rowcount)  # type: ignore[attr-defined]
+
+
+def _row(session: Session, limit: Limit, now: datetime) -> Throttle:
+    """The row of `limit`, locked. Two first attempts at once agree on one."""
+    chosen = select(Throttle).where(Throttle.id == limit.id).with_for_update()
+    row = session.scalar(chosen)
+    if row is None:
+        try:
+            with session.begin_nested():
+                session.add(Throttle(id=limit.id, attempts=0, at=now, free_at=now))
+        except IntegrityError:
+            pass  # the other one was faster; its row is read below
+        row = session.scalars(chosen).one()
+    return row
+
+
+def _network(address: str) -> str:
+    """IPv6 comes in networks of 2^64 addresses to everybody: they count as one."""
+    try:
+        literal = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if literal.version == 4:
+        return str(literal)
+    return str(ipaddress.ip_network((literal, 64), strict=False))

@@ -1,0 +1,142 @@
+"""`flask …`: what is done from a terminal. The verbs are those of the rooms.
+
+Every process imports this file; what takes long to import stands inside the command that needs it.
+"""
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup
+from flask_security import hash_password
+from sqlalchemy import func, select
+
+from portal import config_of
+from portal.accounts import Person, people
+from portal.db import db
+from portal.errors import PortalError
+
+
+class _Group(AppGroup):
+    """A group whose commands end with our sentence and status 1 when one of our errors is raised."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except PortalError as error:
+            raise click.ClickException(str(error)) from error
+
+
+gateway = _Group("gateway", help="The gateway of this machine.")
+worker = _Group("worker", help="Queued and periodic work.")
+user = _Group("user", help="People who sign in.")
+database = _Group("db", help="The database's schema.")
+the_sample = _Group("sample", help="The sample of the first start.")
+
+_ask = click.option("--ask", is_flag=True, help="Ask for the password instead of making one.")
+
+
+def set_up(app: Flask) -> None:
+    for group in (gateway, worker, user, database, the_sample):
+        app.cli.add_command(group)
+
+
+@gateway.command("run")
+def run_gateway() -> None:
+    """Compile what is published, run Envoy, store its log."""
+    from portal.gateway import node
+
+    node.run(config_of(current_app))
+
+
+@worker.command("run")
+def run_worker() -> None:
+    """Do what is due in the job table."""
+    from portal import worker as room
+
+    room.run(config_of(current_app))
+
+
+@user.command("create")
+@click.argument("email")
+@click.option("--name", help="The name that others see; without it what stands before the @.")
+@click.option("--administrator", is_flag=True, help="With every right.")
+@_ask
+def create_user(email: str, name: str | None, administrator: bool, ask: bool) -> None:
+    """Make somebody who can sign in with EMAIL."""
+    email = _normal(email)
+    password = _password(ask)
+    with db.begin() as session:
+        people.create_person(
+            session,
+            email=email,
+            name=name or email.partition("@")[0],
+            password_hash=hash_password(password),
+            is_administrator=administrator,
+        )
+    _tell(email, password, ask)
+
+
+@user.command("reset")
+@click.argument("email")
+@_ask
+def reset_user(email: str, ask: bool) -> None:
+    """Give EMAIL a new password and sign them out everywhere."""
+    password = _password(ask)
+    with db.begin() as session:
+        person = session.scalar(select(Person).where(func.lower(Person.email) == email.strip().lower()))
+        if person is None:
+            raise click.ClickException(f"Nobody here signs in as {email}.")
+        people.set_password(person, hash_password(password))
+        email = person.email
+    _tell(email, password, ask)
+
+
+@database.command("upgrade")
+def upgrade_database() -> None:
+    """Apply the migrations that are waiting, all or none."""
+    from portal import migrate
+
+    done = migrate.upgrade(db.engine)
+    click.echo("\n".join(f"Migrated: {sentence}" for sentence in done) or "Nothing to migrate.")
+
+
+@database.command("check")
+def check_database() -> None:
+    """Fail when migrations wait, or when tables and models differ."""
+    from portal import migrate, schema
+
+    if waiting := migrate.pending(db.engine):
+        raise click.ClickException(f"{len(waiting)} migrations wait; the first one is “{waiting[0]}”.")
+    if found := migrate.differences(db.engine, schema.metadata):
+        raise click.ClickException("Tables and models differ:\n" + "\n".join(found))
+    click.echo("The database is as this release needs it.")
+
+
+@the_sample.command("remove")
+def remove_sample() -> None:
+    """Take away the sample API with its plan, consumer and key."""
+    from portal import sample
+
+    with db.begin() as session:
+        removed = sample.remove(session)
+    click.echo("The sample is gone." if removed else "There is no sample.")
+
+
+def _normal(email: str) -> str:
+    try:
+        return str(current_app.extensions["security"]._mail_util.validate(email))
+    except ValueError as error:
+        raise click.ClickException(f"{email} is not an e-mail address: {error}") from error
+
+
+def _password(ask: bool) -> str:
+    if not ask:
+        return people.new_password()
+    password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    least = current_app.config["SECURITY_PASSWORD_LENGTH_MIN"]
+    if len(password) < least:
+        raise click.ClickException(f"A password has {least} characters or more.")
+    return str(password)
+
+
+def _tell(email: str, password: str, asked: bool) -> None:
+    click.echo(f"{email} can sign in." if asked else f"{email} can sign in with the password {password}")

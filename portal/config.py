@@ -1,0 +1,194 @@
+"""Every setting, read once and checked once. A wrong value stops the start and names the setting."""
+
+import ipaddress
+import os
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class WrongSetting(Exception):
+    """`str()` names the setting and says what it may be. Raised before anything is started."""
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _switch(value: str) -> bool:
+    try:
+        return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[value.lower()]
+    except KeyError:
+        raise ValueError("must be 1 or 0") from None
+
+
+def _port(value: str) -> int:
+    port = int(value) if value.isdecimal() else -1
+    if not 1 <= port <= 65_535:
+        raise ValueError("must be a port number from 1 to 65535")
+    return port
+
+
+def _count(value: str) -> int:
+    if not value.isdecimal():
+        raise ValueError("must be a whole number, 0 or more")
+    return int(value)
+
+
+def _one_or_more(value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise ValueError("must be a whole number, 1 or more")
+    return int(value)
+
+
+def _address(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError("must be an IP address, such as 127.0.0.1 or 0.0.0.0") from None
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"} or parts.query:
+        raise ValueError("must be http:// or https:// and a host, without a path")
+    return value.rstrip("/")
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return value
+
+    return check
+
+
+def _folder(value: str) -> Path:
+    return Path(value).expanduser().absolute()
+
+
+def _setting(default: Any, read: Callable[[str], Any], says: str, *, secret: bool = False) -> Any:
+    return field(default=default, metadata={"read": read, "says": says, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The settings of one process: `PORTAL_<NAME>` in the environment, for secrets also `PORTAL_<NAME>_FILE`."""
+
+    data_dir: Path = _setting(
+        Path("var").absolute(), _folder, "Folder for the SQLite file, generated secrets, Envoy's files and mail."
+    )
+    database_url: str = _setting(
+        "", _text, "SQLAlchemy address of the database; empty means SQLite in the data folder.", secret=True
+    )
+    secret_key: str = _setting(
+        "",
+        _text,
+        "Signs sessions and forms; empty means one that is made once and kept in the data folder.",
+        secret=True,
+    )
+    url: str = _setting("", _url, "Where people reach the portal. All links start with it; other Host headers get 400.")
+    gateway_url: str = _setting("", _url, "Where clients reach the gateway. Snippets and docs start with it.")
+    bind: str = _setting("127.0.0.1", _address, "Address that the portal listens on.")
+    port: int = _setting(8000, _port, "Port that the portal listens on.")
+    web_workers: int = _setting(1, _one_or_more, "Processes that serve pages.")
+    web_threads: int = _setting(128, _one_or_more, "Threads of each; a waiting console send holds one.")
+    trusted_hops: int = _setting(0, _count, "Proxies in front of the portal whose X-Forwarded-* are believed.")
+    gateway_bind: str = _setting("127.0.0.1", _address, "Address that the gateway listens on.")
+    gateway_port: int = _setting(8080, _port, "Port that the gateway listens on.")
+    gateway_workers: int = _setting(0, _count, "Envoy's worker threads; 0 means one for each core.")
+    gateway_trusted_hops: int = _setting(
+        0, _count, "Proxies in front of the gateway whose X-Forwarded-For is believed."
+    )
+    node_name: str = _setting(socket.gethostname(), _text, "Name of this machine's node; one holder at a time.")
+    upstream_loopback: bool = _setting(False, _switch, "1 allows upstreams on this very machine (`make run` sets it).")
+    upstream_private: bool = _setting(True, _switch, "0 refuses upstreams in private networks.")
+    sign_up: bool = _setting(True, _switch, "0 closes sign-up; administrators then add people.")
+    call_days: int = _setting(30, _one_or_more, "Days that single calls are kept; charts live on in the roll-ups.")
+    log_format: str = _setting("text", _one_of("text", "json"), "Form of the log on standard output.")
+    log_level: str = _setting("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "Least level that is logged.")
+    log_file: str = _setting("", _text, "Also log to this file, rotated at 10 MB, five kept; empty means not.")
+    sentry_dsn: str = _setting("", _text, "Reports errors to Sentry; empty means not.", secret=True)
+    metrics_token: str = _setting(
+        "", _text, "Bearer token for /metrics; without it only loopback may ask.", secret=True
+    )
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> "Config":
+        """Raises WrongSetting for the first value that cannot be used and for a PORTAL_ name that does not exist."""
+        known = {f"PORTAL_{each.name.upper()}" for each in fields(cls)}
+        known |= {f"{name}_FILE" for name in known} | _FOREIGN
+        for name in sorted(environ):
+            if name.startswith("PORTAL_") and name not in known:
+                raise WrongSetting(f"{name} is not a setting of Portico. The README lists all of them.")
+        values = {}
+        for each in fields(cls):
+            raw = _raw(environ, f"PORTAL_{each.name.upper()}", secret=each.metadata["secret"])
+            if raw is None:
+                continue
+            try:
+                values[each.name] = each.metadata["read"](raw)
+            except ValueError as error:
+                shown = "" if each.metadata["secret"] else f" (it is {raw!r})"
+                raise WrongSetting(f"PORTAL_{each.name.upper()} {error}{shown}.") from None
+        return cls(**values)
+
+    def __post_init__(self) -> None:
+        fill = object.__setattr__
+        if not self.database_url:
+            fill(self, "database_url", f"sqlite:///{self.data_dir / 'portico.sqlite3'}")
+        if not self.url:
+            fill(self, "url", f"http://{_reachable(self.bind, '127.0.0.1')}:{self.port}")
+        if not self.gateway_url:
+            fill(self, "gateway_url", f"http://{_reachable(self.gateway_bind, 'localhost')}:{self.gateway_port}")
+
+    def __repr__(self) -> str:
+        shown = {each.name: "…" if each.metadata["secret"] else getattr(self, each.name) for each in fields(self)}
+        return f"Config({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+    @property
+    def gateway_dir(self) -> Path:
+        return self.data_dir / "gateway"
+
+
+_FOREIGN = {"PORTAL_TEST_POSTGRES_URL", "PORTAL_TEST_REQUIRE_ALL"}
+"""Names with our prefix that only the tests read."""
+
+
+def _raw(environ: Mapping[str, str], name: str, *, secret: bool) -> str | None:
+    if secret and (file := environ.get(f"{name}_FILE")):
+        try:
+            return Path(file).read_text().strip()
+        except OSError as error:
+            raise WrongSetting(f"{name}_FILE cannot be read: {error.strerror} ({file}).") from None
+    return environ.get(name) or None
+
+
+def _reachable(bind: str, loopback: str) -> str:
+    address = ipaddress.ip_address(bind)
+    if address.is_unspecified or bind == "127.0.0.1":
+        return loopback
+    return f"[{bind}]" if address.version == 6 else bind
+
+
+def kept_secret(folder: Path, name: str) -> str:
+    """The secret in `folder/name`, made on first use, readable by its owner only. Two first users agree on one."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / name
+    draft = folder / f".{name}.{os.getpid()}.{secrets.token_hex(4)}"
+    if not path.exists():
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text()

@@ -1,0 +1,92 @@
+"""Answers that Envoy gives itself, as JSON with a stable reason word: `status`, `message`, `reason`, `request_id`.
+
+Envoy asks the mappers in order and the first that fits decides. Words and sentences: `traffic/reasons.py`.
+"""
+
+from portal.gateway.resource import Resource, typed
+from portal.traffic.reasons import REASONS
+
+
+def local_replies() -> Resource:
+    """`local_reply_config` of the connection manager."""
+    return {
+        "mappers": [
+            # The key filter has spoken: it set the status, the sentence and the reason.
+            {"filter": _REASON_IS_KNOWN, "body_format_override": _body("%DYNAMIC_METADATA(portal:reason)%")},
+            _mapper(_status(200), "ok", message="The gateway answers."),
+            _mapper(_status(429), "rate_limited"),
+            _mapper(_status(413), "too_large"),
+            _mapper(_status(431), "headers_too_large"),
+            _mapper(_flags("DPE"), "bad_request"),
+            # Path normalisation is what else answers 400; it leaves no flag.
+            _mapper(_both(_status(400), _details("path_normalization_failed")), "bad_path"),
+            _mapper(_status(400), "bad_request"),
+            _mapper(_status(408), "call_timeout"),
+            _mapper(_flags("UT"), "upstream_timeout", status=504),
+            _mapper(_both(_flags("SI"), _status(504)), "upstream_timeout"),
+            _mapper(_flags("UF"), "upstream_unreachable", status=502),
+            _mapper(_flags("UH", "UO", "NC"), "upstream_unreachable", status=503),
+            _mapper(_flags("UPE"), "upstream_not_http", status=502),
+            _mapper(_flags("UC", "UR", "LR"), "upstream_reset", status=502),
+            _mapper(_flags("NR"), "no_such_api", status=404),
+            # Admission: the key filter failed without saying so.
+            _mapper(_status(403), "gateway_error", status=500),
+            _mapper(_status(500), "gateway_error"),
+        ],
+        "body_format": _body("gateway_error"),
+    }
+
+
+def _mapper(when: Resource, reason: str, *, status: int | None = None, message: str | None = None) -> Resource:
+    mapper: Resource = {
+        "filter": when,
+        "body": {"inline_string": message or REASONS[reason]},
+        "body_format_override": _body(reason),
+    }
+    if status is not None:
+        mapper["status_code"] = status
+    return mapper
+
+
+def _body(reason: str) -> Resource:
+    return {
+        "json_format": {
+            "status": "%RESPONSE_CODE%",
+            "message": "%LOCAL_REPLY_BODY%",
+            "reason": reason,
+            "request_id": "%REQ(X-REQUEST-ID)%",
+        }
+    }
+
+
+_REASON_IS_KNOWN: Resource = {
+    "metadata_filter": {
+        "matcher": {"filter": "portal", "path": [{"key": "reason"}], "value": {"present_match": True}},
+        "match_if_key_not_found": False,
+    }
+}
+
+
+def _status(code: int) -> Resource:
+    # Envoy wants a runtime key; nothing ever sets it.
+    return {"status_code_filter": {"comparison": {"op": "EQ", "value": {"default_value": code, "runtime_key": "none"}}}}
+
+
+def _flags(*flags: str) -> Resource:
+    return {"response_flag_filter": {"flags": list(flags)}}
+
+
+def _details(details: str) -> Resource:
+    return {
+        "extension_filter": {
+            "name": "details",
+            "typed_config": typed(
+                "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+                expression=f"response.code_details == '{details}'",
+            ),
+        }
+    }
+
+
+def _both(*filters: Resource) -> Resource:
+    return {"and_filter": {"filters": list(filters)}}

@@ -1,0 +1,29 @@
+"""The chain of HTTP filters, in the order in which a call passes them. One file a filter."""
+
+from portal.gateway.filters import admission, cleaning, key, limits, router
+from portal.gateway.ir import Place, Snapshot
+from portal.gateway.resource import Resource
+
+FILTERS = (
+    # First, since it writes headers that the rest believes. (What clients may not say is gone even earlier.)
+    cleaning,
+    # Before admission, which believes the header that it writes.
+    key,
+    # Before limits, so that a call that nobody vouches for uses up nobody's limit.
+    admission,
+    # Before the router, so that a refused call never reaches an upstream.
+    limits,
+    # Last: it sends the call on.
+    router,
+)
+
+
+def chain(place: Place) -> list[Resource]:
+    """`http_filters` of the listener. Two of them wait for their files, see `gateway/compile.py`."""
+    return [found for filter_ in FILTERS if (found := filter_.http_filter(place)) is not None]
+
+
+def chain_inlined(snapshot: Snapshot, place: Place) -> list[Resource]:
+    """The same chain with nothing left to discover, for validation."""
+    inlined = {key.NAME: key.inlined(place), limits.NAME: limits.inlined(snapshot)}
+    return [inlined.get(found["name"], found) for found in chain(place)]

@@ -1,0 +1,65 @@
+-- Answers: a path-mounted upstream does not know its prefix, so it is put back into the places where an answer names
+-- a path; and the portal's own cookies cannot be set from an upstream. Costs three look-ups where there is nothing to do.
+-- The route's metadata (gateway/routes.py) says prefix, base (the targets' own path, "" for none) and targets.
+
+-- The path as clients have to ask for it.
+local function outward(path, mount)
+  if mount.prefix ~= "" and sub(path .. "/", 1, #mount.prefix + 1) == mount.prefix .. "/" and mount.base ~= mount.prefix then
+    return path -- an upstream that reads X-Forwarded-Prefix has put it there already
+  end
+  if mount.base ~= "" and sub(path, 1, #mount.base) == mount.base and find(path, "^[/?#]?", #mount.base + 1) then
+    local following = byte(path, #mount.base + 1)
+    if not following or following == 47 or following == 63 or following == 35 then path = sub(path, #mount.base + 1) end
+  end
+  return mount.prefix .. path
+end
+
+local function outward_location(location, mount)
+  if byte(location, 1) == 47 and byte(location, 2) ~= 47 then return outward(location, mount) end
+  local authority, path = match(location, "^[Hh][Tt][Tt][Pp][Ss]?://([^/?#]*)(.*)$")
+  if not authority then return location end
+  for target in string.gmatch(mount.targets, "%S+") do
+    if string.lower(authority) == target then
+      path = outward(path == "" and "/" or path, mount)
+      return path == "" and "/" or path
+    end
+  end
+  return location
+end
+
+local function outward_cookie(cookie, mount)
+  if mount.prefix == "" and mount.base == "" or find(cookie, "^%s*__Host%-") then return cookie end
+  return (gsub(cookie, "(;%s*[Pp][Aa][Tt][Hh]%s*=%s*)(/[^;]*)", function(attribute, path)
+    path = outward(path == "/" and "" or path, mount)
+    return attribute .. (path == "" and "/" or path)
+  end))
+end
+
+local function mend(handle, headers, location, content_location, cookies)
+  local metadata = handle:metadata()
+  local mount = { prefix = metadata:get("prefix"), base = metadata:get("base"), targets = metadata:get("targets") }
+  if not mount.prefix then return end
+  if location then headers:replace("location", outward_location(location, mount)) end
+  if content_location then headers:replace("content-location", outward_location(content_location, mount)) end
+  if cookies then
+    local kept = {}
+    for i = 0, headers:getNumValues("set-cookie") - 1 do
+      local cookie = headers:getAtIndex("set-cookie", i)
+      if not find(cookie, "^%s*portico_") then kept[#kept + 1] = outward_cookie(cookie, mount) end
+    end
+    headers:remove("set-cookie")
+    for _, cookie in ipairs(kept) do headers:add("set-cookie", cookie) end
+  end
+end
+
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  local cookies = headers:get("set-cookie")
+  local location, content_location = headers:get("location"), headers:get("content-location")
+  if not (location or content_location or cookies) then return end
+  local mended, problem = pcall(mend, handle, headers, location, content_location, cookies)
+  if not mended then
+    handle:logErr("answer: " .. tostring(problem))
+    headers:remove("set-cookie")
+  end
+end

@@ -1,0 +1,199 @@
+-- The key filter: finds the call's key, says whose it is, and lets nobody else through. Follows key_data.lua.
+--
+-- Envoy lets a call through when a script fails. So `decide` runs in pcall, and the admission filter behind admits only
+-- calls that carry X-Subscription-Id, which is written here at the very end of a good decision.
+
+-- What a good key may do at one API, and from when until when: {from, until, consumer, key, plan, subscription}; or nil,
+-- status and reason.
+local function admit(api, token, now)
+  local key, reason = look_up(token)
+  if not key then return nil, "401", reason end
+  local revoked, expires = tonumber(key.revoked), tonumber(key.expires)
+  if revoked <= now then return nil, "401", "key_revoked" end
+  if expires <= now then return nil, "401", "key_expired" end
+  local consumer = consumers[key.consumer]
+  local subscription = look_up_subscription(consumer, api.id, now)
+  if not subscription then return nil, "403", "not_subscribed" end
+  return {
+    tonumber(subscription.starts),
+    math.min(revoked, expires, tonumber(subscription.ends)),
+    ffi.string(consumer.id, 20),
+    ffi.string(key.id, 12),
+    tostring(subscription.plan),
+    tostring(subscription.id),
+  }
+end
+
+-- What the route's name says (gateway/routes.py writes it): <api>|<release>|<place>|<body limit>|<key name> --------
+
+-- Decisions are kept by API and token, and forgotten all together so that they stay few; one call in a long while pays.
+local MOST = 32768
+local apis, kept_count = {}, 0
+
+local function learn(name)
+  local id, place, limit, key_name = match(name, "^(%d+)|%d+|([hbqp])|(%d+)|(.*)$")
+  local api
+  if id then
+    local challenge
+    if place == "b" then
+      key_name, challenge = "authorization", "Bearer"
+    elseif place == "q" then
+      challenge = 'ApiKey in="query"'
+    else
+      challenge = 'ApiKey in="header", name="' .. key_name .. '"'
+    end
+    api = { id = tonumber(id), place = place, limit = tonumber(limit), name = key_name, challenge = challenge }
+    api.in_query = place == "q"
+    api.paused = place == "p"
+  elseif name == "" then
+    api = { missing = true }
+  elseif name == "_portico/health" then
+    api = { public = true }
+  else
+    error("unknown route name " .. name)
+  end
+  api.admitted = {}
+  if kept_count >= MOST then apis, kept_count = {}, 0 end
+  apis[name], kept_count = api, kept_count + 1
+  return api
+end
+
+-- Taking off what must not reach an upstream ----------------------------------------------------------------------
+
+local function decoded(text)
+  return (gsub(gsub(text, "+", " "), "%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+local function is_portal_key(text) return find(text, "^%s*pc[oc]_") ~= nil end
+
+-- The path without the key parameter and without values that are keys; the values of the parameter. What stays,
+-- stays byte for byte.
+local function without_keys(path, question, parameter)
+  local kept, values = {}, {}
+  for pair in string.gmatch(sub(path, question + 1), "[^&]+") do
+    local name, value = match(pair, "^([^=]*)=?(.*)$")
+    name, value = decoded(name), decoded(value)
+    if name == parameter then
+      values[#values + 1] = value
+    elseif not is_portal_key(value) and not is_portal_key(name) then
+      kept[#kept + 1] = pair
+    end
+  end
+  local rest = sub(path, 1, question - 1)
+  if #kept > 0 then rest = rest .. "?" .. table.concat(kept, "&") end
+  return rest, values
+end
+
+local function holds_portal_key(value)
+  for part in string.gmatch(value, "[^,]+") do
+    if is_portal_key(part) or find(part, "^%s*%S+%s+pc[oc]_") then return true end
+  end
+  return false
+end
+
+local function remove_portal_cookies(headers)
+  local kept = {}
+  for i = 0, headers:getNumValues("cookie") - 1 do
+    for pair in string.gmatch(headers:getAtIndex("cookie", i), "[^;]+") do
+      local cookie = match(pair, "^%s*(.-)%s*$")
+      if cookie ~= "" and sub(cookie, 1, 8) ~= "portico_" then kept[#kept + 1] = cookie end
+    end
+  end
+  headers:remove("cookie")
+  if #kept > 0 then headers:add("cookie", table.concat(kept, "; ")) end
+end
+
+-- The token that the call carries where this API wants it, or nil; true when there are several.
+local function take_key(api, headers)
+  local token, several = nil, false
+  if not api.in_query then
+    token = headers:get(api.name)
+    if token then
+      several = find(token, ",", 1, true) ~= nil and headers:getNumValues(api.name) > 1
+      headers:remove(api.name)
+      if api.place == "b" then token = match(token, "^[Bb][Ee][Aa][Rr][Ee][Rr] +(.-) *$") end
+    end
+  end
+  local path = headers:get(":path")
+  local question = find(path, "?", 1, true)
+  if question and (api.in_query or find(path, "%", question, true) or find(path, "pc", question, true)) then
+    local rest, values = without_keys(path, question, api.in_query and api.name or nil)
+    if #rest ~= #path then headers:replace(":path", rest) end
+    if api.in_query then token, several = values[1], #values > 1 end
+  end
+  if api.name ~= "authorization" then
+    local other = headers:get("authorization")
+    if other and holds_portal_key(other) then headers:remove("authorization") end
+  end
+  if api.name ~= "x-api-key" then
+    local other = headers:get("x-api-key")
+    if other and holds_portal_key(other) then headers:remove("x-api-key") end
+  end
+  return token, several
+end
+
+-- The decision ----------------------------------------------------------------------------------------------------
+
+-- nil to let the call pass, or status, reason and the API; then the limit of a body that has not said its length.
+local function decide(handle)
+  local info = handle:streamInfo()
+  local name = info:routeName()
+  local api = apis[name] or learn(name)
+  local headers = handle:headers()
+
+  local theirs = headers:get("x-request-id")
+  if theirs then info:dynamicMetadata():set("portal", "client_request_id", sub(theirs, 1, 200)) end
+  local ms = handle:timestamp()
+  headers:replace("x-request-id", new_id(ms))
+  if api.missing then return "404", "no_such_api" end
+
+  local cookies = headers:get("cookie")
+  if cookies and find(cookies, "portico_", 1, true) then remove_portal_cookies(headers) end
+  if api.public then return end
+  local token, several = take_key(api, headers)
+
+  if api.paused then return "503", "api_paused" end
+  if several then return "400", "key_repeated" end
+  if not token or token == "" then return "401", "key_missing", api end
+  local now = math.floor(ms / 1000)
+  local rights = api.admitted[token]
+  if not rights or now < rights[1] or now >= rights[2] then
+    local status, reason
+    rights, status, reason = admit(api, token, now)
+    if not rights then return status, reason, status == "401" and api or nil end
+    if kept_count >= MOST then apis, kept_count = { [name] = api }, 1; api.admitted = {} end
+    api.admitted[token], kept_count = rights, kept_count + 1
+  end
+
+  local length = headers:get("content-length")
+  if length and tonumber(length) > api.limit then return "413", "too_large" end
+  headers:add("x-consumer-id", rights[3])
+  headers:add("x-key-id", rights[4])
+  headers:add("x-plan-id", rights[5])
+  headers:add("x-subscription-id", rights[6])
+  -- What follows an upgrade is no body, and has no end that one could wait for.
+  return nil, nil, nil, not length and not headers:get("upgrade") and api.limit
+end
+
+local function refuse(handle, status, reason, api)
+  handle:streamInfo():dynamicMetadata():set("portal", "reason", reason)
+  local headers = { [":status"] = status }
+  if api then headers["www-authenticate"] = api.challenge end
+  if reason == "api_paused" then headers["retry-after"] = "60" end
+  handle:respond(headers, WORDS[reason])
+end
+
+function envoy_on_request(handle)
+  local decided, status, reason, api, unannounced = pcall(decide, handle)
+  if not decided then
+    handle:logErr("key filter: " .. tostring(status))
+    return refuse(handle, "500", "gateway_error")
+  end
+  if status then return refuse(handle, status, reason, api) end
+  -- A body that comes in chunks is collected first, since a script cannot refuse once the headers are on their way.
+  -- Envoy itself answers 413 where the body grows beyond the route's request_body_buffer_limit.
+  if unannounced then
+    local body = handle:body()
+    if body and body:length() > unannounced then refuse(handle, "413", "too_large") end
+  end
+end

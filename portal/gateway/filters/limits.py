@@ -1,0 +1,84 @@
+"""Limits: a token bucket for each subscription and plan, a second's and a minute's, in this node's memory.
+
+The key filter has written X-Plan-Id and X-Subscription-Id, which choose the bucket. The plans come by ECDS: a change of
+one plan's limits changes this resource alone, and Envoy then fills all buckets once.
+"""
+
+from operator import attrgetter
+
+from portal.gateway.ir import Place, Plan, Snapshot
+from portal.gateway.resource import Resource, discovery_file, typed, watched
+
+NAME = "portico.limits"
+
+_TYPE = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
+_MOST_BUCKETS = 1_000_000
+"""Live buckets a plan and kind; 270 bytes each, used only as they come. The least recent go first."""
+_ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+
+
+def http_filter(place: Place) -> Resource:
+    return {
+        "name": NAME,
+        "config_discovery": {
+            "config_source": watched(f"{place.directory}/limits", "limits.json"),
+            "type_urls": [f"type.googleapis.com/{_TYPE}"],
+        },
+    }
+
+
+def inlined(snapshot: Snapshot) -> Resource:
+    return {"name": NAME, "typed_config": _limits(snapshot)}
+
+
+def discovered(snapshot: Snapshot) -> bytes:
+    """The file of the resource that `http_filter` waits for."""
+    return discovery_file(
+        [typed("envoy.config.core.v3.TypedExtensionConfig", name=NAME, typed_config=_limits(snapshot))],
+    )
+
+
+def _limits(snapshot: Snapshot) -> Resource:
+    plans = sorted(snapshot.plans, key=attrgetter("id"))
+    return typed(
+        _TYPE,
+        stat_prefix="limits",
+        filter_enabled=_ALWAYS,
+        filter_enforced=_ALWAYS,
+        enable_x_ratelimit_headers="DRAFT_VERSION_03",
+        enable_retry_after_header=True,
+        max_dynamic_descriptors=_MOST_BUCKETS,
+        rate_limits=[_look_up("s"), _look_up("m")],
+        descriptors=[descriptor for plan in plans for descriptor in _descriptors(plan)],
+    )
+
+
+def _look_up(kind: str) -> Resource:
+    """Which bucket a call uses. Calls without the headers, those of public routes, use none."""
+    return {
+        "actions": [
+            {"request_headers": {"descriptor_key": kind, "header_name": "x-plan-id"}},
+            {"request_headers": {"descriptor_key": "subscription", "header_name": "x-subscription-id"}},
+        ]
+    }
+
+
+def _descriptors(plan: Plan) -> list[Resource]:
+    # Envoy refills continuously, so a burst may be smaller or larger than what one interval brings.
+    found = []
+    if plan.per_second is not None:
+        found.append(_bucket("s", plan.id, plan.per_second, plan.per_second_burst, "1s"))
+    if plan.per_minute is not None:
+        found.append(_bucket("m", plan.id, plan.per_minute, plan.per_minute_burst, "60s"))
+    return found
+
+
+def _bucket(kind: str, plan_id: int, rate: int, burst: int | None, interval: str) -> Resource:
+    return {
+        "entries": [{"key": kind, "value": str(plan_id)}, {"key": "subscription"}],
+        "token_bucket": {
+            "max_tokens": rate if burst is None else burst,
+            "tokens_per_fill": rate,
+            "fill_interval": interval,
+        },
+    }

@@ -1,0 +1,132 @@
+"""What the compiler reads: frozen values, no rows, no clock, no environment.
+
+`read.py` makes a `Snapshot` from the database, `compile.py` makes Envoy's files from it. Instants are whole seconds
+since 1970 (UTC), because that is what the key file stores and the key filter compares with its clock.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+KeyPlace = Literal["header", "bearer", "query"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One address that calls may be sent to. `host` is a name or an address without brackets."""
+
+    host: str
+    port: int
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Where an API's calls are sent. APIs with equal upstreams share one Envoy cluster."""
+
+    targets: tuple[Target, ...]
+    tls: bool = False
+    tls_verify: bool = True
+    ca_pem: str | None = None
+    """Certificates that the targets are verified with; None stands for those of the system."""
+    connect_timeout_ms: int = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One published API as the gateway serves it: the live release and its live settings."""
+
+    id: int
+    release: int
+    """Number of the live release. It stands in the route's name and so in the log."""
+    label: str
+    """What people call it, `<team>/<slug>/<version>`; problems and generated names carry it."""
+    upstream: Upstream
+    base_path: str = "/"
+    """The targets' own path, put before the rest of the call's path."""
+    path: str | None = None
+    """Prefix under any host, such as `/orders/v1`; removed before the call is sent on."""
+    host: str | None = None
+    """Host name that belongs to this API alone; the path is then left as it is."""
+    key_place: KeyPlace = "header"
+    key_name: str = "x-api-key"
+    """Header (lower case) or query parameter that holds the key; unused for `bearer`."""
+    first_byte_timeout_ms: int = 30_000
+    idle_timeout_ms: int = 300_000
+    retries: int = 1
+    """Attempts after a failed connection, for idempotent methods only."""
+    body_limit_bytes: int = 10_000_000
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Limits of each subscription under a plan. A limit of None does not exist."""
+
+    id: int
+    per_second: int | None = None
+    per_second_burst: int | None = None
+    """Calls that may come at once; None stands for one second's worth."""
+    per_minute: int | None = None
+    per_minute_burst: int | None = None
+
+
+class Consumer(NamedTuple):
+    id: int
+    public_id: str
+    """`con_` and 16 base32 characters."""
+
+
+class Subscription(NamedTuple):
+    id: int
+    consumer_id: int
+    api_id: int
+    plan_id: int
+    starts: int
+    ends: int | None
+
+
+class Key(NamedTuple):
+    sha256: bytes
+    public_id: str
+    """The 12 base62 characters after `pco_`."""
+    consumer_id: int
+    expires: int | None
+    revoked: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a gateway has to know, read in one transaction at one revision. Order carries no meaning."""
+
+    revision: int
+    apis: tuple[Api, ...] = ()
+    plans: tuple[Plan, ...] = ()
+    consumers: Sequence[Consumer] = ()
+    subscriptions: Sequence[Subscription] = ()
+    keys: Sequence[Key] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one node's Envoy listens and keeps its files. Changes only with a restart of the node."""
+
+    directory: Path
+    """Absolute; holds one folder a watched resource, the key files, the sockets and Envoy's output."""
+    bind: str = "127.0.0.1"
+    port: int = 8080
+    trusted_hops: int = 0
+    """How many proxies in front are believed in X-Forwarded-For (Envoy's `xff_num_trusted_hops`)."""
+    workers: int | None = None
+    """Envoy's worker threads; None lets Envoy take one a core."""
+    ca_bundle: Path | None = None
+    """The system's certificate authorities; None stands for a machine that has none, so that https is refused."""
+
+    @property
+    def admin_socket(self) -> Path:
+        return self.directory / "admin.sock"
+
+    @property
+    def access_log(self) -> Path:
+        return self.directory / "log" / "access.log"

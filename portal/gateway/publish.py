@@ -1,0 +1,298 @@
+"""From a snapshot to what Envoy serves: compile, check, validate, rename, confirm.
+
+Whatever goes wrong, Envoy keeps serving what it serves. An API that Envoy would refuse is found out and left as it was;
+all the others go live. The key data goes its own way, because a key must not wait for 3 000 APIs to be validated.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import struct
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from portal.errors import PortalError
+from portal.gateway import check, compile, ir, keys
+from portal.gateway.admin import EnvoySilent
+from portal.gateway.check import Problem
+from portal.gateway.resolve import Resolver
+from portal.gateway.supervisor import Gateway
+
+log = logging.getLogger(__name__)
+
+_ORDER = ("cds/cds.json", "limits/limits.json", "lds/lds.json", "rds/rds.json")
+"""A route must not come before its cluster."""
+_SETS_KEPT = 5
+_KEY_FILES_KEPT = 3
+"""Envoy's workers may still look into the one before; the rest is for whoever wonders."""
+_PATIENCE = 10.0
+"""Seconds that Envoy has to take a file. With 3 000 APIs it needs half of one."""
+_LONGEST_SEARCH = 60.0
+"""Seconds spent on finding out which API Envoy refuses, before everything that changed is held back."""
+
+
+class Refused(PortalError):
+    """Nothing was published. `str()` says why; what was served before is served on."""
+
+
+class Publisher:
+    """One node's files. `publish_keys` and `publish_routes` may run in two threads, each in one at a time."""
+
+    def __init__(self, place: ir.Place, envoy: Gateway, resolver: Resolver) -> None:
+        self._place = place
+        self._envoy = envoy
+        self._resolver = resolver
+        self._good: dict[int, ir.Api] = {}
+        """API id -> what is served of it."""
+        self._validated: tuple[Any, ...] | None = None
+        self._refused: dict[ir.Api, str] = {}
+        """What Envoy said against an API, so that it is not searched for again with every publish."""
+
+    def prepare(self) -> None:
+        """Everything that Envoy needs in order to start: what was last published, or an empty gateway."""
+        directory = self._place.directory
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in (*compile.DIRECTORIES, "new", "good"):
+            (directory / name).mkdir(exist_ok=True)
+        empty = compile.compile_files(ir.Snapshot(0), self._place, {})
+        for name, content in {**empty, "bootstrap.json": compile.compile_bootstrap(self._place)}.items():
+            # Listener and bootstrap depend on the settings alone, and these may have changed.
+            stale = name in {"lds/lds.json", "bootstrap.json"} and self._read(name) != content
+            if stale or not (directory / name).exists():
+                self._write(name, content)
+        if not (directory / "keys" / "keys.json").exists():
+            self._replace_keys(keys.pack_keys(ir.Snapshot(0)))
+        self._good = _remembered(directory / "good" / "apis.json")
+
+    def publish_keys(self, snapshot: ir.Snapshot) -> bool:
+        """Put keys, consumers and subscriptions before Envoy; whether anything was new.
+
+        Raises Refused, and OSError when the disk fails.
+        """
+        try:
+            packed = keys.pack_keys(snapshot)
+        except (struct.error, ValueError) as error:
+            raise Refused(f"The keys could not be packed: {error}") from error
+        before = self._read("keys/keys.json")
+        name = "keys/keys.json"
+        content = keys.key_filter(str(self._key_data(packed)))
+        if content == before:
+            return False
+        refusals = self._refusals()
+        self._replace_keys(packed)
+        complaint = self._complaint({name: content}, refusals)
+        if complaint is not None:
+            if before is not None:
+                self._write(name, before)
+            raise Refused(f"Envoy refused the new keys and works with the former ones: {complaint}.")
+        # Only now: nobody should wait for the disk. Until then a power failure brings back the former keys.
+        _to_disk(self._key_data(packed))
+        _to_disk(self._place.directory / name)
+        self._forget_key_data()
+        return True
+
+    def publish_routes(self, snapshot: ir.Snapshot) -> list[Problem]:
+        """Put APIs and plans before Envoy, as far as it takes them; the APIs that it does not, in sentences.
+
+        Raises Refused when nothing could be published, OSError when the disk fails.
+        """
+        addresses = self._resolver.addresses
+        accepted, problems = self._accept(snapshot, addresses)
+        files = compile.compile_files(self._resolver.usable(accepted), self._place, addresses)
+        changed = {name: files[name] for name in _ORDER if files[name] != self._read(name)}
+        if changed:
+            self._switch(changed, accepted, addresses)
+            self._keep_good(accepted)
+        self._good = {api.id: api for api in accepted.apis}
+        return problems
+
+    def _accept(
+        self, snapshot: ir.Snapshot, addresses: Mapping[str, Sequence[str]]
+    ) -> tuple[ir.Snapshot, list[Problem]]:
+        """The part of `snapshot` that Envoy takes, with the last good form of the rest, and what is wrong with it."""
+        if self._refused:
+            current = set(snapshot.apis)
+            self._refused = {api: why for api, why in self._refused.items() if api in current}
+        wrong = _by_label(check.problems(snapshot))
+        while True:
+            wrong |= {api.label: why for api, why in self._refused.items()}
+            accepted = self._without(snapshot, wrong)
+            # An equal part was validated before; addresses need no validation, they come from the resolver.
+            asked = (accepted.plans, accepted.apis)
+            if asked == self._validated or (self._validated is None and self._is_served(accepted, addresses)):
+                self._validated = asked
+                break
+            complaint = self._envoy.validate(compile.static_twin(accepted, self._place, addresses))
+            if complaint is None:
+                self._validated = asked
+                break
+            suspects = [api for api in accepted.apis if self._good.get(api.id) != api]
+            guilty = self._guilty(suspects, addresses, time.monotonic() + _LONGEST_SEARCH)
+            if not guilty:
+                raise Refused(f"Envoy refuses the configuration, so the former one stays: {complaint}.")
+            self._refused |= guilty
+        return accepted, [Problem(label, sentence) for label, sentence in sorted(wrong.items())]
+
+    def _is_served(self, snapshot: ir.Snapshot, addresses: Mapping[str, Sequence[str]]) -> bool:
+        """Whether a node before this one has published the very same."""
+        files = compile.compile_files(self._resolver.usable(snapshot), self._place, addresses)
+        return all(self._read(name) == content for name, content in files.items())
+
+    def _without(self, snapshot: ir.Snapshot, wrong: Mapping[str, str]) -> ir.Snapshot:
+        """`snapshot` with each wrong API as it was when it was last served, or without it."""
+        fine = [api for api in snapshot.apis if api.label not in wrong]
+        former = [
+            replace(self._good[api.id], label=api.label, paused=api.paused)
+            for api in snapshot.apis
+            if api.label in wrong and api.id in self._good
+        ]
+        former = [api for api in former if api not in self._refused]
+        tried = replace(snapshot, apis=(*fine, *former))
+        # Somebody else may have been given the former place of a wrong API by now.
+        again = _by_label(check.problems(tried)) if former else {}
+        return replace(snapshot, apis=(*fine, *(api for api in former if api.label not in again)))
+
+    def _guilty(
+        self, suspects: Sequence[ir.Api], addresses: Mapping[str, Sequence[str]], until: float
+    ) -> dict[ir.Api, str]:
+        """By halves: the APIs that Envoy refuses even when they are alone with their half."""
+        if not suspects:
+            return {}
+        complaint = self._envoy.validate(
+            compile.static_twin(ir.Snapshot(0, apis=tuple(suspects)), self._place, addresses)
+        )
+        if complaint is None:
+            return {}
+        if len(suspects) == 1:
+            return {suspects[0]: f"Envoy refuses this release, so the former one stays: {complaint}."}
+        if time.monotonic() > until:
+            why = f"One of {len(suspects)} new releases is refused by Envoy, so none of them is live: {complaint}."
+            return dict.fromkeys(suspects, why)
+        half = len(suspects) // 2
+        found = self._guilty(suspects[:half], addresses, until) | self._guilty(suspects[half:], addresses, until)
+        return found or dict.fromkeys(suspects, f"Envoy refuses these {len(suspects)} releases together: {complaint}.")
+
+    def _switch(
+        self, changed: Mapping[str, bytes], accepted: ir.Snapshot, addresses: Mapping[str, Sequence[str]]
+    ) -> None:
+        before = {name: self._read(name) for name in changed}
+        refusals = self._refusals()
+        clusters = changed.get("cds/cds.json")
+        steps: dict[str, bytes] = dict(changed)
+        if clusters is not None and "rds/rds.json" in changed:
+            # Routes that still name an old cluster would answer 503, so both stand for a moment.
+            both = self._resolver.usable(replace(accepted, apis=(*accepted.apis, *self._good.values())))
+            steps["cds/cds.json"] = compile.compile_clusters(both, self._place, addresses)
+        try:
+            for name, content in steps.items():
+                self._step(name, content, refusals)
+            if clusters is not None and steps["cds/cds.json"] != clusters:
+                self._step("cds/cds.json", clusters, refusals)
+        except Refused:
+            for name, former in reversed(before.items()):
+                if former is not None:
+                    self._write(name, former)
+            raise
+        for name in changed:
+            _to_disk(self._place.directory / name)
+
+    def _step(self, name: str, content: bytes, refusals: Mapping[str, int]) -> None:
+        self._write(name, content)
+        complaint = self._complaint({name: content}, refusals)
+        if complaint is not None:
+            raise Refused(f"Envoy refused {name}, so the former configuration stays: {complaint}.")
+
+    def _refusals(self) -> Mapping[str, int]:
+        with contextlib.suppress(EnvoySilent):
+            return self._envoy.refusals()
+        return {}
+
+    def _complaint(self, files: Mapping[str, bytes], refusals: Mapping[str, int]) -> str | None:
+        if not self._envoy.is_alive():
+            return None  # it reads the files when it starts
+        try:
+            return self._envoy.took(compile.expected_versions(files), refusals, seconds=_PATIENCE)
+        except EnvoySilent:
+            return None  # it died or is busy; the files were validated, and the node restarts it
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            return (self._place.directory / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _write(self, name: str, content: bytes) -> None:
+        # Beside, not in, the watched folder: Envoy reads again whenever anything is renamed into it.
+        draft = self._place.directory / "new" / name.replace("/", ".")
+        draft.parent.mkdir(exist_ok=True)
+        draft.write_bytes(content)
+        os.replace(draft, self._place.directory / name)
+
+    def _key_data(self, packed: bytes) -> Path:
+        return self._place.directory / "data" / keys.key_file_name(packed)
+
+    def _replace_keys(self, packed: bytes) -> None:
+        data = self._key_data(packed)
+        if not data.exists():
+            self._write(f"data/{data.name}", packed)
+        os.utime(data)
+        self._write("keys/keys.json", keys.key_filter(str(data)))
+
+    def _forget_key_data(self) -> None:
+        data = sorted((self._place.directory / "data").glob("keys-*.bin"), key=lambda path: path.stat().st_mtime_ns)
+        for old in data[:-_KEY_FILES_KEPT]:
+            old.unlink(missing_ok=True)
+
+    def _keep_good(self, accepted: ir.Snapshot) -> None:
+        """Remember what works: for an API that is refused after a restart, and for people who look back."""
+        good = self._place.directory / "good"
+        content = orjson.dumps(accepted.apis)
+        self._write("good/apis.json", content)
+        kept = good / f"{time.time_ns()}-revision-{accepted.revision}"
+        kept.mkdir()
+        for name in _ORDER:
+            # A link costs no space: the file itself is never written again, only replaced.
+            os.link(self._place.directory / name, kept / Path(name).name)
+        for old in sorted(good.glob("*-revision-*"))[:-_SETS_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _by_label(problems: Iterable[Problem]) -> dict[str, str]:
+    """Raises Refused for a problem that is no single API's."""
+    found: dict[str, str] = {}
+    for problem in problems:
+        if not problem.api:
+            raise Refused(problem.sentence)
+        found[problem.api] = f"{found[problem.api]} {problem.sentence}" if problem.api in found else problem.sentence
+    return found
+
+
+def _remembered(path: Path) -> dict[int, ir.Api]:
+    try:
+        apis = [_api(values) for values in orjson.loads(path.read_bytes())]
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        log.warning("%s is of no use and is left aside: %s", path, error)
+        return {}
+    return {api.id: api for api in apis}
+
+
+def _api(values: dict[str, Any]) -> ir.Api:
+    upstream = values.pop("upstream")
+    targets = tuple(ir.Target(**target) for target in upstream.pop("targets"))
+    return ir.Api(**values, upstream=ir.Upstream(targets=targets, **upstream))
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

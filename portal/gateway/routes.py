@@ -1,0 +1,160 @@
+"""Routes: which API a call belongs to, how its path is rewritten, and how long its upstream may take.
+
+Each virtual host holds one prefix map and never a list: a list is searched from its start, for 50 µs a call with 3 000
+APIs.
+"""
+
+from collections.abc import Iterable
+from operator import attrgetter
+
+from portal.gateway import clusters
+from portal.gateway.filters import admission
+from portal.gateway.ir import Api, Snapshot
+from portal.gateway.resource import Resource, typed
+
+NAME = "apis"
+"""Of the route configuration."""
+HEALTH = "/_portico/health"
+HEALTH_NAME = "_portico/health"
+
+_ROUTE = "envoy.config.route.v3.Route"
+_PLACES = {"header": "h", "bearer": "b", "query": "q"}
+_IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE")
+
+
+def route_configuration(snapshot: Snapshot) -> Resource:
+    """Every published API, path mounts under any host and one virtual host for each host mount."""
+    apis = sorted(snapshot.apis, key=attrgetter("id"))
+    hosts = sorted((api for api in apis if api.host), key=lambda api: str(api.host))
+    return typed(
+        "envoy.config.route.v3.RouteConfiguration",
+        name=NAME,
+        # `Host: orders.example.com:8080` belongs to orders.example.com; the header itself is left as it came.
+        ignore_port_in_host_matching=True,
+        # Routes and clusters arrive in files of their own; a route may be there a moment before its cluster.
+        validate_clusters=False,
+        # Envoy notes the client's address here for itself; upstreams read X-Forwarded-For.
+        request_headers_to_remove=["x-envoy-external-address"],
+        virtual_hosts=[
+            _virtual_host("*", (_path_mount(api) for api in apis if api.path)),
+            *(_virtual_host(str(api.host), [_host_mount(api)]) for api in hosts),
+        ],
+    )
+
+
+def route_name(api: Api) -> str:
+    """What the key filter has to know of an API: `<api id>|<release>|<place>|<body limit>|<key name>`.
+
+    Reading the name is the cheapest look-up that Envoy has, and it changes in the same moment as the route.
+    """
+    place = "p" if api.paused else _PLACES[api.key_place]
+    name = "" if api.key_place == "bearer" else api.key_name
+    return f"{api.id}|{api.release}|{place}|{api.body_limit_bytes}|{name}"
+
+
+def _virtual_host(host: str, routes: Iterable[tuple[str, Resource]]) -> Resource:
+    entries = {prefix: {"action": {"name": "route", "typed_config": route}} for prefix, route in routes}
+    entries[HEALTH] = {"action": {"name": "route", "typed_config": _health()}}
+    path = typed("envoy.type.matcher.v3.HttpRequestHeaderMatchInput", header_name=":path")
+    return {
+        "name": host,
+        "domains": [host],
+        "matcher": {
+            "matcher_tree": {
+                "input": {"name": "path", "typed_config": path},
+                "prefix_match_map": {"map": entries},
+            }
+        },
+    }
+
+
+def _health() -> Resource:
+    return typed(
+        _ROUTE,
+        name=HEALTH_NAME,
+        match={"path": HEALTH},
+        # The body is written by answers.py, like that of every answer that Envoy gives itself.
+        direct_response={"status": 200},
+        metadata={"filter_metadata": {admission.METADATA: {admission.PUBLIC: True}}},
+    )
+
+
+def _path_mount(api: Api) -> tuple[str, Resource]:
+    path = str(api.path)
+    route = _route(api, prefix=path, match={"path_separated_prefix": path})
+    if _base(api):
+        route["route"]["prefix_rewrite"] = _base(api)
+    else:
+        # `prefix_rewrite: "/"` would make //x of /orders/v1/x.
+        pattern = {"regex": f"^{_literal(path)}/?"}
+        route["route"]["regex_rewrite"] = {"pattern": pattern, "substitution": "/"}
+    route["request_headers_to_add"] = [
+        _header("x-forwarded-prefix", path.replace("%", "%%")),
+        # The router writes it only together with headers that cost more and leak to clients. The log reads it.
+        _header("x-envoy-original-path", "%PATH(NQ)%"),
+    ]
+    return path, route
+
+
+def _header(name: str, value: str) -> Resource:
+    # Front cleaning has removed what a client sent under these names.
+    return {"header": {"key": name, "value": value}, "append_action": "APPEND_IF_EXISTS_OR_ADD"}
+
+
+def _host_mount(api: Api) -> tuple[str, Resource]:
+    route = _route(api, prefix="", match={"prefix": "/"})
+    if _base(api):
+        route["route"]["prefix_rewrite"] = f"{_base(api)}/"
+    return "/", route
+
+
+def _route(api: Api, *, prefix: str, match: Resource) -> Resource:
+    # What answer.lua needs to put the prefix back. Read only for answers that name a path.
+    targets = {clusters.authority(target, tls=api.upstream.tls) for target in api.upstream.targets}
+    mount = {"prefix": prefix, "base": _base(api), "targets": " ".join(sorted(targets))}
+    return typed(
+        _ROUTE,
+        name=route_name(api),
+        match=match,
+        metadata={"filter_metadata": {"envoy.filters.http.lua": mount}},
+        # Of bodies without a Content-Length, which the key filter collects; it checks the others by their length.
+        request_body_buffer_limit=api.body_limit_bytes,
+        route={
+            "cluster": clusters.cluster_name(api.upstream),
+            # Each endpoint carries the host of its target.
+            "auto_host_rewrite": True,
+            "append_x_forwarded_host": True,
+            # No limit for the whole call: an answer may stream for hours. `per_try_timeout` ends with the first byte
+            # of the answer, since Envoy ignores it once something has been sent on.
+            "timeout": "0s",
+            "idle_timeout": milliseconds(api.idle_timeout_ms),
+            "retry_policy": {
+                "per_try_timeout": milliseconds(api.first_byte_timeout_ms),
+                **(_retries(api) if api.retries else {}),
+            },
+        },
+    )
+
+
+def _retries(api: Api) -> Resource:
+    return {
+        "retry_on": "connect-failure",
+        "num_retries": api.retries,
+        # A POST is never sent twice, even if it seems that nothing of it arrived.
+        "retriable_request_headers": [{"name": ":method", "string_match": {"exact": name}} for name in _IDEMPOTENT],
+    }
+
+
+def _base(api: Api) -> str:
+    """The targets' own path without a slash at its end: empty for `/`."""
+    return api.base_path.rstrip("/")
+
+
+def _literal(text: str) -> str:
+    """`text` as a regular expression of RE2, in which only ASCII punctuation may be escaped."""
+    return "".join(f"\\{sign}" if sign in r"\.+*?()|[]{}^$" else sign for sign in text)
+
+
+def milliseconds(number: int) -> str:
+    """A duration as protobuf's JSON wants it."""
+    return f"{number // 1000}.{number % 1000:03}s"

@@ -1,0 +1,149 @@
+"""Queued and periodic work, as rows of one table.
+
+A worker claims a job by a conditional UPDATE, does it outside that transaction and then says how it went. A job is
+done at least once: what it does must bear being done twice.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import JSON, CursorResult, Delete, Index, String, Text, Update, delete, or_, select, text, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from portal.db import Base, UTCDateTime, utcnow
+
+LEASE = timedelta(minutes=5)
+"""How long a claim holds. A worker that died gives its job back by saying nothing for so long."""
+MOST_ATTEMPTS = 8
+_FIRST_PAUSE = timedelta(seconds=15)
+_LONGEST_PAUSE = timedelta(hours=1)
+
+
+class Job(Base):
+    """Something to be done once, or, with `every`, again and again."""
+
+    __tablename__ = "job"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(50))
+    """The name in the worker's table of what to do."""
+    payload: Mapped[dict[str, Any]] = mapped_column(JSON)
+    every: Mapped[int | None]
+    """Seconds from one run of periodic work to the next."""
+    run_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    attempts: Mapped[int] = mapped_column(default=0)
+    """How often it was claimed since it last went well."""
+    claimed_by: Mapped[str | None] = mapped_column(String(300))
+    claimed_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    failed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    """When it was given up; it stays for people to see and is not tried again."""
+    error: Mapped[str | None] = mapped_column(Text)
+    """Why the last attempt failed."""
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
+
+    __table_args__ = (
+        Index(
+            "ix__job__run_at__open",
+            "run_at",
+            sqlite_where=text("failed_at IS NULL"),
+            postgresql_where=text("failed_at IS NULL"),
+        ),
+        # Periodic work stands here once, however many workers announce it.
+        Index(
+            "uq__job__kind__periodic",
+            "kind",
+            unique=True,
+            sqlite_where=text("every IS NOT NULL"),
+            postgresql_where=text("every IS NOT NULL"),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that one worker has for itself until its lease ends. `attempt` counts from 1."""
+
+    id: int
+    kind: str
+    payload: dict[str, Any]
+    every: timedelta | None
+    attempt: int
+    by: str
+
+
+def enqueue(session: Session, kind: str, payload: dict[str, Any] | None = None, run_at: datetime | None = None) -> Job:
+    """Due at once, or from `run_at` on. It is there for workers when the caller's transaction commits."""
+    job = Job(kind=kind, payload=payload or {}, run_at=run_at or utcnow())
+    session.add(job)
+    return job
+
+
+def repeat(session: Session, kind: str, every: timedelta, *, now: datetime) -> None:
+    """Have `kind` done every so often, first at once. Saying it again changes only how often."""
+    seconds = int(every.total_seconds())
+    if _changed(session, update(Job).where(Job.kind == kind, Job.every.is_not(None)).values(every=seconds)):
+        return
+    try:
+        with session.begin_nested():
+            session.add(Job(kind=kind, payload={}, every=seconds, run_at=now))
+    except IntegrityError:
+        pass  # another worker said it in between
+
+
+def claim(session: Session, *, by: str, now: datetime) -> Claim | None:
+    """The job that has been due for longest, now held by `by`; None when there is none or another was faster.
+
+    A job that was claimed too often without an end kills its workers; it steps aside here.
+    """
+    free = (Job.failed_at.is_(None), or_(Job.claimed_until.is_(None), Job.claimed_until <= now))
+    found = session.execute(
+        select(Job.id, Job.kind, Job.payload, Job.every, Job.attempts)
+        .where(Job.run_at <= now, *free)
+        .order_by(Job.run_at, Job.id)
+        .limit(1)
+    ).first()
+    if found is None:
+        return None
+    still = update(Job).where(Job.id == found.id, Job.attempts == found.attempts, Job.run_at <= now, *free)
+    if found.every is None and found.attempts >= MOST_ATTEMPTS:
+        session.execute(
+            still.values(failed_at=now, claimed_by=None, claimed_until=None, error="No worker that began it came back.")
+        )
+        return claim(session, by=by, now=now)
+    if not _changed(session, still.values(claimed_by=by, claimed_until=now + LEASE, attempts=Job.attempts + 1)):
+        return None
+    every = None if found.every is None else timedelta(seconds=found.every)
+    return Claim(found.id, found.kind, found.payload, every, found.attempts + 1, by)
+
+
+def finish(session: Session, held: Claim, *, now: datetime) -> bool:
+    """It went well: it is gone, or due again later. False when the claim had ended before; then nothing changes."""
+    if held.every is None:
+        return _changed(session, delete(Job).where(*_own(held)))
+    values = {"run_at": now + held.every, "attempts": 0, "error": None, "claimed_by": None, "claimed_until": None}
+    return _changed(session, update(Job).where(*_own(held)).values(values))
+
+
+def fail(session: Session, held: Claim, error: str, *, now: datetime) -> datetime | None:
+    """It went wrong. When it is tried again, or None: given up, or the claim had ended before.
+
+    Periodic work is never given up, and waits no longer than usual.
+    """
+    values: dict[str, Any] = {"error": error[:2000], "claimed_by": None, "claimed_until": None}
+    again: datetime | None = None
+    if held.every is None and held.attempt >= MOST_ATTEMPTS:
+        values["failed_at"] = now
+    else:
+        pause = min(_FIRST_PAUSE * 2 ** min(held.attempt - 1, 10), held.every or _LONGEST_PAUSE, _LONGEST_PAUSE)
+        again = values["run_at"] = now + pause
+    return again if _changed(session, update(Job).where(*_own(held)).values(values)) else None
+
+
+def _own(held: Claim) -> tuple[Any, ...]:
+    return Job.id == held.id, Job.claimed_by == held.by, Job.attempts == held.attempt
+
+
+def _changed(session: Session, statement: Update | Delete) -> bool:
+    return cast("CursorResult[Any]", session.execute(statement)).rowcount > 0

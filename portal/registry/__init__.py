@@ -1,0 +1,61 @@
+"""What the portal promises: APIs and their releases, plans, consumers, subscriptions, keys.
+
+These are the verbs that others may use. All take the session first, commit nothing, and leave it to the caller to say
+who may: `web/guards.py` has asked before.
+"""
+
+from portal.registry.apis import (
+    create_api,
+    delete_api,
+    offer_plans,
+    pause,
+    publish,
+    resume,
+    save_draft,
+    subscribers,
+    unpublish,
+)
+from portal.registry.consumers import (
+    change_consumer,
+    create_consumer,
+    delete_consumer,
+    end_subscription,
+    subscribe,
+)
+from portal.registry.difference import Difference, differences, facts
+from portal.registry.document import Document, read_document
+from portal.registry.keys import Token, bury, issue, new_public_id, revoke
+from portal.registry.plans import change_plan, create_plan, delete_plan
+from portal.registry.teams import belongings, delete_team
+
+__all__ = [
+    "Difference",
+    "Document",
+    "Token",
+    "belongings",
+    "bury",
+    "change_consumer",
+    "change_plan",
+    "create_api",
+    "create_consumer",
+    "create_plan",
+    "delete_api",
+    "delete_consumer",
+    "delete_plan",
+    "delete_team",
+    "differences",
+    "end_subscription",
+    "facts",
+    "issue",
+    "new_public_id",
+    "offer_plans",
+    "pause",
+    "publish",
+    "read_document",
+    "resume",
+    "revoke",
+    "save_draft",
+    "subscribe",
+    "subscribers",
+    "unpublish",
+]

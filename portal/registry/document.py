@@ -1,0 +1,212 @@
+"""The API document: what a draft holds, a release freezes and the compiler reads. Pure.
+
+Whose the API is, its slug and its version stand in its row: they are its identity, and the owner may change while a
+release lives on. Everything that a publisher writes down stands here.
+"""
+
+import re
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from portal.errors import Invalid
+
+SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+VERSION = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,28}[a-z0-9])?")
+_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*")
+_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+_HEADER = re.compile(r"[a-z0-9][a-z0-9!#$%&'*+.^_`|~-]{0,63}")
+_PARAMETER = re.compile(r"[A-Za-z0-9_.~-]{1,64}")
+_NOT_FOR_KEYS = frozenset(
+    ("host", "content-length", "content-type", "transfer-encoding", "connection", "te", "upgrade", "cookie", "expect")
+)
+
+
+def _target_url(url: str) -> str:
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        raise ValueError("This is not an address: its port or brackets are wrong.") from None
+    if parts.scheme not in {"http", "https"}:
+        raise ValueError("Begin the address with http:// or https://.")
+    if not parts.hostname or port == 0:
+        raise ValueError("The address needs a host, such as https://orders.example.com.")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("Leave user name and password out of the address.")
+    if parts.query or parts.fragment:
+        raise ValueError("Leave out what follows ? or #; only a path may follow the host.")
+    host = parts.hostname
+    try:
+        host = host if ":" in host else host.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise ValueError(f"{host} is not a host name.") from None
+    if ":" not in host and not _HOST.fullmatch(host):
+        raise ValueError(f"{host} is not a host name.")
+    if re.search(r"[\s\\\x00-\x1f\x7f]", parts.path):
+        raise ValueError("The path must not hold spaces or backslashes.")
+    authority = f"[{host}]" if ":" in host else host
+    if port is not None and port != (443 if parts.scheme == "https" else 80):
+        authority += f":{port}"
+    return f"{parts.scheme}://{authority}{parts.path.rstrip('/')}"
+
+
+def _mount_path(path: str) -> str:
+    path = path.strip().rstrip("/")
+    if not _PATH.fullmatch(path):
+        raise ValueError("Begin with / and use letters, digits, dots, dashes and underscores, such as /orders/v1.")
+    if any(part in {".", ".."} for part in path.split("/")):
+        raise ValueError("A part of the path must not be . or .. alone.")
+    if path == "/_portico" or path.startswith("/_portico/"):
+        raise ValueError("/_portico belongs to the gateway itself. Choose another path.")
+    return path
+
+
+def _mount_host(host: str) -> str:
+    host = host.strip().rstrip(".").lower()
+    try:
+        host = host.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise ValueError(f"{host} is not a host name.") from None
+    if not _HOST.fullmatch(host):
+        raise ValueError("Give a host name without scheme, port or path, such as orders.example.com.")
+    return host
+
+
+def _not_blank(text: str) -> str:
+    text = " ".join(text.split())
+    if not text:
+        raise ValueError("Give it a name.")
+    return text
+
+
+Name = Annotated[str, Field(max_length=80), AfterValidator(_not_blank)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Target(_Part):
+    """One address that calls are sent to, and its share of them."""
+
+    url: Annotated[str, Field(max_length=500), AfterValidator(_target_url)]
+    weight: Annotated[int, Field(ge=1, le=1000)] = 1
+
+    @property
+    def parts(self) -> SplitResult:
+        return urlsplit(self.url)
+
+
+class Upstream(_Part):
+    """Targets share scheme and path, because the path is decided before the target is."""
+
+    targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=50)]
+    tls_verify: bool = True
+    ca_pem: Annotated[str, Field(max_length=100_000)] | None = None
+    connect_timeout_ms: Annotated[int, Field(ge=100, le=60_000)] = 5_000
+    first_byte_timeout_ms: Annotated[int, Field(ge=100, le=3_600_000)] = 30_000
+    idle_timeout_ms: Annotated[int, Field(ge=1_000, le=3_600_000)] = 300_000
+    retries: Annotated[int, Field(ge=0, le=5)] = 1
+    """Attempts after a failed connection, for idempotent methods only."""
+
+    @model_validator(mode="after")
+    def _targets_agree(self) -> Self:
+        if len({(target.parts.scheme, target.parts.path) for target in self.targets}) > 1:
+            raise ValueError(
+                "All targets must have the same scheme and the same path; only hosts and ports may differ."
+            )
+        if len({target.parts.netloc for target in self.targets}) < len(self.targets):
+            raise ValueError("A target stands here twice. Give one of them a larger weight instead.")
+        return self
+
+
+class KeyPlace(_Part):
+    """Where callers of this API put their key."""
+
+    place: Literal["header", "bearer", "query"] = "header"
+    name: Annotated[str, Field(max_length=64)] = "X-API-Key"
+    """Header or query parameter; `bearer` always means `Authorization: Bearer`."""
+
+    @model_validator(mode="after")
+    def _name_fits(self) -> Self:
+        lower = self.name.lower()
+        if self.place == "header" and (
+            not _HEADER.fullmatch(lower)
+            or lower in _NOT_FOR_KEYS
+            or lower.startswith(("x-forwarded-", "x-envoy-", "x-consumer-"))
+            or lower in {"x-request-id", "x-subscription-id", "x-key-id", "x-plan-id"}
+        ):
+            raise ValueError(f"A key cannot go into the header {self.name}. X-API-Key is the usual one.")
+        if self.place == "query" and not _PARAMETER.fullmatch(self.name):
+            raise ValueError("A query parameter has letters, digits, dots, dashes and underscores, such as api_key.")
+        return self
+
+
+class Document(_Part):
+    """An API as its publisher describes it. `schema_version` grows when stored documents must be read differently."""
+
+    schema_version: Literal[1] = 1
+    name: Name
+    description: Annotated[str, Field(max_length=20_000)] = ""
+    path: Annotated[str, Field(max_length=200), AfterValidator(_mount_path)] | None = None
+    host: Annotated[str, Field(max_length=253), AfterValidator(_mount_host)] | None = None
+    upstream: Upstream
+    key: KeyPlace = KeyPlace()
+    body_limit_bytes: Annotated[int, Field(ge=0, le=10_000_000_000)] = 10_000_000
+
+    @model_validator(mode="after")
+    def _is_mounted(self) -> Self:
+        if self.path is None and self.host is None:
+            raise ValueError("Give the API a path, a host name, or both; otherwise nobody can call it.")
+        return self
+
+    def mounts(self) -> list[tuple[str, str]]:
+        """Pairs of host and path; `*` is every host that no API has for itself."""
+        by_path = [("*", self.path)] if self.path else []
+        return by_path + ([(self.host, "/")] if self.host else [])
+
+    def as_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+
+def read_document(values: dict[str, Any]) -> Document:
+    """Raises Invalid with one sentence a field; the field is the dotted path, `path` for the document as a whole."""
+    try:
+        return Document.model_validate(values)
+    except ValidationError as error:
+        raise Invalid(sentences(error)) from None
+
+
+def sentences(error: ValidationError) -> dict[str, str]:
+    """The first problem of each field, in words of ours. A list whose items are wrong is not wrong beside."""
+    said: dict[str, str] = {}
+    for problem in error.errors(include_url=False):
+        where = ".".join(str(step) for step in problem["loc"]) or "path"
+        said.setdefault(where, _sentence(problem["type"], problem.get("ctx", {}), problem["msg"]))
+    return {where: words for where, words in said.items() if not any(other.startswith(f"{where}.") for other in said)}
+
+
+def _sentence(kind: str, context: dict[str, Any], message: str) -> str:
+    match kind:
+        case "value_error":
+            return str(context["error"])
+        case "missing":
+            return "This is needed."
+        case "string_too_long":
+            return f"At most {context['max_length']:,} characters fit here."
+        case "greater_than_equal":
+            return f"The least value is {context['ge']:,}."
+        case "less_than_equal":
+            return f"The greatest value is {context['le']:,}."
+        case "int_parsing" | "int_type" | "int_from_float":
+            return "Give a whole number."
+        case "too_short":
+            return "At least one is needed."
+        case "too_long":
+            return f"At most {context['max_length']} are possible."
+        case "extra_forbidden":
+            return "This field does not exist."
+        case _:
+            return f"{message}."

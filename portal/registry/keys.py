@@ -1,0 +1,124 @@
+"""Keys: their form, their birth, their end. The key filter of the gateway has the reader's half of the form."""
+
+import hashlib
+import re
+import secrets
+import zlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from portal.accounts.models import Person
+from portal.db import utcnow
+from portal.errors import Conflict, Invalid
+from portal.registry import revision
+from portal.registry.models import Consumer, Key
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+FORM = re.compile(r"pco_[0-9A-Za-z]{12}_[0-9A-Za-z]{33}")
+"""What a secret scanner looks for."""
+TOMBSTONE = timedelta(days=30)
+"""How long a dead key is told from an unknown one."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Token:
+    """A whole key. Shown once, at birth; it redacts itself everywhere else."""
+
+    value: str
+
+    def __repr__(self) -> str:
+        return f"Token(pco_{self.public_id}_…)"
+
+    __str__ = __repr__
+
+    @property
+    def public_id(self) -> str:
+        return self.value[4:16]
+
+    @property
+    def sha256(self) -> bytes:
+        return hashlib.sha256(self.value.encode("ascii")).digest()
+
+    @property
+    def is_well_formed(self) -> bool:
+        return bool(FORM.fullmatch(self.value)) and self.value[-6:] == _checksum(self.value[:-6])
+
+
+def new_public_id() -> str:
+    return _random(12)
+
+
+def new_token(public_id: str | None = None) -> Token:
+    """`pco_` + 12 base62 (id) + `_` + 27 base62 (160 bits of secret) + 6 base62 (CRC-32 of all before)."""
+    body = f"pco_{public_id or new_public_id()}_{_random(27)}"
+    return Token(body + _checksum(body))
+
+
+def issue(
+    session: Session,
+    consumer: Consumer,
+    *,
+    by: Person | None,
+    label: str = "",
+    expires_at: datetime | None = None,
+    public_id: str | None = None,
+) -> tuple[Key, Token]:
+    """The token must be shown now: it is stored nowhere. Raises Invalid for an expiry that has passed.
+
+    A form that chooses the `public_id` beforehand makes one key however often it is sent: the second time raises
+    Conflict.
+    """
+    if expires_at is not None and expires_at <= utcnow():
+        raise Invalid({"expires_at": "This time has passed. Choose a later one, or none."})
+    token = new_token(public_id)
+    try:
+        with session.begin_nested():  # the insert happens here, so that a second one is told from other conflicts
+            key = Key(
+                public_id=token.public_id,
+                sha256=token.sha256,
+                consumer=consumer,
+                label=" ".join(label.split()),
+                expires_at=expires_at,
+                created_by=by,
+            )
+            session.add(key)
+    except IntegrityError:
+        raise Conflict(
+            f"This form was sent before, and the key pco_{token.public_id}_… was made then. Its secret was shown once, "
+            "in the first answer. If you do not have it, revoke that key and issue another."
+        ) from None
+    revision.touch(session)
+    return key, token
+
+
+def revoke(session: Session, key: Key) -> None:
+    """The gateway refuses the key within a second. Revoking a revoked key changes nothing."""
+    if key.revoked_at is None:
+        key.revoked_at = utcnow()
+        revision.touch(session)
+
+
+def bury(session: Session, *, now: datetime) -> int:
+    """Delete keys that were dead for longer than a tombstone lasts; how many."""
+    long_ago = now - TOMBSTONE
+    done = session.execute(delete(Key).where((Key.revoked_at < long_ago) | (Key.expires_at < long_ago)))
+    gone = int(done.rowcount)  # type: ignore[attr-defined]
+    if gone:
+        revision.touch(session)
+    return gone
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+def _checksum(body: str) -> str:
+    number, digits = zlib.crc32(body.encode("ascii")), ""
+    for _ in range(6):
+        number, digit = divmod(number, 62)
+        digits = ALPHABET[digit] + digits
+    return digits

@@ -1,0 +1,254 @@
+"""Tails Envoy's access log into the database, each line exactly once.
+
+A turn reads whole lines, parses and counts them, and then writes rows, roll-ups and the position in the log in one
+transaction. What is killed before the commit is read again; what is committed is never read again. On SQLite the write
+lock is held for some 40 ms a turn, and a turn takes as many lines as that allows.
+"""
+
+import gc
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from portal.db import utcnow
+from portal.registry.models import Consumer, Key
+from portal.traffic import logfiles, store
+from portal.traffic.logfiles import LogFile
+from portal.traffic.models import Call, LogPosition, MisreadLine
+from portal.traffic.parse import Misread, ParsedCall, parse
+from portal.traffic.tally import FIELDS, Row, tally
+
+LOCK_SECONDS = 0.045
+"""How long a turn aims to hold SQLite's write lock, in time of the processor: when others make this one wait, smaller
+turns would only add to the work."""
+FEWEST, MOST = 200, 20_000
+"""Lines of a turn."""
+KEPT_MISREADS = 20
+"""Of the lines of one turn that are not calls, so many are kept; the last of them stands for the rest."""
+
+_POSITION: Any = LogPosition.__table__
+_MISREAD: Any = MisreadLine.__table__
+_LONGEST_LINE = 1024 * 1024
+_COMPACT_EVERY = 16
+_counted = itemgetter(*([column.name for column in Call.__table__.columns].index(name) for name in FIELDS))
+
+
+class Ingest:
+    """The tail of one node's log. Used by one thread; `step` until it returns 0, wait a little, again."""
+
+    def __init__(self, engine: Engine, *, node: str, log_path: Path, lock_seconds: float = LOCK_SECONDS) -> None:
+        self._engine = engine.execution_options(sqlite_begin="IMMEDIATE")
+        self._reader = engine
+        self._node = node
+        self._log_path = log_path
+        self._lock_seconds = lock_seconds
+        self._lines = FEWEST * 5
+        self._bytes_a_line = 500.0
+        self._consumers: dict[str, int] = {}
+        self._keys: dict[str, int] = {}
+        self._touched: set[tuple[int, int]] = set()
+        self._turns = 0
+
+    def step(self) -> int:
+        """Store the next lines of the oldest file that has some; how many lines, 0 when there is nothing to do.
+
+        Raises what the database raises; nothing is lost or doubled by trying again.
+        """
+        with _without_collector():
+            for file in logfiles.in_order(self._log_path):
+                try:
+                    if lines := self._read(file):
+                        return lines
+                except FileNotFoundError:
+                    # Renamed since it was listed: the next turn finds it under its new name.
+                    return 0
+        return 0
+
+    def drain(self) -> int:
+        """Store everything that is there now; how many lines."""
+        total = 0
+        while lines := self.step():
+            total += lines
+        return total
+
+    def rotate(self, reopen: Callable[[], None], *, above: int = logfiles.ROTATE_ABOVE) -> bool:
+        """See `logfiles.rotate`."""
+        return logfiles.rotate(self._log_path, reopen, above=above)
+
+    def _read(self, file: LogFile) -> int:
+        if file.size == 0 and not file.finished:
+            return 0
+        known = self._position(file)
+        head = logfiles.head_of(file.path)
+        # Another first line, or less than was read: it is another file, or was emptied.
+        offset = known.offset if known is not None and known.head == head and known.offset <= file.size else 0
+        chunk = _whole_lines(file, offset, int(self._lines * self._bytes_a_line) + 1)
+        lines = chunk.splitlines() if b"\r" not in chunk else chunk.rstrip(b"\n").split(b"\n")
+        if lines:
+            plain = b"\\" not in chunk and b'"None"' not in chunk
+            self._store(file, head, known, offset + len(chunk), lines, plain=plain)
+            self._bytes_a_line = len(chunk) / len(lines)
+        if file.finished and offset + len(chunk) >= file.size:
+            self._forget(file)
+        return len(lines)
+
+    def _position(self, file: LogFile) -> Any:
+        with self._reader.connect() as connection:
+            return connection.execute(
+                select(_POSITION).where(_POSITION.c.node == self._node, _POSITION.c.file == file.identity)
+            ).first()
+
+    def _store(self, file: LogFile, head: bytes, known: Any, offset: int, lines: list[bytes], *, plain: bool) -> None:
+        calls, misreads = _parse(lines)
+        rows = self._rows(calls)
+        deltas = tally(map(_counted, rows))
+        with self._engine.connect() as connection, store.unhurried(connection):
+            with connection.begin():
+                began = time.thread_time()
+                self._advance(connection, file, head, known, offset)
+                store.write(connection, rows, deltas, plain=plain)
+                self._set_aside(connection, misreads)
+            self._adapt(time.thread_time() - began, len(lines))
+            self._touched |= {(row[0], row[1]) for row in deltas.by_operation}
+            self._turns += 1
+            if self._turns % _COMPACT_EVERY == 0:
+                with connection.begin():
+                    store.compact(connection, sorted(self._touched))
+                self._touched = set()
+                store.checkpoint(connection)
+
+    def _rows(self, calls: list[ParsedCall]) -> list[Row]:
+        with self._reader.connect() as connection:
+            _learn(connection, Consumer.__table__, self._consumers, {call.consumer for call in calls})
+            _learn(connection, Key.__table__, self._keys, {call.key for call in calls})
+        consumers, keys, node = self._consumers.get, self._keys.get, self._node
+        # Tells calls of one microsecond apart, also those of other nodes: chosen at random, then counted on.
+        first = secrets.randbits(30)
+        rows: list[Row] = []
+        for id_, call in enumerate(calls, first):
+            at, request_id, api, release, consumer, subscription, key, plan = call[:8]
+            rows.append(
+                (
+                    at,
+                    id_,
+                    request_id or _new_id(at),
+                    api,
+                    release,
+                    consumer and consumers(consumer),
+                    subscription,
+                    key and keys(key),
+                    plan,
+                    *call[8:],
+                    node,
+                    "gateway",
+                )
+            )
+        return rows
+
+    def _advance(self, connection: Connection, file: LogFile, head: bytes, known: Any, offset: int) -> None:
+        """Also the guard: a second reader of this log fails here, and its transaction with it."""
+        this = {"node": self._node, "file": file.identity}
+        if known is None:
+            connection.execute(insert(_POSITION).values(head=head, offset=offset, **this))
+            return
+        moved = connection.execute(
+            update(_POSITION)
+            .where(
+                _POSITION.c.node == self._node,
+                _POSITION.c.file == file.identity,
+                _POSITION.c.head == known.head,
+                _POSITION.c.offset == known.offset,
+            )
+            .values(head=head, offset=offset)
+        )
+        if moved.rowcount != 1:
+            raise RuntimeError(f"Another process stores the log of node {self._node}. Stop one of the two.")
+
+    def _set_aside(self, connection: Connection, misreads: list[tuple[bytes, str]]) -> None:
+        kept = misreads[:KEPT_MISREADS]
+        rows = [
+            {"node": self._node, "at": utcnow(), "line": line[:4_096], "error": error[:200], "count": 1}
+            for line, error in kept
+        ]
+        if rows:
+            rows[-1]["count"] = 1 + len(misreads) - len(kept)
+            connection.execute(insert(_MISREAD), rows)
+
+    def _adapt(self, seconds: float, lines: int) -> None:
+        """The next turn's lines: halfway to what would have filled the lock's time."""
+        if lines * 2 < self._lines:
+            return
+        aim = lines * self._lock_seconds / max(seconds, 0.000_1)
+        self._lines = int(min(max((self._lines + aim) / 2, FEWEST), MOST))
+
+    def _forget(self, file: LogFile) -> None:
+        """The order matters: a position without its file harms nobody, a file without its position is read again."""
+        file.path.unlink()
+        with self._engine.begin() as connection:
+            connection.execute(
+                _POSITION.delete().where(_POSITION.c.node == self._node, _POSITION.c.file == file.identity)
+            )
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """A turn makes many values and no cycle; to look for cycles among them costs a third of its time."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _parse(lines: list[bytes]) -> tuple[list[ParsedCall], list[tuple[bytes, str]]]:
+    calls: list[ParsedCall] = []
+    misreads: list[tuple[bytes, str]] = []
+    for line in lines:
+        try:
+            calls.append(parse(line))
+        except Misread as error:
+            misreads.append((line, str(error)))
+    return calls, misreads
+
+
+def _whole_lines(file: LogFile, offset: int, about: int) -> bytes:
+    """About so many bytes of whole lines; of a finished file also the last line that has no end.
+
+    A line without end that is longer than any that Envoy writes is handed out as if it had one, or nothing after it
+    would ever be read.
+    """
+    with file.path.open("rb") as log:
+        log.seek(offset)
+        chunk = log.read(about)
+        if b"\n" not in chunk:
+            chunk += log.read(_LONGEST_LINE)
+    end = chunk.rfind(b"\n") + 1
+    if end:
+        return chunk[:end]
+    finished = file.finished and offset + len(chunk) >= file.size
+    return chunk if finished or len(chunk) >= _LONGEST_LINE else b""
+
+
+def _learn(connection: Connection, table: Any, known: dict[str, int], names: Iterable[str | None]) -> None:
+    """Numbers of public ids, asked for once. What was deleted is asked for again with each batch that names it."""
+    unknown = [name for name in names if name is not None and name not in known]
+    for first in range(0, len(unknown), 500):
+        found = connection.execute(
+            select(table.c.public_id, table.c.id).where(table.c.public_id.in_(unknown[first : first + 500]))
+        )
+        known.update((public_id, id_) for public_id, id_ in found)
+
+
+def _new_id(at: int) -> bytes:
+    """A UUIDv7 of this time, for a call that Envoy answered before it could give one."""
+    number = (at // 1_000) << 80 | 7 << 76 | secrets.randbits(12) << 64 | 2 << 62 | secrets.randbits(62)
+    return number.to_bytes(16, "big")

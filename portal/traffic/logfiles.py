@@ -1,0 +1,80 @@
+"""The access log on disk: `access.log`, which Envoy writes, and `access.log.<time>`, which it wrote before.
+
+A rotated file's name ends in twenty digits, so names sort by age. A file is finished when a younger one exists: Envoy
+closes the old one before it opens the new one.
+"""
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROTATE_ABOVE = 64 * 1024 * 1024
+_HEAD = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    path: Path
+    identity: str
+    """`<device>:<inode>`."""
+    size: int
+    finished: bool
+    """Nothing will be written to it any more."""
+
+
+def in_order(log_path: Path) -> list[LogFile]:
+    """All files of this log, the oldest first."""
+    # The youngest is looked for first: when it is there, the older ones are complete when they are looked at.
+    current = _seen(log_path, finished=False)
+    rotated = [_seen(path, finished=True) for path in _rotated(log_path)]
+    files = [file for file in rotated if file is not None]
+    if current is not None:
+        return [*files, current]
+    if files:
+        last = files.pop()
+        files.append(LogFile(last.path, last.identity, last.size, finished=False))
+    return files
+
+
+def rotate(log_path: Path, reopen: Callable[[], None], *, above: int = ROTATE_ABOVE) -> bool:
+    """Set the log aside when it is larger than `above` bytes; whether Envoy was asked to begin a new one.
+
+    `reopen` makes Envoy open its log again. When it raises, the next call of `rotate` asks again: the log has its old
+    name's place empty, and Envoy goes on writing to the renamed file.
+    """
+    try:
+        if log_path.stat().st_size <= above:
+            return False
+        os.rename(log_path, log_path.with_name(f"{log_path.name}.{time.time_ns():020d}"))
+    except FileNotFoundError:
+        if not _rotated(log_path):
+            return False
+    reopen()
+    return True
+
+
+def head_of(path: Path) -> bytes:
+    """SHA-256 of the first line, or of its first 4 kB: tells a file from a later one with the same inode."""
+    with path.open("rb") as file:
+        return hashlib.sha256(file.read(_HEAD).partition(b"\n")[0]).digest()
+
+
+def _rotated(log_path: Path) -> list[Path]:
+    form = re.compile(re.escape(log_path.name) + r"\.\d{20}")
+    try:
+        names = os.listdir(log_path.parent)
+    except FileNotFoundError:
+        return []
+    return [log_path.with_name(name) for name in sorted(names) if form.fullmatch(name)]
+
+
+def _seen(path: Path, *, finished: bool) -> LogFile | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return LogFile(path, f"{found.st_dev}:{found.st_ino}", found.st_size, finished)

@@ -1,0 +1,31 @@
+"""The stable words for why a call was answered as it was, each with the sentence a person reads.
+
+The gateway puts the word into its JSON answers (`reason`), ingest stores it, pages say the sentence. Words are never
+renamed: clients may test for them.
+"""
+
+REASONS = {
+    "ok": "The upstream answered.",
+    "upstream_status": "The upstream itself answered with this status.",
+    "no_such_api": "No published API is mounted at this host and path.",
+    "key_missing": "The call carried no key where this API expects one.",
+    "key_malformed": "What was sent as the key is not one of this portal's keys: its form or its checksum is wrong.",
+    "key_repeated": "The call carried more than one key, so none was believed.",
+    "key_unknown": "The key has the right form, but this portal does not know it.",
+    "key_revoked": "The key has been revoked.",
+    "key_expired": "The key has expired.",
+    "not_subscribed": "The key's consumer has no subscription to this API that is valid now.",
+    "rate_limited": "The subscription's plan allows fewer calls in this time.",
+    "api_paused": "The API is paused by the team that owns it.",
+    "upstream_unreachable": "No connection to the upstream could be made.",
+    "upstream_timeout": "The upstream did not begin its answer in the time that the API allows.",
+    "upstream_not_http": "What the upstream answered was not valid HTTP.",
+    "upstream_reset": "The upstream closed the connection before its answer was complete.",
+    "too_large": "The call's body is larger than the API allows.",
+    "bad_path": "The path holds an escaped slash, a backslash or another form that the gateway refuses to guess about.",
+    "bad_request": "The call was not valid HTTP.",
+    "headers_too_large": "The call's headers are larger than the gateway allows.",
+    "call_timeout": "The client did not finish sending the call in time.",
+    "client_closed": "The client went away before the answer was complete.",
+    "gateway_error": "The gateway could not decide about this call and let it through to nobody.",
+}

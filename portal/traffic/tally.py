@@ -1,0 +1,117 @@
+"""Counts a batch of calls for the roll-ups, before the database is written to. Pure.
+
+Hours and days are added up from the batch's minutes, so that all levels say the same.
+"""
+
+from collections.abc import Iterable
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from portal.traffic import histogram
+from portal.traffic.models import DAY, HOUR, MINUTE
+
+Row = tuple[Any, ...]
+
+FIELDS = ("at", "api_id", "consumer_id", "key_id", "status", "reason", "bytes_in", "bytes_out", "total_us", "target")
+"""What is read of a call, in the order that `tally` takes it in."""
+
+_Group = list[int]
+"""Calls, bytes in, bytes out, and then the bucket of each latency."""
+_Groups = dict[Row, _Group]
+
+
+class Deltas(NamedTuple):
+    """What a batch adds to the roll-ups: their rows in the order of the columns, sorted by primary key."""
+
+    by_operation: list[Row]
+    by_consumer: list[Row]
+    by_key: list[Row]
+    in_all: list[Row]
+
+
+def tally(calls: Iterable[Row]) -> Deltas:
+    """`calls` are tuples of FIELDS. A latency counts where the call was sent to a target."""
+    consumers: dict[int, _Groups] = {}
+    keys: dict[int, _Groups] = {}
+    last, of_consumers, of_keys = -1, {}, {}  # type: int, _Groups, _Groups
+    bucket = histogram.bucket
+    for at, api, consumer, key, status, reason, bytes_in, bytes_out, total, target in calls:
+        minute = at // 60_000_000
+        if minute != last:
+            last = minute
+            of_consumers = consumers.setdefault(minute * MINUTE, {})
+            of_keys = keys.setdefault(minute * MINUTE, {})
+        name: Row = (consumer or 0, api or 0, status, reason)
+        if name in of_consumers:
+            group = of_consumers[name]
+            group[0] += 1
+            group[1] += bytes_in
+            group[2] += bytes_out
+        else:
+            of_consumers[name] = group = [1, bytes_in, bytes_out]
+        if target is not None and total is not None:
+            group.append(bucket(total))
+        if key is not None:
+            name = (key, status, reason)
+            if name in of_keys:
+                group = of_keys[name]
+                group[0] += 1
+                group[1] += bytes_in
+                group[2] += bytes_out
+            else:
+                of_keys[name] = [1, bytes_in, bytes_out]
+    operations = {
+        minute: _sum(((api, "", status, reason), group) for (_, api, status, reason), group in groups.items())
+        for minute, groups in consumers.items()
+    }
+    in_all = {
+        minute: _sum((name[2:], group) for name, group in groups.items()) for minute, groups in operations.items()
+    }
+    return Deltas(
+        _levels(operations, _with_latency),
+        _levels(consumers, _with_latency),
+        _levels(keys, _without),
+        _levels(in_all, _with_latency),
+    )
+
+
+def _levels(minutes: dict[int, _Groups], rows_of: Any) -> list[Row]:
+    # Sorted, so that two nodes that add to the same rows wait for each other and never in a circle.
+    ready = [(minute, rows_of(minutes[minute])) for minute in sorted(minutes)]
+    rows = [(MINUTE, minute, *row) for minute, counted in ready for row in counted]
+    for level in (HOUR, DAY):
+        starts: dict[int, list[tuple[int, list[Row]]]] = {}
+        for minute, counted in ready:
+            starts.setdefault(minute - minute % level, []).append((minute, counted))
+        for start, inside in starts.items():
+            counted = inside[0][1]
+            if len(inside) > 1:
+                counted = rows_of(_sum(item for minute, _ in inside for item in minutes[minute].items()))
+            rows += [(level, start, *row) for row in counted]
+    return rows
+
+
+def _sum(items: Iterable[tuple[Row, _Group]]) -> _Groups:
+    found: _Groups = {}
+    for name, group in items:
+        have = found.get(name)
+        if have is None:
+            found[name] = group.copy()
+        else:
+            have[0] += group[0]
+            have[1] += group[1]
+            have[2] += group[2]
+            have += group[3:]
+    return found
+
+
+def _with_latency(groups: _Groups) -> list[Row]:
+    of_buckets = histogram.of_buckets
+    return [
+        (*name, calls, bytes_in, bytes_out, of_buckets(buckets))
+        for name, (calls, bytes_in, bytes_out, *buckets) in sorted(groups.items(), key=itemgetter(0))
+    ]
+
+
+def _without(groups: _Groups) -> list[Row]:
+    return [(*name, *group) for name, group in sorted(groups.items(), key=itemgetter(0))]

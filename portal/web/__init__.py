@@ -1,0 +1,92 @@
+"""The pages: the only room that knows Flask's request."""
+
+import ipaddress
+import secrets
+import time
+import uuid
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, g, request
+from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from portal.config import Config
+from portal.web import format, guards, navigation, problems, signin
+
+
+def set_up(app: Flask, config: Config) -> None:
+    """Everything that has to do with answering people: sessions, headers, errors, pages."""
+    from portal.web import accounts, apis, calls, consumers, gateway, health, home, plans, settings, traffic
+
+    if config.trusted_hops:
+        hops = config.trusted_hops
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    secure = config.url.startswith("https://")
+    app.config.update(
+        TRUSTED_HOSTS=_hosts(config),
+        MAX_CONTENT_LENGTH=app.config.get("MAX_CONTENT_LENGTH") or 2_000_000,
+        SESSION_COOKIE_NAME="portico_session",
+        SESSION_COOKIE_SECURE=secure,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_HTTPONLY=True,
+        REMEMBER_COOKIE_NAME="portico_remember",
+        REMEMBER_COOKIE_SECURE=secure,
+        REMEMBER_COOKIE_SAMESITE="Lax",
+        REMEMBER_COOKIE_HTTPONLY=True,
+        WTF_CSRF_TIME_LIMIT=None,  # the token dies with the session; a form left open overnight still saves
+    )
+    app.before_request(_begin)
+    app.after_request(_finish)
+    CSRFProtect(app)
+    signin.set_up(app, config)
+    problems.set_up(app)
+    format.register(app)
+    for room in (home, accounts, apis, calls, consumers, gateway, health, plans, settings, traffic):
+        app.register_blueprint(room.bp)
+    app.jinja_env.globals.update(
+        csp_nonce=lambda: g.csp_nonce,
+        nav=navigation.entries,
+        may=guards.may,
+        portal_url=config.url,
+        gateway_url=config.gateway_url,
+    )
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+
+def _hosts(config: Config) -> list[str]:
+    host = urlsplit(config.url).hostname or ""
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = host == "localhost"
+    return ["127.0.0.1", "localhost", "[::1]"] if loopback else [host]
+
+
+def _begin() -> None:
+    g.request_id = str(_uuid7())
+    g.csp_nonce = secrets.token_urlsafe(16)
+
+
+def _finish(response: Response) -> Response:
+    nonce = g.get("csp_nonce", "")
+    response.headers["X-Request-Id"] = g.get("request_id", "")
+    response.headers.setdefault(
+        "Content-Security-Policy",
+        f"default-src 'self'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'nonce-{nonce}'; "
+        "img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'",
+    )
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    if request.endpoint != "static":
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def _uuid7() -> uuid.UUID:
+    """Time-ordered (RFC 9562, 5.7), like the ids that the gateway gives to calls."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds << 80) | secrets.randbits(80)
+    value = (value & ~(0xF << 76)) | (7 << 76)
+    return uuid.UUID(int=(value & ~(0x3 << 62)) | (2 << 62))

@@ -1,0 +1,334 @@
+"""APIs: the list, one API and its parts, from the first draft to the end."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response
+
+from portal import config_of, gateway, registry
+from portal.accounts import Permission
+from portal.db import db
+from portal.errors import BadRequest, Changed, Conflict, Forbidden, Invalid, PathTaken
+from portal.registry import Difference, Document
+from portal.registry.models import Api, Consumer, Release
+from portal.web import curl, lists
+from portal.web.forms import Form
+from portal.web.forms.apis import DocumentForm, NewAPIForm, PublishForm, with_targets
+from portal.web.guards import a_release, an_api, may, me, requires, teams_for
+
+bp = Blueprint("apis", __name__, url_prefix="/apis")
+
+STATES = ("draft", "published", "paused")
+
+
+@bp.app_template_global()
+def api_tabs(api: Api, active: str) -> list[tuple[str, str, bool]]:
+    """The parts of one API for the `tabs` macro; `active` is the endpoint of the one that is open."""
+    parts = [
+        ("Overview", "apis.show"),
+        ("Document", "apis.document"),
+        ("Releases", "apis.releases"),
+        ("Plans", "apis.plans"),
+        ("Subscribers", "apis.subscribers"),
+    ]
+    if may(Permission.SEE_API_CALLS, api.team):
+        parts.append(("Traffic", "traffic.api"))
+    return [(label, address(api, endpoint), endpoint == active) for label, endpoint in parts]
+
+
+def address(api: Api, endpoint: str = "apis.show", **more: Any) -> str:
+    return url_for(endpoint, team=api.team.slug, slug=api.slug, version=api.version, **more)
+
+
+def _back(api: Api, message: str, endpoint: str = "apis.show") -> Response:
+    flash(message, "success")
+    return redirect(address(api, endpoint), 303)
+
+
+@bp.get("")
+@requires(Permission.SIGNED_IN)
+def index() -> ResponseReturnValue:
+    asked = {"q": lists.query(), "team": lists.query("team"), "state": lists.query("state")}
+    session = db.session()
+    return render_template(
+        "apis/index.html",
+        page=lists.page(session, lists.apis(me(), **asked), Api.name, Api.id),
+        asked=asked,
+        without=lists.without,
+        teams=list(session.scalars(lists.visible_teams(me()))),
+        states=STATES,
+        may_register=bool(teams_for(Permission.MANAGE_APIS)),
+        address=address,
+    )
+
+
+@bp.route("/new", methods=["GET", "POST"])
+@requires(Permission.SIGNED_IN)
+def new() -> ResponseReturnValue:
+    teams = teams_for(Permission.MANAGE_APIS)
+    if not teams:
+        if request.method == "POST":
+            raise Forbidden("None of your teams may publish APIs. Ask an administrator for the right.")
+        return render_template("apis/new_refused.html")
+    form = with_targets(NewAPIForm)
+    form.choose_among(teams)
+    if request.method == "GET" and any(team.slug == lists.query("team") for team in teams):
+        form.team.data = lists.query("team")
+    if form.was_reshaped or not form.validate_on_submit():
+        return render_template("apis/new.html", form=form, may_switch_off_tls=me().is_administrator), form.status
+    team = next(team for team in teams if team.slug == form.team.data)
+    publish = "publish" in request.form
+    try:
+        document = form.document()
+        _check_tls(document, None)
+        with db.begin() as session:
+            api = registry.create_api(
+                session, team, slug=form.slug.data, version=form.version.data, document=document, by=me()
+            )
+            if publish:
+                session.flush()  # publishing reads the row again
+                registry.publish(session, api, by=me(), expected=api.draft_number)
+    except (Invalid, Conflict) as error:
+        status = form.refuse(error)
+        return render_template("apis/new.html", form=form, may_switch_off_tls=me().is_administrator), status
+    return _back(api, f"{api.name} is published." if publish else f"{api.name} is a draft. Publish it to let calls in.")
+
+
+@bp.get("/<team>/<slug>/<version>")
+@requires(Permission.SEE_APIS, an_api)
+def show(api: Api) -> ResponseReturnValue:
+    live = registry.read_document(api.live_release.document) if api.live_release else None
+    shown = live or registry.read_document(api.draft)
+    gateway_url = config_of(current_app).gateway_url
+    return render_template(
+        "apis/show.html",
+        api=api,
+        document=shown,
+        addresses=curl.addresses(shown, gateway_url),
+        commands=curl.commands(shown, gateway_url) if live else [],
+        subscribers=lists.page(db.session(), lists.subscribers(api, q=""), Consumer.name, Consumer.id),
+        may_manage=may(Permission.MANAGE_APIS, api.team),
+        may_delete=may(Permission.MANAGE_TEAM, api.team),
+        address=address,
+    )
+
+
+@bp.get("/<team>/<slug>/<version>/document")
+@requires(Permission.SEE_APIS, an_api)
+def document(api: Api) -> ResponseReturnValue:
+    if not may(Permission.MANAGE_APIS, api.team):
+        facts = registry.facts(registry.read_document(api.draft))
+        return render_template("apis/document_read.html", api=api, facts=facts, address=address)
+    form = with_targets(DocumentForm, api.draft)
+    form.number.data = str(api.draft_number)
+    return _editor(api, form)
+
+
+@bp.post("/<team>/<slug>/<version>/document")
+@requires(Permission.MANAGE_APIS, an_api)
+def save_document(api: Api) -> ResponseReturnValue:
+    form = with_targets(DocumentForm, api.draft)
+    if form.was_reshaped or not form.validate_on_submit():
+        return _editor(api, form, form.status)
+    try:
+        typed = form.document()
+        with db.begin() as session:
+            _check_tls(typed, registry.read_document(api.draft))
+            registry.save_draft(session, api, typed, by=me(), expected=_number(form))
+    except Changed as error:
+        theirs = registry.differences(typed, registry.read_document(api.draft))
+        return _editor(api, form, form.refuse(error), theirs)
+    except Invalid as error:
+        return _editor(api, form, form.refuse(error))
+    return _back(api, f"Draft {api.draft_number} of {api.name} is saved. Publish it to make it live.")
+
+
+def _editor(
+    api: Api, form: DocumentForm, status: int = 200, theirs: list[Difference] | None = None
+) -> ResponseReturnValue:
+    """`theirs`: how the stored draft differs from what was typed, when somebody else saved in between."""
+    page = render_template(
+        "apis/document.html",
+        api=api,
+        form=form,
+        theirs=theirs,
+        may_switch_off_tls=me().is_administrator,
+        address=address,
+    )
+    return page, status
+
+
+@bp.route("/<team>/<slug>/<version>/publish", methods=["GET", "POST"])
+@requires(Permission.MANAGE_APIS, an_api)
+def publish(api: Api) -> ResponseReturnValue:
+    form = PublishForm()
+    status, taken = form.status, None
+    if request.method == "GET":
+        form.number.data = str(api.draft_number)
+    elif form.validate_on_submit():
+        try:
+            with db.begin() as session:
+                release = registry.publish(session, api, by=me(), expected=_number(form), note=form.note.data or "")
+            return _back(
+                api, f"Release {release.number} of {api.name} is published. Gateways serve it within a second."
+            )
+        except PathTaken as error:
+            status, taken = error.status, error
+        except Changed as error:
+            status = form.refuse(_looked_at_another(error))
+            form.number.data = str(api.draft_number)
+        except Conflict as error:
+            status = form.refuse(error)
+    live = registry.read_document(api.live_release.document) if api.live_release else None
+    draft = registry.read_document(api.draft)
+    page = render_template(
+        "apis/publish.html",
+        api=api,
+        form=form,
+        draft=draft,
+        differences=registry.differences(live, draft),
+        taken=taken,
+        address=address,
+    )
+    return page, status
+
+
+@bp.get("/<team>/<slug>/<version>/targets")
+@requires(Permission.MANAGE_APIS, an_api)
+def targets(api: Api) -> ResponseReturnValue:
+    """Whether calls can be sent to the draft's targets from here: a fragment for pages that ask for it, or a page.
+
+    It waits for name servers, 3 s at the longest, so no other page waits for it.
+    """
+    rules = gateway.rules_of(config_of(current_app))
+    urls = [target.url for target in registry.read_document(api.draft).upstream.targets]
+    with ThreadPoolExecutor(len(urls)) as threads:
+        found = list(threads.map(lambda url: gateway.upstream_address_problem(url, rules), urls))
+    problems = [problem for problem in found if problem]
+    name = "apis/_targets.html" if "HX-Request" in request.headers else "apis/targets.html"
+    return render_template(name, api=api, problems=problems, count=len(urls), address=address)
+
+
+@bp.get("/<team>/<slug>/<version>/releases")
+@requires(Permission.SEE_APIS, an_api)
+def releases(api: Api) -> ResponseReturnValue:
+    return render_template("apis/releases.html", api=api, address=address)
+
+
+@bp.get("/<team>/<slug>/<version>/releases/<int:number>")
+@requires(Permission.SEE_APIS, a_release)
+def release(release: Release) -> ResponseReturnValue:
+    facts = registry.facts(registry.read_document(release.document))
+    return render_template("apis/release.html", api=release.api, release=release, facts=facts, address=address)
+
+
+@bp.get("/<team>/<slug>/<version>/plans")
+@requires(Permission.SEE_APIS, an_api)
+def plans(api: Api) -> ResponseReturnValue:
+    return render_template(
+        "apis/plans.html",
+        api=api,
+        plans=list(db.session.scalars(lists.plans_of(api.team))),
+        may_manage=may(Permission.MANAGE_APIS, api.team),
+        address=address,
+    )
+
+
+@bp.post("/<team>/<slug>/<version>/plans")
+@requires(Permission.MANAGE_APIS, an_api)
+def offer(api: Api) -> ResponseReturnValue:
+    chosen = set(request.form.getlist("plan"))
+    with db.begin() as session:
+        theirs = session.scalars(lists.plans_of(api.team))
+        registry.offer_plans(session, api, [plan for plan in theirs if plan.slug in chosen])
+    count = len(api.plans)
+    return _back(api, f"{api.name} offers {count} {'plan' if count == 1 else 'plans'}.", "apis.plans")
+
+
+@bp.get("/<team>/<slug>/<version>/subscribers")
+@requires(Permission.SEE_APIS, an_api)
+def subscribers(api: Api) -> ResponseReturnValue:
+    session = db.session()
+    page = lists.page(session, lists.subscribers(api, q=lists.query()), Consumer.name, Consumer.id)
+    by_consumer = {each.consumer_id: each for each in lists.subscriptions_of(session, page.rows, api)}
+    return render_template(
+        "apis/subscribers.html",
+        api=api,
+        page=page,
+        subscriptions=by_consumer,
+        q=lists.query(),
+        opens={each.id for each in page.rows if may(Permission.MANAGE_CONSUMERS, each.team)},
+        address=address,
+    )
+
+
+@bp.route("/<team>/<slug>/<version>/pause", methods=["GET", "POST"])
+@requires(Permission.MANAGE_APIS, an_api)
+def pause(api: Api) -> ResponseReturnValue:
+    if request.method == "GET":
+        return render_template("apis/pause.html", api=api, form=Form(), address=address)
+    with db.begin() as session:
+        registry.pause(session, api)
+    return _back(api, f"{api.name} is paused. Calls are answered with 503 api_paused.")
+
+
+@bp.post("/<team>/<slug>/<version>/resume")
+@requires(Permission.MANAGE_APIS, an_api)
+def resume(api: Api) -> ResponseReturnValue:
+    with db.begin() as session:
+        registry.resume(session, api)
+    return _back(api, f"{api.name} is resumed. Calls go through again within a second.")
+
+
+@bp.route("/<team>/<slug>/<version>/unpublish", methods=["GET", "POST"])
+@requires(Permission.MANAGE_APIS, an_api)
+def unpublish(api: Api) -> ResponseReturnValue:
+    if request.method == "GET":
+        return render_template("apis/unpublish.html", api=api, address=address)
+    if request.form.get("confirm", "").strip() != api.slug:
+        wrong = f"This is not {api.slug}. Type it to unpublish the API."
+        return render_template("apis/unpublish.html", api=api, wrong=wrong, address=address), 422
+    with db.begin() as session:
+        registry.unpublish(session, api)
+    return _back(api, f"{api.name} is no longer published. Its releases, subscriptions and keys are kept.")
+
+
+@bp.route("/<team>/<slug>/<version>/delete", methods=["GET", "POST"])
+@requires(Permission.MANAGE_TEAM, an_api)
+def delete(api: Api) -> ResponseReturnValue:
+    if request.method == "GET":
+        return render_template("apis/delete.html", api=api, address=address)
+    if request.form.get("confirm", "").strip() != api.slug:
+        wrong = f"This is not {api.slug}. Type it to delete the API."
+        return render_template("apis/delete.html", api=api, wrong=wrong, address=address), 422
+    name = api.name
+    with db.begin() as session:
+        registry.delete_api(session, api)
+    flash(f"{name} is deleted.", "success")
+    return redirect(url_for(".index"), 303)
+
+
+def _number(form: Form) -> int:
+    """The draft that the person looked at; "Save mine over it" names the one that was shown beside theirs."""
+    number = request.form.get("over") or form["number"].data or ""
+    if not number.isdecimal() or len(number) > 9:
+        raise BadRequest("This form does not say which draft it is about. Open the page again.")
+    return int(number)
+
+
+def _looked_at_another(error: Changed) -> Conflict:
+    return Conflict(
+        f"{str(error).partition(' while ')[0]} since you opened this page. Nothing was published. "
+        "What would change now is below; look at it, then publish."
+    )
+
+
+def _check_tls(document: Document, stored: Document | None) -> None:
+    """Switching certificate checks off is an administrator's act; others may keep it for the same targets only."""
+    if document.upstream.tls_verify or me().is_administrator:
+        return
+    kept = stored is not None and not stored.upstream.tls_verify
+    if not (kept and stored is not None and stored.upstream.targets == document.upstream.targets):
+        raise Invalid({"upstream.tls_verify": "Only administrators may switch this off. Ask one, or leave it on."})

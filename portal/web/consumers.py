@@ -1,0 +1,248 @@
+"""Consumers: applications that call APIs, with their subscriptions and keys."""
+
+from typing import Any
+
+from flask import Blueprint, current_app, flash, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response
+
+from portal import config_of, registry
+from portal.accounts import Permission
+from portal.db import db, utcnow
+from portal.errors import Conflict, Invalid, NotFound
+from portal.registry.models import Api, Consumer, Key, Plan, Subscription
+from portal.traffic.calls import CallView, Filters, list_calls
+from portal.traffic.scope import Scope
+from portal.web import curl, lists
+from portal.web.forms import Form, choices, slug_from
+from portal.web.forms.consumers import BirthMark, ConsumerForm, KeyForm, NewConsumerForm
+from portal.web.guards import a_consumer, a_key, a_subscription, may, me, requires, teams_for
+
+bp = Blueprint("consumers", __name__, url_prefix="/consumers")
+
+
+@bp.app_template_global()
+def consumer_tabs(consumer: Consumer, active: str) -> list[tuple[str, str, bool]]:
+    """The parts of one consumer for the `tabs` macro; `active` is the endpoint of the one that is open."""
+    parts = (("Overview", "consumers.show"), ("Traffic", "traffic.consumer"))
+    return [(label, address(consumer, endpoint), endpoint == active) for label, endpoint in parts]
+
+
+def address(consumer: Consumer, endpoint: str = "consumers.show", **more: Any) -> str:
+    return url_for(endpoint, team=consumer.team.slug, consumer=consumer.slug, **more)
+
+
+def _back(consumer: Consumer, message: str) -> Response:
+    flash(message, "success")
+    return redirect(address(consumer), 303)
+
+
+@bp.get("")
+@requires(Permission.SIGNED_IN)
+def index() -> ResponseReturnValue:
+    asked = {"q": lists.query(), "team": lists.query("team")}
+    session = db.session()
+    page = lists.page(session, lists.consumers(me(), **asked), Consumer.name, Consumer.id)
+    return render_template(
+        "consumers/index.html",
+        page=page,
+        subscriptions=lists.by_consumer(lists.subscriptions_of(session, page.rows)),
+        keys=lists.active_keys(session, page.rows, utcnow()),
+        asked=asked,
+        without=lists.without,
+        teams=list(session.scalars(lists.visible_teams(me()))),
+        address=address,
+    )
+
+
+@bp.route("/new", methods=["GET", "POST"])
+@requires(Permission.SIGNED_IN)
+def new() -> ResponseReturnValue:
+    teams = teams_for(Permission.MANAGE_CONSUMERS)
+    form = NewConsumerForm()
+    form.team.choices = choices(
+        {team.slug: f"{team.name} (personal)" if team.is_personal else team.name for team in teams}
+    )
+    if request.method == "GET" and any(team.slug == lists.query("team") for team in teams):
+        form.team.data = lists.query("team")
+    if not form.validate_on_submit():
+        return render_template("consumers/new.html", form=form), form.status
+    team = next(team for team in teams if team.slug == form.team.data)
+    try:
+        with db.begin() as session:
+            consumer = registry.create_consumer(
+                session,
+                team,
+                slug=slug_from(form.slug, form.name),
+                name=form.name.data or "",
+                description=form.description.data or "",
+            )
+    except (Invalid, Conflict) as error:
+        status = form.refuse(error)
+        return render_template("consumers/new.html", form=form), status
+    return _back(consumer, f"{consumer.name} is made. Subscribe it to an API next.")
+
+
+@bp.get("/<team>/<consumer>")
+@requires(Permission.MANAGE_CONSUMERS, a_consumer)
+def show(consumer: Consumer) -> ResponseReturnValue:
+    return render_template(
+        "consumers/show.html",
+        consumer=consumer,
+        subscriptions=consumer.subscriptions,
+        current=lists.subscriptions_of(db.session(), [consumer]),
+        now=utcnow(),
+        last_used=lists.last_used(db.session(), consumer),
+        may_delete=may(Permission.MANAGE_TEAM, consumer.team),
+        address=address,
+    )
+
+
+@bp.route("/<team>/<consumer>/edit", methods=["GET", "POST"])
+@requires(Permission.MANAGE_CONSUMERS, a_consumer)
+def edit(consumer: Consumer) -> ResponseReturnValue:
+    form = ConsumerForm(obj=consumer)
+    if not form.validate_on_submit():
+        return render_template("consumers/edit.html", consumer=consumer, form=form, address=address), form.status
+    with db.begin():
+        registry.change_consumer(consumer, name=form.name.data or "", description=form.description.data or "")
+    return _back(consumer, f"{consumer.name} is saved.")
+
+
+@bp.route("/<team>/<consumer>/delete", methods=["GET", "POST"])
+@requires(Permission.MANAGE_TEAM, a_consumer)
+def delete(consumer: Consumer) -> ResponseReturnValue:
+    if request.method == "GET":
+        return render_template("consumers/delete.html", consumer=consumer, address=address)
+    if request.form.get("confirm", "").strip() != consumer.slug:
+        wrong = f"This is not {consumer.slug}. Type it to delete the consumer."
+        return render_template("consumers/delete.html", consumer=consumer, wrong=wrong, address=address), 422
+    name = consumer.name
+    with db.begin() as session:
+        registry.delete_consumer(session, consumer)
+    flash(f"{name} is deleted. Its keys stop working within a second.", "success")
+    return redirect(url_for(".index"), 303)
+
+
+@bp.get("/<team>/<consumer>/subscriptions/new")
+@requires(Permission.MANAGE_CONSUMERS, a_consumer)
+def choose(consumer: Consumer) -> ResponseReturnValue:
+    """Three steps on one address: which API, which plan, is it so."""
+    session = db.session()
+    current = {each.api_id: each for each in lists.subscriptions_of(session, [consumer])}
+    api = lists.one_subscribable(session, lists.query("api"))
+    if api is None:
+        if lists.query("api"):
+            raise NotFound("This API is not published, or offers no plan. Choose another one.")
+        page = lists.page(session, lists.subscribable(q=lists.query()), Api.name, Api.id)
+        return render_template(
+            "consumers/choose_api.html", consumer=consumer, page=page, current=current, q=lists.query(), address=address
+        )
+    plan = next((plan for plan in api.plans if plan.slug == lists.query("plan")), None)
+    if plan is None and len(api.plans) == 1:
+        plan = api.plans[0]
+    return _confirm(consumer, api, plan, current.get(api.id))
+
+
+@bp.post("/<team>/<consumer>/subscriptions/new")
+@requires(Permission.MANAGE_CONSUMERS, a_consumer)
+def subscribe(consumer: Consumer) -> ResponseReturnValue:
+    api = lists.one_subscribable(db.session(), request.form.get("api", ""))
+    offered = api.plans if api else []
+    plan = next((plan for plan in offered if plan.slug == request.form.get("plan")), None)
+    if api is None or plan is None:
+        raise Conflict("The API is no longer offered under this plan. Go back and choose again.")
+    try:
+        with db.begin() as session:
+            registry.subscribe(session, consumer, api, plan, by=me())
+    except Conflict as error:
+        return _confirm(consumer, api, plan, None, error)
+    return _back(consumer, f"{consumer.name} is subscribed to {api.name} under the plan {plan.name}.")
+
+
+def _confirm(
+    consumer: Consumer, api: Api, plan: Plan | None, current: Subscription | None, error: Conflict | None = None
+) -> ResponseReturnValue:
+    page = render_template(
+        "consumers/subscribe.html", consumer=consumer, api=api, plan=plan, current=current, error=error, address=address
+    )
+    return page, error.status if error else 200
+
+
+@bp.route("/<team>/<consumer>/subscriptions/<int:subscription>/end", methods=["GET", "POST"])
+@requires(Permission.MANAGE_CONSUMERS, a_subscription)
+def end(subscription: Subscription) -> ResponseReturnValue:
+    consumer = subscription.consumer
+    if request.method == "GET":
+        return render_template("consumers/end.html", consumer=consumer, subscription=subscription, address=address)
+    with db.begin() as session:
+        registry.end_subscription(session, subscription)
+    return _back(consumer, f"The subscription to {subscription.api.name} is ended.")
+
+
+@bp.route("/<team>/<consumer>/keys/new", methods=["GET", "POST"])
+@requires(Permission.MANAGE_CONSUMERS, a_consumer)
+def new_key(consumer: Consumer) -> ResponseReturnValue:
+    form = KeyForm()
+    mark = BirthMark(current_app.config["SECRET_KEY"], consumer.id)
+    if request.method == "GET":
+        form.birth.data = mark.sign(registry.new_public_id())
+    if not form.validate_on_submit():
+        return render_template("consumers/new_key.html", consumer=consumer, form=form, address=address), form.status
+    public_id = mark.read(form.birth.data or "")
+    try:
+        expires_at = form.expires_at(utcnow())
+        with db.begin() as session:
+            key, token = registry.issue(
+                session, consumer, by=me(), label=form.label.data or "", expires_at=expires_at, public_id=public_id
+            )
+    except Invalid as error:
+        status = form.refuse(error)
+        return render_template("consumers/new_key.html", consumer=consumer, form=form, address=address), status
+    gateway_url = config_of(current_app).gateway_url
+    page = render_template(
+        "consumers/key_issued.html",
+        consumer=consumer,
+        key=key,
+        token=token.value,
+        commands=[
+            (
+                each.api,
+                curl.commands(registry.read_document(each.api.live_release.document), gateway_url, token.value)[0],
+            )
+            for each in lists.subscriptions_of(db.session(), [consumer])
+            if each.api.live_release is not None
+        ],
+        first_call=None,
+        address=address,
+    )
+    response = make_response(page, 201)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@bp.get("/<team>/<consumer>/keys/<key>/first-call")
+@requires(Permission.MANAGE_CONSUMERS, a_key)
+def first_call(key: Key) -> ResponseReturnValue:
+    """A fragment for the page that polls it, a page for those who open it."""
+    name = "consumers/_first_call.html" if "HX-Request" in request.headers else "consumers/first_call.html"
+    return render_template(name, consumer=key.consumer, key=key, first_call=_last_call(key), address=address)
+
+
+@bp.route("/<team>/<consumer>/keys/<key>/revoke", methods=["GET", "POST"])
+@requires(Permission.MANAGE_CONSUMERS, a_key)
+def revoke(key: Key) -> ResponseReturnValue:
+    consumer = key.consumer
+    if request.method == "GET":
+        page = "consumers/revoke.html"
+        return render_template(page, consumer=consumer, key=key, form=Form(), last=_last_call(key), address=address)
+    with db.begin() as session:
+        registry.revoke(session, key)
+    return _back(consumer, f"The key pco_{key.public_id}_… is revoked. The gateway refuses it within a second.")
+
+
+def _last_call(key: Key) -> CallView | None:
+    """The latest call with this key. Who may see the key may see its calls."""
+    scope = Scope(consumer_ids=frozenset({key.consumer_id}))
+    found = list_calls(db.session(), scope, Filters(key_id=key.id), limit=1).calls
+    return found[0] if found else None

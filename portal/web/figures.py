@@ -1,0 +1,197 @@
+"""What traffic looks like: tiles, charts and tables of one scope in one window, ready for `traffic/_figures.html`."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal.registry.models import Api, Release
+from portal.traffic import series
+from portal.traffic.models import DAY, HOUR, ByOperation
+from portal.traffic.reasons import REASONS
+from portal.traffic.scope import Scope
+from portal.traffic.series import Counts, Latency, Top, Window
+from portal.web import scopes, tiles
+from portal.web.scopes import Named
+from portal.web.tiles import Tile
+from portal.web.windows import View
+
+_MOST_MARKERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the tables of APIs and consumers."""
+
+    named: Named
+    calls: int
+    calls_url: str
+    error_share: float | None
+    errors_url: str
+    latency: Latency
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonRow:
+    reason: str
+    sentence: str
+    calls: int
+    share: float
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    view: View
+    """What was looked at, in the steps that were chosen."""
+    calls: int
+    tiles: list[Tile]
+    is_compared: bool
+    """Whether the tiles say how they differ from the period before."""
+    calls_chart: dict[str, Any]
+    latency_chart: dict[str, Any] | None
+    """None where no step has calls enough for a percentile."""
+    errors_chart: dict[str, Any]
+    apis: list[Row]
+    consumers: list[Row]
+    reasons: list[ReasonRow]
+    calls_url: str
+
+
+def figures(session: Session, scope: Scope, view: View, *, with_reasons: bool = False, rows: int = 8) -> Figures:
+    summary = series.summary(session, scope, view.window)
+    if summary.now.counts.calls < series.ENOUGH * len(view.window.starts) and view.has_coarser:
+        view = view.coarser()
+        summary = series.summary(session, scope, view.window)
+    window = view.window
+    buckets = series.over_time(session, scope, window)
+    apis = series.top_apis(session, scope, window, rows) if scope.api_id is None else []
+    consumers = series.top_consumers(session, scope, window, rows) if scope.consumer_id is None else []
+    of_apis = scopes.name_apis(session, scope, [top.id for top in apis])
+    of_consumers = scopes.name_consumers(session, scope, [top.id for top in consumers])
+    before = summary.before if summary.before.counts.calls and _reaches_back(session, window) else None
+    latency = _percentiles([bucket.latency for bucket in buckets])
+    common = {
+        "times": [bucket.start for bucket in buckets],
+        "incomplete_last": not buckets[-1].complete,
+        "markers": _releases(session, scope, window),
+    }
+    return Figures(
+        view=view,
+        calls=summary.now.counts.calls,
+        tiles=tiles.tiles(view, summary.now, before),
+        is_compared=before is not None,
+        calls_chart={**common, "unit": "calls", "series": _by_class([bucket.counts for bucket in buckets])},
+        latency_chart={**common, "unit": "us", "series": latency} if latency else None,
+        errors_chart={
+            **common,
+            "unit": "share",
+            "series": [
+                _share("4xx", [(each.counts.client_errors, each.counts.calls) for each in buckets]),
+                _share("429", [(each.counts.limited, each.counts.calls) for each in buckets]),
+                _share("5xx", [(each.counts.server_errors, each.counts.calls) for each in buckets]),
+            ],
+        },
+        apis=[_row(view, "api", of_apis[top.id], top) for top in apis],
+        consumers=[_row(view, "consumer", of_consumers[top.id], top) for top in consumers],
+        reasons=_reasons(session, scope, view) if with_reasons else [],
+        calls_url=view.calls_url(),
+    )
+
+
+def idle_row(view: View, named: Named) -> Row:
+    """An API that nobody called in the window."""
+    url = view.calls_url(api=named.label)
+    return Row(named, 0, url, None, url, Latency())
+
+
+_CLASSES = (
+    ("2xx", "2xx", "ok"),
+    ("3xx", "3xx", "redirected"),
+    ("4xx", "4xx", "client_errors"),
+    ("429", "429", "limited"),
+    ("5xx", "5xx", "server_errors"),
+    ("no answer", "unknown", "other"),
+)
+
+
+def _by_class(counts: list[Counts]) -> list[dict[str, Any]]:
+    """One series a class; classes that nothing belongs to are left out, but never all of them."""
+    found = [
+        {"name": name, "color": color, "values": [getattr(each, field) for each in counts]}
+        for name, color, field in _CLASSES
+        if field == "ok" or any(getattr(each, field) for each in counts)
+    ]
+    return found
+
+
+def _percentiles(latencies: list[Latency]) -> list[dict[str, Any]]:
+    """Empty where there is nothing to draw."""
+    if all(each.p50_us is None for each in latencies):
+        return []
+    return [
+        {"name": name, "color": name, "values": [getattr(each, f"{name}_us") for each in latencies]}
+        for name in ("p50", "p95", "p99")
+    ]
+
+
+def _share(name: str, parts: list[tuple[int, int]]) -> dict[str, Any]:
+    """Where nothing was called there is no share: unknown, not 0."""
+    return {"name": name, "color": name, "values": [some / whole if whole else None for some, whole in parts]}
+
+
+def _reaches_back(session: Session, window: Window) -> bool:
+    """Whether the whole period before was lived through; half of one would make every number look like growth."""
+    hour, day = (
+        session.scalar(select(func.min(ByOperation.at)).where(ByOperation.level == level)) for level in (HOUR, DAY)
+    )
+    if hour is None or day is None:
+        return False
+    # Hours are exact but are forgotten after a while, days never.
+    first = hour if hour - day < DAY else day
+    return datetime.fromtimestamp(first, UTC) <= window.before.since
+
+
+def _row(view: View, kind: str, named: Named, top: Top) -> Row:
+    url = view.calls_url(**{kind: named.label})
+    return Row(named, top.calls, url, top.error_share, url, top.latency)
+
+
+def _reasons(session: Session, scope: Scope, view: View) -> list[ReasonRow]:
+    found = series.reasons(session, scope, view.window)
+    total = sum(each.calls for each in found)
+    return [
+        ReasonRow(
+            each.reason,
+            REASONS.get(each.reason, "This reason has no sentence in this version of Portico."),
+            each.calls,
+            each.calls / total,
+            view.calls_url(reason=each.reason),
+        )
+        for each in found
+        if each.reason != "ok"
+    ]
+
+
+def _releases(session: Session, scope: Scope, window: Window) -> list[dict[str, Any]]:
+    """The newest releases of own APIs in the window, for the time axis; a crowd of them would hide the bars."""
+    statement = (
+        select(Release.published_at, Release.number, Api.name)
+        .join(Api, Api.id == Release.api_id)
+        .where(Release.published_at >= window.since, Release.published_at < window.until)
+        .order_by(Release.published_at.desc())
+        .limit(_MOST_MARKERS + 1)
+    )
+    if scope.api_id is not None:
+        statement = statement.where(Release.api_id == scope.api_id)
+    elif not scope.everything:
+        statement = statement.where(Release.api_id.in_(scope.api_ids))
+    found = session.execute(statement).all()
+    if len(found) > _MOST_MARKERS:
+        return []
+    return [
+        {"time": at, "label": f"release {number}" if scope.api_id else f"{name}: release {number}"}
+        for at, number, name in found
+    ]

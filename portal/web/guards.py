@@ -1,0 +1,197 @@
+"""Who may enter a view. Fetching and authorising are one step: no view gets a thing that its person may not have.
+
+    @bp.get("/<team>/<slug>/<version>")
+    @requires(Permission.SEE_APIS, an_api)
+    def show(api: Api) -> ResponseReturnValue: ...
+
+A thing that the person may not know of answers 404, one that they may not touch 403.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from flask import Flask, request
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal import accounts
+from portal.accounts import Membership, Permission, Person, Team
+from portal.db import db
+from portal.errors import Forbidden, NotFound, NotSignedIn
+from portal.registry.models import Api, Consumer, Key, Plan, Release, Subscription
+
+View = Callable[..., ResponseReturnValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """How a thing is found by the parts of an address, whose it is, and who may know that it exists."""
+
+    name: str
+    """The view's argument that receives the thing."""
+    parts: tuple[str, ...]
+    load: Callable[..., Any]
+    """`load(session, **parts)`: the thing, or None."""
+    team: Callable[[Any], Team] | None
+    """None for things of the installation, which need a permission that belongs to no team."""
+    see: Permission
+
+
+def person() -> Person | None:
+    """Who is signed in."""
+    return current_user._get_current_object() if current_user.is_authenticated else None
+
+
+def me() -> Person:
+    """Who is signed in, in a view that strangers do not reach."""
+    found = person()
+    if found is None:
+        raise NotSignedIn()
+    return found
+
+
+def may(permission: Permission, team: Team) -> bool:
+    """Whether the person of this request may do this in `team`: for showing, or not showing, a button."""
+    return accounts.standing(db.session(), person(), team).may(permission)
+
+
+def teams_for(permission: Permission) -> list[Team]:
+    """Own teams in which the person of this request may do this, the personal one first; for forms that ask for a team.
+
+    Administrators may do it everywhere: the team that the address names (`?team=payments`) joins the list.
+    """
+    someone = me()
+    teams = someone.teams
+    named = _load_team(db.session(), request.args.get("team", "")) if someone.is_administrator else None
+    if named is not None and named not in teams:
+        teams.append(named)
+    return [team for team in teams if may(permission, team)]
+
+
+def requires(permission: Permission, fetch: Fetch | None = None) -> Callable[[View], View]:
+    """Declare what a view needs. Without `fetch` it must be a permission that belongs to no team."""
+    if (fetch is None or fetch.team is None) and permission not in _TEAMLESS:
+        raise TypeError(f"{permission} belongs to a team: say which thing of it with a fetch")
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(**parts: Any) -> ResponseReturnValue:
+            if permission is not Permission.PUBLIC:
+                someone = me()
+                if permission is Permission.ADMINISTER and not someone.is_administrator:
+                    raise Forbidden("This page is for administrators of the installation.")
+            if fetch is not None:
+                parts[fetch.name] = _fetch(fetch, permission, {part: parts.pop(part) for part in fetch.parts})
+            return view(**parts)
+
+        guarded.portico_permission = permission  # type: ignore[attr-defined]
+        guarded.portico_fetch = fetch  # type: ignore[attr-defined]
+        return guarded
+
+    return decorate
+
+
+def _fetch(fetch: Fetch, permission: Permission, parts: dict[str, Any]) -> Any:
+    session = db.session()
+    thing = fetch.load(session, **parts)
+    if thing is None:
+        raise NotFound()
+    if fetch.team is None:
+        return thing
+    standing = accounts.standing(session, me(), fetch.team(thing))
+    if not standing.may(fetch.see):
+        raise NotFound()
+    if not standing.may(permission):
+        if permission is Permission.MANAGE_APIS and not standing.team_may_publish:
+            raise Forbidden(f"{fetch.team(thing).name} may not publish APIs. Ask an administrator for the right.")
+        raise Forbidden()
+    return thing
+
+
+_TEAMLESS = frozenset({Permission.PUBLIC, Permission.SIGNED_IN, Permission.ADMINISTER})
+
+LIBRARY_VIEWS = {
+    "static": Permission.PUBLIC,
+    "security.login": Permission.PUBLIC,
+    "security.logout": Permission.PUBLIC,
+    "security.register": Permission.PUBLIC,
+    "security.verify": Permission.SIGNED_IN,
+    "security.change_password": Permission.SIGNED_IN,
+}
+"""Views that are not ours, and what they ask for themselves."""
+
+
+def permission_of(app: Flask, endpoint: str) -> Permission | None:
+    """What a route declares; None is a mistake that `tests/web/test_permissions.py` reports."""
+    declared = getattr(app.view_functions[endpoint], "portico_permission", None)
+    return declared or LIBRARY_VIEWS.get(endpoint)
+
+
+def _load_team(session: Session, team: str) -> Team | None:
+    return session.scalar(select(Team).where(Team.slug == team))
+
+
+def _load_member(session: Session, team: str, member: int) -> Membership | None:
+    return session.scalar(select(Membership).join(Membership.team).where(Team.slug == team, Membership.id == member))
+
+
+def _load_api(session: Session, team: str, slug: str, version: str) -> Api | None:
+    return session.scalar(select(Api).join(Api.team).where(Team.slug == team, Api.slug == slug, Api.version == version))
+
+
+def _load_release(session: Session, team: str, slug: str, version: str, number: int) -> Release | None:
+    api = _load_api(session, team, slug, version)
+    if api is None:
+        return None
+    return session.scalar(select(Release).where(Release.api_id == api.id, Release.number == number))
+
+
+def _load_person(session: Session, person: int) -> Person | None:
+    return session.get(Person, person)
+
+
+def _load_plan(session: Session, team: str, plan: str) -> Plan | None:
+    return session.scalar(select(Plan).join(Plan.team).where(Team.slug == team, Plan.slug == plan))
+
+
+def _load_consumer(session: Session, team: str, consumer: str) -> Consumer | None:
+    return session.scalar(select(Consumer).join(Consumer.team).where(Team.slug == team, Consumer.slug == consumer))
+
+
+def _load_key(session: Session, team: str, consumer: str, key: str) -> Key | None:
+    owner = _load_consumer(session, team, consumer)
+    if owner is None:
+        return None
+    return session.scalar(select(Key).where(Key.consumer_id == owner.id, Key.public_id == key))
+
+
+def _load_subscription(session: Session, team: str, consumer: str, subscription: int) -> Subscription | None:
+    owner = _load_consumer(session, team, consumer)
+    if owner is None:
+        return None
+    return session.scalar(
+        select(Subscription).where(Subscription.consumer_id == owner.id, Subscription.id == subscription)
+    )
+
+
+a_team = Fetch("team", ("team",), _load_team, lambda team: team, Permission.SEE_TEAM)
+a_member = Fetch("member", ("team", "member"), _load_member, lambda member: member.team, Permission.SEE_TEAM)
+an_api = Fetch("api", ("team", "slug", "version"), _load_api, lambda api: api.team, Permission.SEE_APIS)
+a_release = Fetch(
+    "release", ("team", "slug", "version", "number"), _load_release, lambda it: it.api.team, Permission.SEE_APIS
+)
+a_person = Fetch("somebody", ("person",), _load_person, None, Permission.ADMINISTER)
+a_plan = Fetch("plan", ("team", "plan"), _load_plan, lambda plan: plan.team, Permission.SEE_APIS)
+a_consumer = Fetch("consumer", ("team", "consumer"), _load_consumer, lambda it: it.team, Permission.MANAGE_CONSUMERS)
+a_key = Fetch("key", ("team", "consumer", "key"), _load_key, lambda it: it.consumer.team, Permission.MANAGE_CONSUMERS)
+a_subscription = Fetch(
+    "subscription",
+    ("team", "consumer", "subscription"),
+    _load_subscription,
+    lambda it: it.consumer.team,
+    Permission.MANAGE_CONSUMERS,
+)

@@ -1,0 +1,247 @@
+"""What the list pages read: one page of many, by key, with the count of all.
+
+A page begins after (or before) the row whose id stands in the address, so the last page costs what the first does, and
+rows that come or go meanwhile neither repeat nor hide others.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from flask import request, url_for
+from sqlalchemy import Select, exists, func, or_, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, selectinload
+
+from portal.accounts import Membership, Person, Role, Team
+from portal.registry.models import Api, Consumer, Key, Plan, Subscription, SubscriptionState, api_plan
+from portal.traffic.models import Call, instant
+from portal.web.forms import stripped
+
+SIZE = 50
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    rows: list[T]
+    count: int
+    """Of all pages."""
+    newer_url: str | None
+    """The page before this one; named as the pagination macro names it."""
+    older_url: str | None
+
+    def counted(self, one: str, many: str = "") -> str:
+        return f"{self.count:,} {one if self.count == 1 else many or one + 's'}"
+
+
+def page(
+    session: Session, rows: Select[T], name: InstrumentedAttribute[str], id: InstrumentedAttribute[int]
+) -> Page[T]:
+    """The page of `rows` that this request asks for (`after`, `before`), in the order of `name`."""
+    count = session.scalar(select(func.count()).select_from(rows.order_by(None).subquery())) or 0
+    key = tuple_(func.lower(name), id)
+    anchor_id = request.args.get("after", type=int) or request.args.get("before", type=int)
+    backwards = "after" not in request.args and "before" in request.args
+    if anchor_id is not None and not -(2**63) <= anchor_id < 2**63:
+        anchor_id = None
+    anchor = anchor_id and session.scalar(select(func.lower(name)).where(id == anchor_id))
+    if anchor is not None:
+        place = tuple_(anchor, anchor_id)
+        rows = rows.where(key < place if backwards else key > place)
+    order = (func.lower(name).desc(), id.desc()) if backwards else (func.lower(name), id)
+    found = list(session.scalars(rows.order_by(*order).limit(SIZE + 1)))
+    more, found = len(found) > SIZE, found[:SIZE]
+    if backwards:
+        found.reverse()
+    has_newer = more if backwards else anchor is not None
+    has_older = True if backwards else more
+    return Page(
+        found,
+        count,
+        _here(before=found[0].id) if found and has_newer else None,  # type: ignore[attr-defined]
+        _here(after=found[-1].id) if found and has_older else None,  # type: ignore[attr-defined]
+    )
+
+
+def query(name: str = "q") -> str:
+    return stripped(request.args.get(name))
+
+
+def without(*names: str) -> str:
+    """The address of this page without these parts of its query, from its first page."""
+    return _here(**dict.fromkeys(names))
+
+
+def _here(**changes: Any) -> str:
+    kept = {name: value for name, value in request.args.items() if name not in {"after", "before"}}
+    return url_for(request.endpoint or "", **(request.view_args or {}), **(kept | changes))
+
+
+def visible_teams(person: Person, limit: int = 200) -> Select[Team]:
+    """The person's teams; all to administrators."""
+    teams = select(Team).order_by(func.lower(Team.name), Team.id).limit(limit)
+    return teams if person.is_administrator else teams.where(Team.id.in_(_own(person)))
+
+
+def apis(person: Person, *, q: str, team: str, state: str) -> Select[Api]:
+    """APIs of the person's teams; of all teams to administrators. `state` is "draft", "published", "paused" or ""."""
+    rows = select(Api).join(Api.team).options(selectinload(Api.team), selectinload(Api.live_release))
+    if not person.is_administrator:
+        rows = rows.where(Api.team_id.in_(_own(person)))
+    if team:
+        rows = rows.where(Team.slug == team)
+    if q:
+        rows = rows.where(or_(_has(Api.name, q), _has(Api.slug, q), _has(Team.name, q)))
+    match state:
+        case "draft":
+            rows = rows.where(Api.live_release_id.is_(None))
+        case "published":
+            rows = rows.where(Api.live_release_id.is_not(None), Api.paused.is_(False))
+        case "paused":
+            rows = rows.where(Api.live_release_id.is_not(None), Api.paused)
+    return rows
+
+
+def plans(person: Person, *, q: str, team: str) -> Select[Plan]:
+    rows = select(Plan).join(Plan.team).options(selectinload(Plan.team), selectinload(Plan.apis))
+    if not person.is_administrator:
+        rows = rows.where(Plan.team_id.in_(_own(person)))
+    if team:
+        rows = rows.where(Team.slug == team)
+    return rows.where(or_(_has(Plan.name, q), _has(Plan.slug, q))) if q else rows
+
+
+def plans_of(team: Team) -> Select[Plan]:
+    return select(Plan).where(Plan.team_id == team.id).order_by(func.lower(Plan.name), Plan.id)
+
+
+def consumers(person: Person, *, q: str, team: str) -> Select[Consumer]:
+    rows = select(Consumer).join(Consumer.team).options(selectinload(Consumer.team))
+    if not person.is_administrator:
+        rows = rows.where(Consumer.team_id.in_(_own(person)))
+    if team:
+        rows = rows.where(Team.slug == team)
+    if q:
+        rows = rows.where(or_(_has(Consumer.name, q), _has(Consumer.slug, q), Consumer.public_id == q))
+    return rows
+
+
+def subscribable(*, q: str) -> Select[Api]:
+    """Published APIs that offer a plan: everybody who has signed in may find them."""
+    offers = exists().where(api_plan.c.api_id == Api.id)
+    rows = (
+        select(Api)
+        .join(Api.team)
+        .where(Api.live_release_id.is_not(None), offers)
+        .options(selectinload(Api.team), selectinload(Api.live_release), selectinload(Api.plans))
+    )
+    return rows.where(or_(_has(Api.name, q), _has(Api.slug, q), _has(Team.name, q))) if q else rows
+
+
+def subscribers(api: Api, *, q: str) -> Select[Consumer]:
+    """Consumers that use the API now."""
+    team = aliased(Team)
+    rows = (
+        select(Consumer)
+        .join(Subscription, Subscription.consumer_id == Consumer.id)
+        .join(team, team.id == Consumer.team_id)
+        .where(Subscription.api_id == api.id, Subscription.state != SubscriptionState.ENDED)
+        .options(selectinload(Consumer.team))
+    )
+    return rows.where(or_(_has(Consumer.name, q), _has(team.name, q))) if q else rows
+
+
+def users_of(plan: Plan) -> Select[Consumer]:
+    """Consumers that have a current subscription under the plan."""
+    current = exists().where(
+        Subscription.consumer_id == Consumer.id,
+        Subscription.plan_id == plan.id,
+        Subscription.state != SubscriptionState.ENDED,
+    )
+    return select(Consumer).where(current).options(selectinload(Consumer.team))
+
+
+def people(*, q: str) -> Select[Person]:
+    rows = select(Person)
+    return rows.where(or_(_has(Person.name, q), _has(Person.email, q))) if q else rows
+
+
+def teams(person: Person, *, q: str) -> Select[Team]:
+    """The person's teams; all teams of several to administrators, and their own."""
+    own = Team.id.in_(_own(person))
+    rows = select(Team).options(selectinload(Team.memberships))
+    rows = rows.where(or_(Team.person_id.is_(None), own) if person.is_administrator else own)
+    return rows.where(or_(_has(Team.name, q), _has(Team.slug, q))) if q else rows
+
+
+def roles_of(person: Person) -> dict[int, Role]:
+    """The person's role in each of their teams, by the team's id."""
+    return {membership.team_id: membership.role for membership in person.memberships}
+
+
+def members(session: Session, team: Team) -> list[Membership]:
+    rows = select(Membership).join(Membership.person).where(Membership.team_id == team.id)
+    return list(
+        session.scalars(rows.options(selectinload(Membership.person)).order_by(func.lower(Person.name), Person.id))
+    )
+
+
+def subscriptions_of(session: Session, consumers: Collection[Consumer], api: Api | None = None) -> list[Subscription]:
+    """Current subscriptions of these consumers, or those to one API."""
+    chosen = (
+        select(Subscription)
+        .where(
+            Subscription.consumer_id.in_([consumer.id for consumer in consumers]),
+            Subscription.state != SubscriptionState.ENDED,
+        )
+        .options(selectinload(Subscription.plan), selectinload(Subscription.api).selectinload(Api.team))
+        .order_by(Subscription.id)
+    )
+    return list(session.scalars(chosen.where(Subscription.api_id == api.id) if api else chosen))
+
+
+def by_consumer(subscriptions: Iterable[Subscription]) -> dict[int, list[Subscription]]:
+    found: dict[int, list[Subscription]] = {}
+    for each in subscriptions:
+        found.setdefault(each.consumer_id, []).append(each)
+    return found
+
+
+def active_keys(session: Session, consumers: Collection[Consumer], now: datetime) -> dict[int, int]:
+    """How many keys of each consumer work; consumers without one are left out."""
+    chosen = (
+        select(Key.consumer_id, func.count())
+        .where(
+            Key.consumer_id.in_([consumer.id for consumer in consumers]),
+            Key.revoked_at.is_(None),
+            or_(Key.expires_at.is_(None), Key.expires_at > now),
+        )
+        .group_by(Key.consumer_id)
+    )
+    return {consumer_id: count for consumer_id, count in session.execute(chosen)}
+
+
+def last_used(session: Session, consumer: Consumer) -> dict[int, datetime | None]:
+    """When each key of the consumer was last used, as far as calls are kept."""
+    # One look into the index for each key; a GROUP BY would read all their calls.
+    latest = select(func.max(Call.at)).where(Call.key_id == Key.id).scalar_subquery()
+    rows = session.execute(select(Key.id, latest).where(Key.consumer_id == consumer.id))
+    return {key_id: None if at is None else instant(at) for key_id, at in rows}
+
+
+def one_subscribable(session: Session, label: str) -> Api | None:
+    """The published API that `<team>/<slug>/<version>` names, when it offers a plan."""
+    parts = label.split("/")
+    if len(parts) != 3:
+        return None
+    team, slug, version = parts
+    return session.scalar(subscribable(q="").where(Team.slug == team, Api.slug == slug, Api.version == version))
+
+
+def _own(person: Person) -> Select[int]:
+    return select(Membership.team_id).where(Membership.person_id == person.id)
+
+
+def _has(column: InstrumentedAttribute[str], text: str) -> Any:
+    return column.icontains(text, autoescape=True)

@@ -1,0 +1,128 @@
+"""The worker: does what is due in the job table, one job at a time, until it is told to stop."""
+
+import contextlib
+import logging
+import os
+import queue
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal import jobs, registry
+from portal.accounts import throttle
+from portal.config import Config
+from portal.db import db, utcnow
+from portal.traffic import retention
+
+log = logging.getLogger(__name__)
+
+Work = Callable[[Config, dict[str, Any]], str]
+"""Does one job, in transactions of its own; returns what came of it for the log, '' for nothing worth a line."""
+
+_LOOK = 2.0
+"""Seconds between two looks at the table when nothing was due."""
+
+
+def forget_calls(config: Config, _payload: dict[str, Any]) -> str:
+    """Small transactions, so that ingest never waits long."""
+    now, batches = utcnow(), 0
+    more = True
+    while more:
+        with db.begin() as session:
+            more = retention.sweep(session, now=now, call_days=config.call_days)
+        batches += 1
+    return f"Old calls and roll-ups went in {batches} batches." if batches > 1 else ""
+
+
+def bury_keys(_config: Config, _payload: dict[str, Any]) -> str:
+    with db.begin() as session:
+        gone = registry.bury(session, now=utcnow())
+    return f"{gone} long dead keys went." if gone else ""
+
+
+def forget_throttles(_config: Config, _payload: dict[str, Any]) -> str:
+    with db.begin() as session:
+        throttle.sweep(session, now=utcnow())
+    return ""
+
+
+KINDS: dict[str, Work] = {
+    "forget_calls": forget_calls,
+    "bury_keys": bury_keys,
+    "forget_throttles": forget_throttles,
+}
+PERIODIC = {
+    "forget_calls": timedelta(minutes=10),
+    "bury_keys": timedelta(days=1),
+    "forget_throttles": timedelta(hours=1),
+}
+
+
+def announce(now: datetime) -> None:
+    """Put the periodic work into the table, where it is claimed like any other."""
+    with db.begin() as session:
+        for kind, every in PERIODIC.items():
+            jobs.repeat(session, kind, every, now=now)
+
+
+def turn(config: Config, by: str, kinds: dict[str, Work] = KINDS) -> bool:
+    """Do the one job that has been due for longest. False when nothing is due. A job that fails raises nothing."""
+    with db.begin() as session:
+        held = jobs.claim(session, by=by, now=utcnow())
+    if held is None:
+        return False
+    began = time.monotonic()
+    try:
+        if held.kind not in kinds:
+            raise LookupError(f"This release knows no job {held.kind}.")
+        said = kinds[held.kind](config, held.payload)
+    except Exception as error:
+        db.session.rollback()
+        log.exception("%s failed (attempt %d)", held.kind, held.attempt)
+        with db.begin() as session:
+            again = jobs.fail(session, held, f"{type(error).__name__}: {error}", now=utcnow())
+        if again is None:
+            log.error("%s is given up after %d attempts. Its row in the job table says why.", held.kind, held.attempt)
+        return True
+    with db.begin() as session:
+        kept = jobs.finish(session, held, now=utcnow())
+    if not kept:
+        log.warning("%s took longer than its claim of %s; it may run twice.", held.kind, jobs.LEASE)
+    if said:
+        log.info("%s: %s (%.1f s)", held.kind, said, time.monotonic() - began)
+    return True
+
+
+def run(config: Config) -> None:
+    """Inside an application context, until SIGTERM or SIGINT, which let the job in hand finish.
+
+    A database that is away is waited for.
+    """
+    stops: queue.SimpleQueue[int] = queue.SimpleQueue()  # its put() may be called from a signal handler
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _frame: stops.put(received))
+    by = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    log.info("Worker started.")
+    announced = worked = False
+    while True:
+        with contextlib.suppress(queue.Empty):
+            stops.get(timeout=0.001 if worked else _LOOK if announced else 0.1)
+            break
+        try:
+            if not announced:
+                announce(utcnow())
+                announced = True
+            worked = turn(config, by)
+        except SQLAlchemyError as error:
+            log.error("The worker cannot read the job table, and tries again: %s", error)
+            worked = False
+        db.session.remove()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # a second one while the interpreter ends is no failure
+    log.info("Worker stopped.")

@@ -1,0 +1,127 @@
+"""A gateway that serves a few APIs, shared by the tests that only call it, and values for those that make their own."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from portal.gateway.ir import Api, Consumer, Key, Plan, Snapshot, Subscription, Target, Upstream
+from portal.registry.keys import Token, new_token
+from tests.gateway import envoy
+
+LONG_AGO, IN_A_WHILE = 1_000_000_000, 4_000_000_000
+
+
+def token_of(n: int) -> Token:
+    """Different, well-formed, and new in every run: what the gateway thinks of one must not depend on its letters."""
+    return _TOKENS.setdefault(n, new_token())
+
+
+_TOKENS: dict[int, Token] = {}
+
+
+def api(id_: int = 1, port: int = 80, **fields: Any) -> Api:
+    upstream = Upstream((Target("orders.internal", port),))
+    return replace(Api(id_, 1, f"shop/api-{id_}/v1", upstream, path=f"/api-{id_}"), **fields)
+
+
+def key(n: int, consumer_id: int, **fields: Any) -> Key:
+    token = token_of(n)
+    return Key(token.sha256, token.public_id, consumer_id, None, None)._replace(**fields)
+
+
+def noise(n: int = 50) -> list[Key]:
+    """Keys of other consumers, so that a search that takes the first it finds fails."""
+    return [Key(hashlib.sha256(b"%d" % i).digest(), f"{i:012}", 2, None, None) for i in range(n)]
+
+
+SUBSCRIBER, REVOKED, EXPIRED, LATER, UNSUBSCRIBED, EARLY, LATE, UNKNOWN = range(8)
+"""Keys of `world`: consumer 1 is subscribed to everything, 2 to nothing, 3 from a far day on, 4 until long ago."""
+
+
+def world(*apis: Api, plan: Plan | None = None) -> Snapshot:
+    """`apis`, and everybody who may or may not call them."""
+    subscriptions = [
+        row
+        for number, one in enumerate(apis)
+        for row in (
+            Subscription(100 + number, 1, one.id, 1, LONG_AGO, None),
+            # An older one that has ended; the filter must find the one that is valid.
+            Subscription(200 + number, 1, one.id, 1, 0, LONG_AGO),
+            Subscription(300 + number, 3, one.id, 1, IN_A_WHILE, None),
+            Subscription(400 + number, 4, one.id, 1, 0, LONG_AGO),
+        )
+    ]
+    return Snapshot(
+        revision=1,
+        apis=apis,
+        plans=(plan or Plan(1),),
+        consumers=[Consumer(n, f"con_{n:016}") for n in (1, 2, 3, 4)],
+        subscriptions=subscriptions,
+        keys=[
+            key(SUBSCRIBER, 1),
+            key(REVOKED, 1, revoked=LONG_AGO),
+            key(EXPIRED, 1, expires=LONG_AGO),
+            key(LATER, 1, expires=IN_A_WHILE, revoked=IN_A_WHILE),
+            key(UNSUBSCRIBED, 2),
+            key(EARLY, 3),
+            key(LATE, 4),
+            *noise(),
+        ],
+    )
+
+
+@dataclass
+class Served:
+    gateway: envoy.Gateway
+    upstream: envoy.Upstream
+
+    def call(self, path: str, headers: Any = (), *, token: int | None = SUBSCRIBER, **rest: Any) -> envoy.Answer:
+        pairs = list(headers.items() if isinstance(headers, dict) else headers)
+        if token is not None:
+            pairs.append(("X-API-Key", token_of(token).value))
+        return self.gateway.call(path, pairs, **rest)
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[envoy.Upstream]:
+    with envoy.serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def served(upstream: envoy.Upstream) -> Iterator[Served]:
+    """One Envoy with an API of every kind. Tests that publish make their own."""
+    port = upstream.port
+    closed = Upstream((Target("orders.internal", envoy.free_port()),), connect_timeout_ms=1_000)
+    apis = (
+        api(1, port, path="/orders/v1"),
+        api(2, port, path="/based/v1", base_path="/up"),
+        api(3, port, path=None, host="orders.localhost"),
+        api(4, port, path="/bearer", key_place="bearer"),
+        api(5, port, path="/query", key_place="query", key_name="api_key"),
+        api(6, port, path="/paused", paused=True),
+        api(7, port, path="/small", body_limit_bytes=100_000),
+        api(8, port, path="/fast", first_byte_timeout_ms=300),
+        api(9, path="/closed", upstream=closed),
+        api(10, path="/unresolved", upstream=Upstream((Target("nowhere.internal", 80),))),
+        api(11, port, path="/both.v1", host="both.localhost"),
+    )
+    gateway = envoy.Gateway.new()
+    try:
+        gateway.publish(world(*apis), {"orders.internal": ["127.0.0.1"]})
+        yield Served(gateway, upstream)
+    finally:
+        gateway.stop()
+
+
+@pytest.fixture
+def gateway() -> Iterator[envoy.Gateway]:
+    """An Envoy of one's own; it starts with the first publish."""
+    one = envoy.Gateway.new()
+    try:
+        yield one
+    finally:
+        one.stop()

@@ -1,0 +1,79 @@
+"""Snapshots and what becomes of them, readable: `<a sentence>.in.json` and `.out.json` in goldens/.
+
+`pytest tests/gateway/test_goldens.py --update-goldens` writes the outs anew; read the difference before you keep it.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from portal.gateway import compile as compiler
+from portal.gateway.check import problems
+from portal.gateway.ir import Api, Place, Plan, Snapshot, Target, Upstream
+from tests.gateway.envoy import CERTIFICATE, validate
+
+GOLDENS = Path(__file__).with_name("goldens")
+CASES = sorted(GOLDENS.glob("*.in.json"))
+PLACE = Place(Path("/gateway"), ca_bundle=Path("/etc/ssl/certs/ca-certificates.crt"))
+
+
+def place_of(case: dict[str, Any]) -> Place:
+    return Place(PLACE.directory, ca_bundle=PLACE.ca_bundle, **case.get("place", {}))
+
+
+def snapshot_of(case: dict[str, Any]) -> Snapshot:
+    apis = tuple(Api(**{**fields, "upstream": upstream_of(fields["upstream"])}) for fields in case.get("apis", ()))
+    return Snapshot(1, apis, tuple(Plan(**fields) for fields in case.get("plans", ())))
+
+
+def upstream_of(fields: dict[str, Any]) -> Upstream:
+    return Upstream(**{**fields, "targets": tuple(Target(*target) for target in fields["targets"])})
+
+
+def compiled(case: dict[str, Any]) -> dict[str, Any]:
+    """What Envoy gets, without the parts that are the same for every snapshot unless the case asks for them."""
+    files = compiler.compile_files(snapshot_of(case), place_of(case), case.get("addresses", {}))
+    shown = case.get("show", ["rds", "cds", "limits"])
+    return {name: orjson.loads(content)["resources"] for name, content in files.items() if name.split("/")[0] in shown}
+
+
+@pytest.mark.parametrize("source", CASES, ids=lambda path: path.name.removesuffix(".in.json"))
+def test_golden(source: Path, request: pytest.FixtureRequest) -> None:
+    got = json.dumps(compiled(json.loads(source.read_text())), indent=1, sort_keys=True) + "\n"
+
+    golden = source.with_name(source.name.replace(".in.", ".out."))
+    if request.config.getoption("--update-goldens"):
+        golden.write_text(got)
+    assert got == golden.read_text()
+
+
+def test_no_golden_is_orphaned() -> None:
+    outs = {path.name.removesuffix(".out.json") for path in GOLDENS.glob("*.out.json")}
+
+    assert outs == {path.name.removesuffix(".in.json") for path in CASES}
+
+
+@pytest.mark.envoy
+@pytest.mark.parametrize("source", CASES, ids=lambda path: path.name.removesuffix(".in.json"))
+def test_envoy_takes_it(source: Path, tmp_path: Path) -> None:
+    case = json.loads(source.read_text())
+    assert problems(snapshot_of(case)) == []
+    place = replace(place_of(case), directory=tmp_path, ca_bundle=CERTIFICATE)
+    (tmp_path / "log").mkdir()
+
+    assert validate(compiler.static_twin(snapshot_of(case), place, case.get("addresses", {})), tmp_path) == ""
+
+
+@pytest.mark.envoy
+def test_envoy_says_what_it_does_not_take(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    upstream = Upstream((Target("a", 80),))
+    apis = tuple(Api(n, 1, f"shop/api-{n}/v1", upstream, host="orders.localhost") for n in (1, 2))
+
+    complaint = validate(compiler.static_twin(Snapshot(1, apis), Place(tmp_path), {"a": ["127.0.0.1"]}), tmp_path)
+
+    assert "orders.localhost" in complaint

@@ -1,0 +1,151 @@
+"""What stays while files change under a running Envoy, and what acts at once."""
+
+from dataclasses import replace
+
+import pytest
+
+from portal.gateway.ir import Plan, Snapshot
+from tests.gateway.conftest import LONG_AGO, SUBSCRIBER, UNKNOWN, UNSUBSCRIBED, api, key, token_of, world
+from tests.gateway.envoy import Gateway, Upstream
+
+pytestmark = pytest.mark.envoy
+
+
+def status(gateway: Gateway, path: str = "/api-1", token: int = SUBSCRIBER) -> int:
+    return gateway.call(path, {"X-API-Key": token_of(token).value}).status
+
+
+def with_keys(snapshot: Snapshot, *keys: object) -> Snapshot:
+    return replace(snapshot, keys=(*snapshot.keys, *keys))
+
+
+def test_a_key_acts_as_soon_as_its_file_is_taken(gateway: Gateway, upstream: Upstream) -> None:
+    before = world(api(1, upstream.port))
+    gateway.publish(before)
+    assert status(gateway, token=UNKNOWN) == 401
+
+    assert gateway.publish(with_keys(before, key(UNKNOWN, 1))) == ["keys/keys.json"]
+    assert status(gateway, token=UNKNOWN) == 200
+
+    gateway.publish(with_keys(before, key(UNKNOWN, 1, revoked=LONG_AGO)))
+    answer = gateway.call("/api-1", {"X-API-Key": token_of(UNKNOWN).value})
+    assert answer.json["reason"] == "key_revoked"
+
+
+def test_a_new_release_and_a_pause_act_at_once(gateway: Gateway, upstream: Upstream) -> None:
+    one = api(1, upstream.port)
+    gateway.publish(world(one))
+    gateway.publish(world(replace(one, paused=True)))
+    assert status(gateway) == 503
+
+    gateway.publish(world(replace(one, release=2, base_path="/two")))
+    assert gateway.call("/api-1", {"X-API-Key": token_of(SUBSCRIBER).value}).json["path"] == "/two"
+
+
+def test_a_stream_survives_twenty_publishes(gateway: Gateway, upstream: Upstream) -> None:
+    first = api(1, upstream.port)
+    gateway.publish(world(first))
+    connection = gateway.connection()
+    connection.request("GET", "/api-1/stream?lines=21", headers={"X-API-Key": token_of(SUBSCRIBER).value})
+    answer = connection.getresponse()
+    lines = []
+    for number in range(21):
+        others = [api(2 + n, upstream.port) for n in range(number)]
+        # The address of the stream's own upstream changes too, so that its cluster is replaced under it.
+        gateway.publish(
+            with_keys(world(first, *others), *(key(20 + n, 2) for n in range(number))),
+            {"orders.internal": ["127.0.0.1", "127.0.0.2"] if number % 2 else ["127.0.0.1"]},
+        )
+        upstream.line.release()
+        lines.append(answer.readline())
+        answer.readline()
+    connection.close()
+
+    assert lines == [b"data: %d\n" % number for number in range(21)]
+
+
+class TestLimits:
+    def calls(self, gateway: Gateway, number: int = 5) -> list[int]:
+        return [status(gateway) for _ in range(number)]
+
+    def test_a_used_up_limit_survives_a_publish_and_a_key_but_not_a_change_of_limits(
+        self, gateway: Gateway, upstream: Upstream
+    ) -> None:
+        before = world(api(1, upstream.port), plan=Plan(1, per_minute=3))
+        gateway.publish(before)
+        assert self.calls(gateway) == [200, 200, 200, 429, 429]
+
+        assert gateway.publish(replace(before, apis=(*before.apis, api(2, upstream.port)))) == ["rds/rds.json"]
+        assert status(gateway) == 429
+        gateway.publish(with_keys(before, key(UNKNOWN, 1)))
+        assert status(gateway) == 429
+        assert status(gateway, token=UNKNOWN) == 429, "the limit belongs to the subscription, not to the key"
+
+        assert gateway.publish(replace(before, plans=(Plan(1, per_minute=2),))) == [
+            "keys/keys.json",
+            "limits/limits.json",
+        ]
+        assert self.calls(gateway, 3) == [200, 200, 429]
+
+    def test_the_refusal_says_when_to_come_back(self, gateway: Gateway, upstream: Upstream) -> None:
+        gateway.publish(world(api(1, upstream.port), plan=Plan(1, per_minute=1)))
+        assert status(gateway) == 200
+
+        answer = gateway.call("/api-1", {"X-API-Key": token_of(SUBSCRIBER).value})
+
+        assert (answer.status, answer.json["reason"]) == (429, "rate_limited")
+        assert 1 <= int(answer.header("retry-after") or 0) <= 60
+        assert answer.header("x-ratelimit-limit") == "1"
+        assert answer.header("x-ratelimit-remaining") == "0"
+
+    def test_a_burst_may_be_smaller_or_larger_than_the_rate(self, gateway: Gateway, upstream: Upstream) -> None:
+        gateway.publish(world(api(1, upstream.port), plan=Plan(1, per_minute=2, per_minute_burst=4)))
+        assert self.calls(gateway) == [200, 200, 200, 200, 429]
+
+        gateway.publish(world(api(1, upstream.port), plan=Plan(1, per_minute=4, per_minute_burst=1)))
+        assert self.calls(gateway, 2) == [200, 429]
+
+    def test_both_limits_hold(self, gateway: Gateway, upstream: Upstream) -> None:
+        gateway.publish(world(api(1, upstream.port), plan=Plan(1, per_second=1000, per_minute=2)))
+        assert self.calls(gateway, 3) == [200, 200, 429]
+
+        gateway.publish(world(api(1, upstream.port), plan=Plan(1, per_minute=1000, per_second=1)))
+        assert 429 in self.calls(gateway, 20)
+
+    def test_a_refused_key_uses_up_nothing(self, gateway: Gateway, upstream: Upstream) -> None:
+        gateway.publish(world(api(1, upstream.port), plan=Plan(1, per_minute=1)))
+        for _ in range(3):
+            assert status(gateway, token=UNSUBSCRIBED) == 403
+
+        assert self.calls(gateway, 2) == [200, 429]
+
+    def test_apis_have_buckets_of_their_own(self, gateway: Gateway, upstream: Upstream) -> None:
+        gateway.publish(world(api(1, upstream.port), api(2, upstream.port), plan=Plan(1, per_minute=1)))
+
+        assert [status(gateway, path) for path in ("/api-1", "/api-2", "/api-1")] == [200, 200, 429]
+
+
+class TestTrustedHops:
+    def test_behind_a_proxy_the_last_address_is_the_clients(self, upstream: Upstream) -> None:
+        gateway = Gateway.new(trusted_hops=1)
+        try:
+            gateway.publish(world(api(1, upstream.port)))
+            sent = gateway.call(
+                "/api-1",
+                {
+                    "X-API-Key": token_of(SUBSCRIBER).value,
+                    "X-Forwarded-For": "6.6.6.6, 203.0.113.9",
+                    "X-Forwarded-Proto": "https",
+                    "X-Forwarded-Host": "forged",
+                    "X-Forwarded-User": "forged",
+                    "X_Forwarded_For": "forged",
+                    "X-Consumer-Id": "forged",
+                },
+            )
+
+            assert sent.sent["x-forwarded-for"] == "203.0.113.9"
+            assert sent.sent["x-forwarded-proto"] == "https"
+            assert "forged" not in str(sent.json["headers"])
+            assert gateway.log_lines(sent.sent["x-request-id"])[0]["ip"] == "203.0.113.9"
+        finally:
+            gateway.stop()

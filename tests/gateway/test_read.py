@@ -1,0 +1,162 @@
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, update
+from sqlalchemy.orm import Session
+
+from portal import registry
+from portal.db import utcnow
+from portal.gateway.ir import Api, Snapshot, Target
+from portal.gateway.read import Reader, consistent
+from portal.registry.models import Key, Release, Subscription
+from tests import factories
+
+
+@pytest.fixture
+def read(engine: Engine, session: Session) -> Callable[[], Snapshot]:
+    """What a node sees after the test's session has committed."""
+    reader = Reader()
+
+    def snapshot() -> Snapshot:
+        session.commit()
+        with consistent(engine) as connection:
+            return reader.read(connection).snapshot
+
+    return snapshot
+
+
+def only(things: Any) -> Any:
+    (thing,) = things
+    return thing
+
+
+class TestApis:
+    def test_document_becomes_what_the_gateway_serves(self, session: Session, read: Callable[[], Snapshot]) -> None:
+        team = factories.team(session, slug="shop")
+        row = factories.api(
+            session,
+            team=team,
+            slug="orders",
+            version="v2",
+            live=True,
+            path="/orders/v2",
+            host="orders.example.com",
+            key={"place": "header", "name": "X-Shop-Key"},
+            upstream={
+                "targets": [
+                    {"url": "https://a.example/base/", "weight": 3},
+                    {"url": "https://[2001:db8::1]:8443/base"},
+                ],
+                "connect_timeout_ms": 700,
+                "retries": 2,
+            },
+            body_limit_bytes=5,
+        )
+
+        api: Api = only(read().apis)
+
+        assert api.id == row.id
+        assert api.release == 1
+        assert api.label == "shop/orders/v2"
+        assert (api.path, api.host, api.base_path) == ("/orders/v2", "orders.example.com", "/base")
+        assert api.upstream.targets == (Target("a.example", 443, 3), Target("2001:db8::1", 8443, 1))
+        assert api.upstream.tls
+        assert api.upstream.connect_timeout_ms == 700
+        assert (api.key_place, api.key_name) == ("header", "x-shop-key")
+        assert (api.retries, api.body_limit_bytes, api.paused) == (2, 5, False)
+
+    def test_target_without_port_and_path_gets_those_of_its_scheme(
+        self, session: Session, read: Callable[[], Snapshot]
+    ) -> None:
+        factories.api(session, live=True, upstream={"targets": [{"url": "http://a.example"}]})
+
+        api = only(read().apis)
+
+        assert api.upstream.targets == (Target("a.example", 80),)
+        assert api.base_path == "/"
+
+    def test_drafts_are_not_served(self, session: Session, read: Callable[[], Snapshot]) -> None:
+        live = factories.api(session, live=True)
+        factories.api(session)
+
+        assert [api.id for api in read().apis] == [live.id]
+
+    def test_unchanged_api_is_the_same_object_again(self, session: Session, read: Callable[[], Snapshot]) -> None:
+        quiet = factories.api(session, live=True)
+        paused = factories.api(session, live=True)
+        before = {api.id: api for api in read().apis}
+
+        registry.pause(session, paused)
+        after = {api.id: api for api in read().apis}
+
+        assert after[quiet.id] is before[quiet.id]
+        assert after[paused.id].paused
+        assert not before[paused.id].paused
+
+    def test_release_that_cannot_be_read_is_named_and_left_out(self, session: Session, engine: Engine) -> None:
+        fine = factories.api(session, live=True)
+        odd = factories.api(session, live=True)
+        session.execute(
+            update(Release).where(Release.api_id == odd.id).values(document=odd.draft | {"schema_version": 99})
+        )
+        session.commit()
+
+        with consistent(engine) as connection:
+            snapshot, problems = Reader().read(connection)
+
+        assert [api.id for api in snapshot.apis] == [fine.id]
+        assert only(problems).api == odd.label
+        assert "Release 1 cannot be read by this version" in only(problems).sentence
+
+
+class TestRights:
+    def test_instants_are_whole_seconds_and_never_later(self, session: Session, read: Callable[[], Snapshot]) -> None:
+        moment = datetime(2031, 5, 6, 7, 8, 9, 999_999, tzinfo=UTC)
+        consumer = factories.consumer(session)
+        subscription = factories.subscription(session, consumer, factories.api(session, live=True))
+        key, _ = factories.key(session, consumer)
+        session.execute(update(Key).values(expires_at=moment, revoked_at=moment + timedelta(hours=1)))
+        session.execute(update(Subscription).values(starts_at=moment, ends_at=moment))
+
+        snapshot = read()
+
+        second = int(moment.timestamp())
+        assert only(snapshot.keys) == (key.sha256, key.public_id, consumer.id, second, second + 3600)
+        assert only(snapshot.subscriptions) == (
+            subscription.id,
+            consumer.id,
+            subscription.api_id,
+            subscription.plan_id,
+            second,
+            second,
+        )
+        assert only(snapshot.consumers) == (consumer.id, consumer.public_id)
+
+    def test_revoked_key_stays_as_a_tombstone(self, session: Session, read: Callable[[], Snapshot]) -> None:
+        key, _ = factories.key(session, factories.consumer(session))
+        registry.revoke(session, key)
+
+        assert only(read().keys).revoked <= utcnow().timestamp()
+
+    def test_ended_subscription_is_none(self, session: Session, read: Callable[[], Snapshot]) -> None:
+        api = factories.api(session, live=True)
+        kept = factories.subscription(session, factories.consumer(session), api)
+        registry.end_subscription(session, factories.subscription(session, factories.consumer(session), api))
+
+        assert [row.id for row in read().subscriptions] == [kept.id]
+
+    def test_plans_bring_their_limits(self, session: Session, read: Callable[[], Snapshot]) -> None:
+        plan = factories.plan(session, per_second=7, per_second_burst=9, per_minute=None)
+
+        assert read().plans == (
+            type(only(read().plans))(plan.id, per_second=7, per_second_burst=9, per_minute=None, per_minute_burst=None),
+        )
+
+
+def test_snapshot_knows_its_revision(session: Session, read: Callable[[], Snapshot]) -> None:
+    first = read().revision
+    factories.api(session, live=True)
+
+    assert read().revision == first + 1

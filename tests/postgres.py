@@ -1,0 +1,102 @@
+"""A PostgreSQL for tests: the server of PORTAL_TEST_POSTGRES_URL, or a private one that lives as long as the run."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy.engine import make_url
+
+from portal.programs import free_port
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Address of a database from which others can be made, as psycopg takes it."""
+    if given := os.environ.get("PORTAL_TEST_POSTGRES_URL"):
+        yield make_url(given).set(drivername="postgresql").render_as_string(hide_password=False)
+        return
+    programs = _programs()
+    if programs is None:
+        pytest.skip("PostgreSQL: no server found, and PORTAL_TEST_POSTGRES_URL is not set")
+    with tempfile.TemporaryDirectory(prefix="portico-pg-") as name:
+        folder = Path(name)
+        user = _server_user()
+        if user is not None:
+            shutil.chown(folder, user)
+        _run(
+            user, programs / "initdb", "-D", folder / "data", "-U", "portico", "-A", "trust", "-E", "UTF8", "--no-sync"
+        )
+        port = free_port()
+        with (folder / "log").open("w") as log:
+            server = subprocess.Popen(
+                [programs / "postgres", "-D", folder / "data", "-p", str(port), "-k", folder, *_HASTY],
+                user=user,
+                cwd="/",
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            address = f"postgresql://portico@127.0.0.1:{port}/postgres"
+            _wait(address, server, folder / "log")
+            yield address
+        finally:
+            server.send_signal(signal.SIGINT)  # fast: connections that tests left open are ended
+            server.wait(10)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """A database of the test's own, empty, as PORTAL_DATABASE_URL takes it."""
+    name = f"portico_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+        yield make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+_HASTY = [
+    *("-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "synchronous_commit=off"),
+    *("-c", "full_page_writes=off", "-c", "max_connections=50"),
+]
+"""Nothing that must survive a crash is kept here."""
+
+
+def _programs() -> Path | None:
+    """The newest PostgreSQL of this machine; distributions keep `initdb` out of the PATH."""
+    if found := shutil.which("initdb"):
+        return Path(found).resolve().parent
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    return versions[-1].parent if versions else None
+
+
+def _server_user() -> str | None:
+    """PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"
+
+
+def _run(user: str | None, *command: object) -> None:
+    subprocess.run([str(each) for each in command], user=user, cwd="/", check=True, capture_output=True)
+
+
+def _wait(address: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    until = time.monotonic() + 30
+    while True:
+        try:
+            psycopg.connect(address, connect_timeout=5).close()
+            return
+        except psycopg.OperationalError:
+            if server.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"The private PostgreSQL does not start:\n{log.read_text()}") from None
+            time.sleep(0.05)

@@ -1,0 +1,141 @@
+"""`flask …`, as somebody types it."""
+
+import re
+
+import pytest
+from sqlalchemy import select
+
+from portal import sample, schema
+from portal.accounts import Person
+from tests import factories
+
+
+@pytest.fixture
+def flask(app):
+    """Types a command; the answer has `exit_code` and `output`."""
+    runner = app.test_cli_runner()
+
+    def type_in(*words: str, **more):
+        return runner.invoke(args=list(words), **more)
+
+    return type_in
+
+
+def sign_in_works(client, email: str, password: str) -> bool:
+    answer = client.post("/sign-in", data={"email": email, "password": password})
+    return answer.status_code in {302, 303}
+
+
+class TestUserCreate:
+    def test_the_password_is_shown_once_and_signs_in(self, flask, session, client):
+        answer = flask("user", "create", "Nora@Portico.example", "--name", "Nora New")
+
+        assert answer.exit_code == 0, answer.output
+        found = re.fullmatch(r"(\S+) can sign in with the password (\S{16})\n", answer.output)
+        assert found is not None
+        person = session.scalars(select(Person).where(Person.name == "Nora New")).one()
+        assert (person.email, person.is_administrator) == (found[1], False)
+        assert [team.is_personal for team in person.teams] == [True]
+        assert found[2] not in person.password
+        assert sign_in_works(client, found[1], found[2])
+
+    def test_an_administrator_has_every_right(self, flask, session):
+        assert flask("user", "create", "root@portico.example", "--administrator").exit_code == 0
+
+        person = session.scalars(select(Person)).one()
+        assert (person.name, person.is_administrator) == ("root", True)
+
+    def test_a_password_of_ones_own_is_not_repeated(self, flask, client):
+        typed = "a long enough one"
+        answer = flask("user", "create", "nora@portico.example", "--ask", input=f"{typed}\n{typed}\n")
+
+        assert answer.exit_code == 0, answer.output
+        assert typed not in answer.output
+        assert sign_in_works(client, "nora@portico.example", typed)
+
+    def test_a_short_password_is_refused(self, flask, session):
+        answer = flask("user", "create", "nora@portico.example", "--ask", input="short\nshort\n")
+
+        assert answer.exit_code == 1
+        assert "10 characters or more" in answer.output
+        assert session.scalars(select(Person)).all() == []
+
+    @pytest.mark.parametrize(
+        ("email", "sentence"),
+        [("nobody", "nobody is not an e-mail address"), ("taken@portico.example", "has an account")],
+    )
+    def test_an_address_that_cannot_be_is_refused_in_a_sentence(self, flask, session, email, sentence):
+        factories.person(session, email="taken@portico.example")
+        session.commit()
+
+        answer = flask("user", "create", email)
+
+        assert answer.exit_code == 1
+        assert answer.output.startswith("Error: ")
+        assert sentence in answer.output
+
+
+class TestUserReset:
+    def test_the_new_password_signs_in_and_old_sessions_end(self, flask, session, client):
+        person = factories.person(session, email="olga@portico.example")
+        other = factories.person(session)
+        session.commit()
+        before = {each.id: (each.password, each.fs_uniquifier) for each in (person, other)}
+
+        answer = flask("user", "reset", "OLGA@portico.example")
+
+        assert answer.exit_code == 0, answer.output
+        session.rollback()
+        assert person.fs_uniquifier != before[person.id][1]
+        assert (other.password, other.fs_uniquifier) == before[other.id]
+        assert sign_in_works(client, "olga@portico.example", answer.output.split()[-1])
+
+    def test_a_stranger_is_named(self, flask):
+        answer = flask("user", "reset", "nobody@portico.example")
+
+        assert answer.exit_code == 1
+        assert "Nobody here signs in as nobody@portico.example." in answer.output
+
+
+class TestDatabase:
+    @pytest.fixture
+    def empty(self, engine):
+        schema.metadata.drop_all(engine)
+        return engine
+
+    @pytest.mark.usefixtures("empty")
+    def test_upgrade_brings_it_to_this_release(self, flask):
+        before, done, after, again = (
+            flask("db", "check"),
+            flask("db", "upgrade"),
+            flask("db", "check"),
+            flask("db", "upgrade"),
+        )
+
+        assert (before.exit_code, "migrations wait" in before.output) == (1, True)
+        assert done.output.startswith("Migrated: ")
+        assert (after.exit_code, again.output) == (0, "Nothing to migrate.\n")
+
+    @pytest.mark.usefixtures("empty")
+    def test_a_table_that_was_changed_by_hand_is_found(self, flask, engine):
+        flask("db", "upgrade")
+        with engine.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE team ADD COLUMN motto TEXT")
+
+        answer = flask("db", "check")
+
+        assert answer.exit_code == 1
+        assert "motto" in answer.output
+
+
+class TestSampleRemove:
+    def test_it_is_gone_and_then_there_is_none(self, flask, session):
+        person = factories.person(session)
+        sample.create(session, "http://127.0.0.1:18123", person)
+        session.commit()
+
+        first, second = flask("sample", "remove"), flask("sample", "remove")
+
+        assert (first.output, second.output) == ("The sample is gone.\n", "There is no sample.\n")
+        session.rollback()
+        assert not sample.exists(session)

@@ -1,0 +1,180 @@
+"""Revisions: they make what the models say, keep what is stored, and fail as a whole."""
+
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy.exc import IntegrityError
+
+import portal
+from portal import migrate, schema
+from portal.db import Base, engine_options, engine_url
+from portal.errors import Conflict
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+VERSIONS = sorted((MIGRATIONS / "versions").glob("*.py"))
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """A database with nothing in it."""
+    if request.param == "sqlite":
+        address = engine_url(f"sqlite:///{tmp_path / 'empty.sqlite3'}")
+    else:
+        address = engine_url(request.getfixturevalue("postgres_url"))
+    engine = create_engine(address, **engine_options(address))
+    yield engine
+    engine.dispose()
+
+
+class TestUpgrade:
+    def test_migrated_tables_are_those_of_the_models(self, empty):
+        done = migrate.upgrade(empty)
+
+        assert len(done) == len(VERSIONS)
+        assert migrate.differences(empty, schema.metadata) == []
+        assert migrate.pending(empty) == []
+        assert migrate.upgrade(empty) == []
+
+    def test_there_is_one_revision_row_from_the_start(self, empty):
+        migrate.upgrade(empty)
+
+        with empty.connect() as connection:
+            assert connection.execute(text("SELECT id, n FROM revision")).all() == [(1, 0)]
+
+    def test_foreign_keys_are_those_of_the_models(self, empty):
+        # SQLite's tables are made with them, PostgreSQL's partly later: a cycle cannot be made at once.
+        migrate.upgrade(empty)
+
+        found = {
+            (table, tuple(key["constrained_columns"]), key["referred_table"])
+            for table in inspect(empty).get_table_names()
+            for key in inspect(empty).get_foreign_keys(table)
+        }
+        wanted = {
+            (table.name, tuple(constraint.column_keys), constraint.referred_table.name)
+            for table in schema.metadata.tables.values()
+            for constraint in table.foreign_key_constraints
+        }
+        assert found == wanted
+
+    def test_a_database_of_a_newer_release_is_refused(self, empty):
+        migrate.upgrade(empty)
+        with empty.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+        with pytest.raises(Conflict, match="revision 9999, which this release of Portico does not know"):
+            migrate.pending(empty)
+
+
+class TestEnvironment:
+    """How `env.py` applies revisions, with revisions of the test's own."""
+
+    def test_replacing_a_table_keeps_what_refers_to_it(self, empty, tmp_path):
+        apply(empty, tmp_path, FIRST)
+        with empty.begin() as connection:
+            connection.execute(text("INSERT INTO parent (id, name) VALUES (1, 'kept')"))
+            connection.execute(text("INSERT INTO child (id, parent_id) VALUES (1, 1)"))
+
+        apply(empty, tmp_path, FIRST, BATCH)
+
+        with empty.connect() as connection:
+            assert connection.execute(text("SELECT count(*) FROM child")).scalar() == 1
+            assert connection.execute(text("SELECT name, age FROM parent")).all() == [("kept", 7)]
+
+    def test_a_revision_that_fails_leaves_nothing_behind(self, empty, tmp_path):
+        apply(empty, tmp_path, FIRST)
+
+        with pytest.raises(ZeroDivisionError):
+            apply(empty, tmp_path, FIRST, BROKEN)
+
+        assert "half_made" not in inspect(empty).get_table_names()
+        with empty.connect() as connection:
+            assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == [("one",)]
+
+    def test_foreign_keys_hold_again_afterwards(self, empty, tmp_path):
+        apply(empty, tmp_path, FIRST)
+
+        with empty.connect() as connection, pytest.raises(IntegrityError, match=r"(?i)foreign key"):
+            connection.execute(text("INSERT INTO child (id, parent_id) VALUES (1, 404)"))
+
+    def test_a_revision_that_breaks_a_reference_is_refused(self, tmp_path):
+        address = engine_url(f"sqlite:///{tmp_path / 'broken.sqlite3'}")
+        engine = create_engine(address, **engine_options(address))
+        apply(engine, tmp_path, FIRST)
+
+        with pytest.raises(RuntimeError, match="row of child that refers to nothing in parent"):
+            apply(engine, tmp_path, FIRST, DANGLING)
+
+        with engine.connect() as connection:
+            assert connection.execute(text("SELECT count(*) FROM child")).scalar() == 0
+        engine.dispose()
+
+
+class TestRevisions:
+    @pytest.mark.parametrize("path", VERSIONS, ids=lambda path: path.stem)
+    def test_it_was_read_before_it_was_kept(self, path):
+        said = path.read_text()
+
+        assert re.fullmatch(r"[0-9a-z]+_[a-z0-9_]+", path.stem)
+        assert "Take these three sentences out" not in said
+        assert "please adjust" not in said
+
+    def test_every_model_is_in_the_schema(self):
+        for module in pkgutil.walk_packages(portal.__path__, "portal."):
+            importlib.import_module(module.name)
+
+        modules = {mapper.class_.__module__ for mapper in Base.registry.mappers}
+        assert {each for each in modules if each.startswith("portal.")} - loaded_by_schema() == set()
+
+
+def loaded_by_schema() -> set[str]:
+    """The modules of models that importing `portal.schema` alone brings, found in a fresh interpreter."""
+    program = (
+        "import portal.schema; from portal.db import Base;"
+        "print(*{mapper.class_.__module__ for mapper in Base.registry.mappers})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def apply(engine: Engine, folder: Path, *revisions: str) -> None:
+    """Run env.py with these revisions instead of ours."""
+    for number, revision in enumerate(revisions):
+        (folder / f"{number}.py").write_text(revision)
+    settings = AlembicConfig(MIGRATIONS / "alembic.ini")
+    settings.set_main_option("version_locations", str(folder))
+    with engine.connect() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "head")
+
+
+HEAD = """
+import sqlalchemy as sa
+from alembic import op
+revision, down_revision = {}, {}
+branch_labels = depends_on = None
+def upgrade():
+"""
+FIRST = HEAD.format("'one'", None) + (
+    "    op.create_table('parent', sa.Column('id', sa.Integer, primary_key=True), sa.Column('name', sa.String(20)))\n"
+    "    op.create_table('child', sa.Column('id', sa.Integer, primary_key=True),\n"
+    "        sa.Column('parent_id', sa.Integer, sa.ForeignKey('parent.id', ondelete='CASCADE')))\n"
+)
+BATCH = HEAD.format("'two'", "'one'") + (
+    "    with op.batch_alter_table('parent', recreate='always' if op.get_bind().dialect.name == 'sqlite' else 'auto')"
+    " as batch:\n"
+    "        batch.add_column(sa.Column('age', sa.Integer, server_default='7'))\n"
+)
+DANGLING = HEAD.format("'two'", "'one'") + "    op.execute('INSERT INTO child (id, parent_id) VALUES (1, 404)')\n"
+BROKEN = HEAD.format("'two'", "'one'") + (
+    "    op.create_table('half_made', sa.Column('id', sa.Integer, primary_key=True))\n    1 / 0\n"
+)

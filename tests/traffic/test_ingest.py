@@ -1,0 +1,421 @@
+import gc
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, event, select
+from sqlalchemy.orm import Session
+
+from portal.traffic import histogram, store
+from portal.traffic.ingest import KEPT_MISREADS, Ingest
+from portal.traffic.models import LEVELS, ByConsumer, ByKey, ByOperation, Call, InAll, LogPosition, MisreadLine
+from portal.traffic.parse import parse
+from tests.traffic.conftest import CONSUMERS
+from tests.traffic.lines import START, Mix, consumer_id, key_id, line, request_id
+
+
+class TestStep:
+    def test_rows_hold_what_the_lines_say(self, engine, log_path):
+        whole = line(r="7|2|h|x", c=consumer_id(3), s="9", k=key_id(3), pl="4", ua='a "quoted" \\ agent\ttab')
+        log_path.write_bytes(whole)
+
+        assert Ingest(engine, node="one", log_path=log_path).step() == 1
+
+        (row,) = rows(engine)
+        said = parse(whole)._asdict() | {"consumer_id": 3, "key_id": 3, "node": "one", "source": "gateway"}
+        del said["consumer"], said["key"]
+        assert row._asdict() | {"id": 0} == said | {"id": 0}
+
+    def test_mix_is_stored_once_and_counted_alike_in_rows_and_all_roll_ups(self, engine, log_path):
+        some = list(Mix(apis=10, consumers=CONSUMERS, seconds=7_200).lines(3_000))
+        log_path.write_bytes(b"".join(some))
+
+        assert Ingest(engine, node="one", log_path=log_path).drain() == 3_000
+
+        assert_stored_once(engine, some)
+
+    def test_each_level_adds_to_what_is_there(self, engine, log_path):
+        ingest = Ingest(engine, node="one", log_path=log_path)
+        some = [line(START + n * 1_000, r="7|2", id=request_id(START + n * 1_000, n)) for n in range(60)]
+        for each in some:
+            append(log_path, [each])
+            assert ingest.step() == 1
+            assert ingest.step() == 0
+
+        assert_stored_once(engine, some)
+        with Session(engine) as session:
+            assert session.scalars(select(ByOperation.calls)).all() == [60] * 3
+
+    def test_consumers_that_were_deleted_stay_empty(self, engine, log_path):
+        log_path.write_bytes(line(r="7|2", c=consumer_id(999), k=key_id(999), s="5", pl="6"))
+
+        Ingest(engine, node="one", log_path=log_path).drain()
+
+        (row,) = rows(engine)
+        assert (row.consumer_id, row.key_id, row.subscription_id, row.plan_id) == (None, None, 5, 6)
+
+    def test_texts_that_copy_would_mistake_arrive_whole(self, engine, log_path):
+        agents = ["None", "\\N", "\\x41", "tab\there", "line\nbreak", "return\r", "\\", "ümläut ☃", "{a,b}", "'; --"]
+        log_path.write_bytes(
+            b"".join(line(START + n, ua=agent, tp=f"00-{n:032x}-1-1") for n, agent in enumerate(agents))
+        )
+
+        Ingest(engine, node="one", log_path=log_path).drain()
+
+        assert [row.user_agent for row in rows(engine)] == agents
+
+    def test_call_without_id_gets_one_of_its_time(self, engine, log_path):
+        log_path.write_bytes(line(id=None))
+
+        Ingest(engine, node="one", log_path=log_path).drain()
+
+        (row,) = rows(engine)
+        assert int.from_bytes(row.request_id[:6], "big") == START // 1_000
+        assert row.request_id[6] >> 4 == 7
+
+    def test_line_that_is_still_being_written_waits(self, engine, log_path):
+        whole = line()
+        log_path.write_bytes(whole + whole[:50])
+        ingest = Ingest(engine, node="one", log_path=log_path)
+
+        assert (ingest.step(), ingest.step()) == (1, 0)
+
+        append(log_path, [whole[50:]])
+        assert ingest.drain() == 1
+        assert len(rows(engine)) == 2
+
+    def test_misread_lines_are_kept_aside_and_the_others_stored(self, engine, log_path):
+        torn = line()[:60] + line()
+        log_path.write_bytes(line() + torn + b"x" * 9_000 + b"\n" + b"\xff\n" + line())
+
+        assert Ingest(engine, node="one", log_path=log_path).drain() == 5
+
+        assert len(rows(engine)) == 2
+        with Session(engine) as session:
+            kept = session.scalars(select(MisreadLine).order_by(MisreadLine.id)).all()
+        assert [bytes(each.line) for each in kept] == [torn.rstrip(b"\n"), b"x" * 4_096, b"\xff"]
+        assert all(each.error and each.node == "one" and each.count == 1 for each in kept)
+
+    def test_flood_of_misread_lines_is_counted_but_not_kept(self, engine, log_path):
+        log_path.write_bytes(b"no\n" * 500)
+
+        Ingest(engine, node="one", log_path=log_path).drain()
+
+        with Session(engine) as session:
+            counts = session.scalars(select(MisreadLine.count)).all()
+        assert sum(counts) == 500
+        assert len(counts) == KEPT_MISREADS
+
+    def test_line_longer_than_any_is_set_aside(self, sqlite_engine, log_path):
+        log_path.write_bytes(b"x" * 3_000_000 + b"\n" + line())
+
+        Ingest(sqlite_engine, node="one", log_path=log_path).drain()
+
+        assert len(rows(sqlite_engine)) == 1
+
+    def test_no_log_is_nothing_to_do(self, sqlite_engine, log_path):
+        assert Ingest(sqlite_engine, node="one", log_path=log_path).step() == 0
+        assert Ingest(sqlite_engine, node="one", log_path=log_path.parent / "none" / "access.log").step() == 0
+
+    def test_long_histograms_are_written_anew(self, engine, log_path):
+        some = [line(START + n, r="7|2", id=request_id(START + n, n), du=n % 50 * 100 + 9_000) for n in range(3_000)]
+        log_path.write_bytes(b"".join(some))
+        Ingest(engine, node="one", log_path=log_path).drain()
+        steps = [(level, START // 1_000_000 // level * level) for level in LEVELS]
+        with engine.begin() as connection:
+            before = [len(each) for each in connection.scalars(select(ByOperation.latency))]
+            for table in store.WITH_LATENCY:
+                connection.execute(table.update().values(latency=histogram.of_buckets([0]) * 3_000))
+
+            assert store.compact(connection, steps) == 9
+
+            after = connection.scalars(select(ByConsumer.latency)).all()
+        assert [histogram.count(each) for each in after] == [3_000] * 3
+        assert max(len(each) for each in after) < 20 < min(before)
+
+    def test_collector_runs_again_afterwards(self, sqlite_engine, log_path):
+        log_path.write_bytes(line())
+
+        Ingest(sqlite_engine, node="one", log_path=log_path).drain()
+
+        assert gc.isenabled()
+
+
+class TestPosition:
+    def test_next_ingest_goes_on_where_the_last_one_stopped(self, engine, log_path):
+        log_path.write_bytes(line())
+        Ingest(engine, node="one", log_path=log_path).drain()
+        append(log_path, [line(START + 1)])
+
+        assert Ingest(engine, node="one", log_path=log_path).drain() == 1
+        assert len(rows(engine)) == 2
+
+    def test_nodes_do_not_take_each_other_s_position(self, engine, log_path):
+        log_path.write_bytes(line())
+
+        assert Ingest(engine, node="one", log_path=log_path).drain() == 1
+        assert Ingest(engine, node="two", log_path=log_path).drain() == 1
+
+        assert sorted(row.node for row in rows(engine)) == ["one", "two"]
+
+    def test_emptied_log_is_read_from_its_beginning(self, sqlite_engine, log_path):
+        ingest = Ingest(sqlite_engine, node="one", log_path=log_path)
+        log_path.write_bytes(line() + line(START + 1))
+        ingest.drain()
+        log_path.write_bytes(line(START + 2))
+
+        assert ingest.drain() == 1
+        assert len(rows(sqlite_engine)) == 3
+
+    def test_other_file_with_the_same_inode_is_read_from_its_beginning(self, sqlite_engine, log_path):
+        ingest = Ingest(sqlite_engine, node="one", log_path=log_path)
+        log_path.write_bytes(line())
+        ingest.drain()
+        # Written over in place: the inode is the old one, and it is longer than what was read.
+        log_path.write_bytes(line(START + 1) + line(START + 2))
+
+        assert ingest.drain() == 2
+
+    def test_second_reader_of_the_same_log_is_refused_and_stores_nothing(self, sqlite_engine, log_path):
+        ingest = Ingest(sqlite_engine, node="one", log_path=log_path)
+        log_path.write_bytes(line())
+        ingest.drain()
+        append(log_path, [line(START + 1)])
+        overtaken = []
+
+        @event.listens_for(sqlite_engine, "before_cursor_execute")
+        def overtake(connection, cursor, statement, *rest):
+            # The other reader commits after this one has read the position and before it has the write lock.
+            if statement == "BEGIN IMMEDIATE" and not overtaken:
+                overtaken.append(True)
+                Ingest(sqlite_engine, node="one", log_path=log_path).drain()
+
+        with pytest.raises(RuntimeError, match="Another process stores the log of node one"):
+            ingest.step()
+        assert len(rows(sqlite_engine)) == 2
+
+
+class TestRotation:
+    def test_renamed_log_is_finished_first_and_then_deleted(self, engine, log_path):
+        ingest = Ingest(engine, node="one", log_path=log_path)
+        log_path.write_bytes(line() + line(START + 1))
+        assert ingest.rotate(lambda: log_path.write_bytes(line(START + 2)), above=10)
+        (renamed,) = set(log_path.parent.iterdir()) - {log_path}
+
+        assert ingest.drain() == 3
+
+        assert not renamed.exists()
+        assert log_path.exists()
+        with Session(engine) as session:
+            assert len(session.scalars(select(LogPosition)).all()) == 1
+
+    def test_small_log_stays(self, sqlite_engine, log_path):
+        log_path.write_bytes(line())
+
+        assert not Ingest(sqlite_engine, node="one", log_path=log_path).rotate(pytest.fail)
+
+    def test_renamed_log_stays_until_envoy_writes_a_new_one(self, sqlite_engine, log_path):
+        ingest = Ingest(sqlite_engine, node="one", log_path=log_path)
+        log_path.write_bytes(line())
+        ingest.rotate(lambda: None, above=10)
+        (renamed,) = log_path.parent.iterdir()
+
+        assert ingest.drain() == 1
+        append(renamed, [line(START + 1)])
+        assert ingest.drain() == 1
+
+        assert renamed.exists()
+        log_path.write_bytes(b"")
+        ingest.drain()
+        assert not renamed.exists()
+
+    def test_envoy_is_asked_again_when_asking_failed(self, sqlite_engine, log_path):
+        ingest = Ingest(sqlite_engine, node="one", log_path=log_path)
+        log_path.write_bytes(line())
+
+        def unreachable() -> None:
+            raise ConnectionRefusedError
+
+        with pytest.raises(ConnectionRefusedError):
+            ingest.rotate(unreachable, above=10)
+
+        assert ingest.rotate(lambda: log_path.write_bytes(b""), above=10)
+        assert ingest.drain() == 1
+
+    def test_several_renamed_logs_are_read_oldest_first(self, sqlite_engine, log_path):
+        ingest = Ingest(sqlite_engine, node="one", log_path=log_path)
+        for n in range(4):
+            append(log_path, [line(START + n)])
+            assert ingest.rotate(log_path.touch, above=10)
+        order = []
+        while ingest.step():
+            order.append(max(row.at for row in rows(sqlite_engine)) - START)
+
+        assert order == [0, 1, 2, 3]
+
+    def test_torn_end_of_a_renamed_log_is_set_aside(self, sqlite_engine, log_path):
+        ingest = Ingest(sqlite_engine, node="one", log_path=log_path)
+        log_path.write_bytes(line() + line()[:40])
+        ingest.rotate(log_path.touch, above=10)
+
+        assert ingest.drain() == 2
+
+        assert [path.name for path in log_path.parent.iterdir()] == ["access.log"]
+        with Session(sqlite_engine) as session:
+            assert session.scalars(select(MisreadLine.line)).all() == [line()[:40]]
+
+    def test_other_files_beside_the_log_are_left_alone(self, sqlite_engine, log_path):
+        other = log_path.with_name("access.log.old")
+        other.write_bytes(line())
+        log_path.write_bytes(line())
+
+        assert Ingest(sqlite_engine, node="one", log_path=log_path).drain() == 1
+        assert other.exists()
+
+
+class TestKilled:
+    def test_before_any_statement_stores_each_line_once(self, sqlite_engine, log_path):
+        some = [*Mix(apis=5, consumers=CONSUMERS, seconds=200).lines(90), b"torn\n"]
+        stops = iter(range(1_000))
+        left = None
+
+        @event.listens_for(sqlite_engine, "before_cursor_execute")
+        @event.listens_for(sqlite_engine, "commit")
+        def stop(*_):
+            nonlocal left
+            if left is not None:
+                left -= 1
+                if left < 0:
+                    left = None
+                    raise KeyboardInterrupt
+
+        for n in range(0, len(some), 7):
+            append(log_path, some[n : n + 7])
+            # Stopped one statement later each time, so that each place is met.
+            left = next(stops)
+            try:
+                Ingest(sqlite_engine, node="one", log_path=log_path).drain()
+            except KeyboardInterrupt:
+                left = None
+        left = None
+        Ingest(sqlite_engine, node="one", log_path=log_path).drain()
+
+        assert_stored_once(sqlite_engine, some[:-1])
+        with Session(sqlite_engine) as session:
+            assert session.scalars(select(MisreadLine.count)).all() == [1]
+
+    def test_at_any_moment_stores_each_line_once(self, engine, log_path):
+        some = list(Mix(apis=20, consumers=CONSUMERS, seconds=400, seed=3).lines(12_000))
+        log_path.with_name("access.log.00000000000000000001").write_bytes(b"".join(some[:5_000]))
+        log_path.write_bytes(b"".join(some[5_000:]))
+        url, rng, kills = engine.url, random.Random(5), 0
+        arguments = {"url": url, "connect_args": engine_arguments(engine), "log_path": log_path}
+        engine.dispose()
+
+        for _ in range(60):
+            child = multiprocessing.get_context("fork").Process(target=drain_and_leave, kwargs=arguments)
+            child.start()
+            child.join(rng.uniform(0.02, 0.25))
+            if child.exitcode is None:
+                os.kill(child.pid, signal.SIGKILL)
+                kills += 1
+            child.join()
+            if child.exitcode == 0:
+                break
+        else:
+            Ingest(engine, node="one", log_path=log_path).drain()
+
+        assert kills
+        assert_stored_once(engine, some)
+
+
+@pytest.mark.postgres
+class TestSeveralNodes:
+    def test_that_write_the_same_roll_ups_at_once_lose_nothing(self, postgres_engine, tmp_path):
+        mix = Mix(apis=5, consumers=CONSUMERS, seconds=30, seed=9)
+        halves = [list(mix.lines(4_000)), list(mix.lines(4_000))]
+        children = []
+        arguments = {"url": postgres_engine.url, "connect_args": engine_arguments(postgres_engine)}
+        for n, half in enumerate(halves):
+            (tmp_path / f"{n}.log").write_bytes(b"".join(half))
+            child = multiprocessing.get_context("fork").Process(
+                target=drain_and_leave,
+                kwargs=arguments | {"log_path": tmp_path / f"{n}.log", "node": f"node-{n}"},
+            )
+            child.start()
+            children.append(child)
+        for child in children:
+            child.join(60)
+
+        assert [child.exitcode for child in children] == [0, 0]
+        assert_stored_once(postgres_engine, [*halves[0], *halves[1]])
+
+
+def drain_and_leave(*, url, connect_args, log_path: Path, node: str = "one") -> None:
+    from sqlalchemy import create_engine
+
+    engine = create_engine(url, connect_args=connect_args)
+    ingest = Ingest(engine, node=node, log_path=log_path)
+    while ingest.step():
+        time.sleep(0)
+    os._exit(0)
+
+
+def engine_arguments(engine: Engine) -> dict[str, str]:
+    """What a process of its own needs to reach the same tables."""
+    if engine.dialect.name == "sqlite":
+        return {}
+    with engine.connect() as connection:
+        schema = connection.exec_driver_sql("SELECT current_schema()").scalar()
+    return {"options": f"-csearch_path={schema}"}
+
+
+def append(path: Path, some: Iterable[bytes]) -> None:
+    with path.open("ab") as log:
+        log.writelines(some)
+
+
+def rows(engine: Engine):
+    with engine.connect() as connection:
+        return connection.execute(select(*Call.__table__.columns).order_by(Call.at, Call.id)).all()
+
+
+def assert_stored_once(engine: Engine, some: list[bytes]) -> None:
+    """Each line is one row, and every level of every roll-up says what the rows say."""
+    stored = rows(engine)
+    assert Counter(bytes(row.request_id) for row in stored) == Counter(parse(each).request_id for each in some)
+    names = {
+        ByOperation: lambda row: (row.api_id or 0, "", row.status, row.reason),
+        ByConsumer: lambda row: (row.consumer_id or 0, row.api_id or 0, row.status, row.reason),
+        ByKey: lambda row: (row.key_id, row.status, row.reason),
+        InAll: lambda row: (row.status, row.reason),
+    }
+    for table, name in names.items():
+        expected: dict = {}
+        for row in stored:
+            for level in LEVELS:
+                if table is ByKey and row.key_id is None:
+                    continue
+                start = row.at // 1_000_000 // level * level
+                sums = expected.setdefault((level, start, *name(row)), [0, 0, 0, []])
+                sums[0] += 1
+                sums[1] += row.bytes_in
+                sums[2] += row.bytes_out
+                if row.target is not None:
+                    sums[3].append(histogram.bucket(row.total_us))
+        with engine.connect() as connection:
+            found = connection.execute(select(*table.__table__.columns)).all()
+        key = len(table.__table__.primary_key.columns)
+        assert {tuple(row[:key]): list(row[key : key + 3]) for row in found} == {
+            which: sums[:3] for which, sums in expected.items()
+        }
+        if table is not ByKey:
+            assert {tuple(row[:key]): histogram.decode(bytes(row.latency)) for row in found} == {
+                which: Counter(sums[3]) for which, sums in expected.items()
+            }

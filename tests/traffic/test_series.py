@@ -1,0 +1,218 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy.orm import Session
+
+from portal.traffic import series
+from portal.traffic.models import DAY, HOUR, MINUTE, instant, microseconds
+from portal.traffic.scope import Scope
+from portal.traffic.series import Counts, Latency, ReasonCount, Window
+from tests.traffic.lines import consumer_id, key_id, line, request_id
+
+NOW = datetime(2026, 11, 20, 12, 30, 30, tzinfo=UTC)
+ALL = Scope(everything=True)
+
+
+def call(ago: timedelta, api: int = 1, consumer: int = 1, n: int = 1, **fields) -> list[bytes]:
+    """`n` lines of calls that long before NOW."""
+    at = microseconds(NOW - ago)
+    who = {"r": f"{api}|1", "c": consumer_id(consumer), "k": key_id(consumer)}
+    return [line(at, **who | {"id": request_id(at, i)} | fields) for i in range(n)]
+
+
+def refused(**fields):
+    return {"d": "lua_response", "up": None, "us": None, "du": 90} | fields
+
+
+class TestWindow:
+    @pytest.mark.parametrize(
+        ("preset", "count", "level"),
+        [("1h", 60, MINUTE), ("24h", 24, HOUR), ("7d", 56, HOUR), ("30d", 30, DAY), ("90d", 90, DAY)],
+    )
+    def test_of_a_preset_ends_with_the_step_of_now(self, preset, count, level):
+        window = Window.last(preset, NOW)
+
+        starts = window.starts
+        assert (len(starts), window.level) == (count, level)
+        assert starts[-1] <= NOW < starts[-1] + timedelta(seconds=window.step) == window.until
+        assert [window.is_complete(start) for start in starts] == [True] * (count - 1) + [False]
+        assert all(int(start.timestamp()) % window.step == 0 for start in starts)
+
+    def test_of_ones_own_choice_is_widened_to_whole_steps(self):
+        window = Window.between(NOW - timedelta(minutes=90), NOW, NOW)
+
+        assert (window.step, window.since.minute, window.until.minute) == (60, 0, 31)
+
+    @pytest.mark.parametrize(("ago", "step"), [(3, HOUR), (95, DAY)])
+    def test_of_long_ago_uses_what_is_still_kept(self, ago, step):
+        since = NOW - timedelta(days=ago)
+
+        assert Window.between(since, since + timedelta(hours=1), NOW).step == step
+
+    def test_before_is_as_long_and_ends_where_it_begins(self):
+        window = Window.last("24h", NOW)
+
+        assert window.before.until == window.since
+        assert window.before.until - window.before.since == timedelta(hours=24)
+
+
+class TestOverTime:
+    def test_counts_by_class_of_status(self, engine, store_lines):
+        store_lines(
+            *call(timedelta(minutes=5), n=3),
+            *call(timedelta(minutes=5), n=1, st=302),
+            *call(timedelta(minutes=5), n=2, st=404),
+            *call(timedelta(minutes=5), n=4, **refused(st=429, rs="rate_limited")),
+            *call(timedelta(minutes=5), n=1, st=500),
+            *call(timedelta(minutes=5), n=1, st=0, f="DC", d=None),
+            *call(timedelta(minutes=2), n=1),
+            *call(timedelta(hours=2), n=50),
+        )
+        with Session(engine) as session:
+            buckets = series.over_time(session, ALL, Window.last("1h", NOW))
+
+        assert len(buckets) == 60
+        filled = {bucket.start.minute: bucket.counts for bucket in buckets if bucket.counts.calls}
+        assert filled == {25: Counts(3, 1, 2, 4, 1, 1), 28: Counts(ok=1)}
+        assert [bucket.complete for bucket in buckets] == [True] * 59 + [False]
+
+    def test_few_calls_have_no_percentiles_and_none_is_not_0(self, engine, store_lines):
+        store_lines(*call(timedelta(minutes=5), n=19), *call(timedelta(minutes=2), n=20, du=40_000))
+        with Session(engine) as session:
+            buckets = {b.start.minute: b.latency for b in series.over_time(session, ALL, Window.last("1h", NOW))}
+
+        assert buckets[25] == Latency(19, None, None, None)
+        assert buckets[28].n == 20
+        assert buckets[28].p50_us == buckets[28].p99_us == pytest.approx(40_000, rel=0.02)
+        assert buckets[3] == Latency(0, None, None, None)
+
+    def test_refusals_of_the_gateway_do_not_make_an_api_look_fast(self, engine, store_lines):
+        store_lines(*call(timedelta(minutes=5), n=20, du=50_000), *call(timedelta(minutes=5), n=500, **refused(st=429)))
+        with Session(engine) as session:
+            latency = series.summary(session, ALL, Window.last("1h", NOW)).now.latency
+
+        assert latency.n == 20
+        assert latency.p50_us == pytest.approx(50_000, rel=0.02)
+
+    @pytest.mark.parametrize("preset", ["1h", "24h", "7d", "30d", "90d"])
+    def test_totals_of_all_windows_are_those_of_their_steps(self, engine, store_lines, preset):
+        hours = (0, 1, 5, 11, 13, 23, 24, 47, 100, 160, 170, 500, 2_000, 3_000)
+        store_lines(*(each for ago in hours for each in call(timedelta(hours=ago), n=3, consumer=1 + ago % 7)))
+        with Session(engine) as session:
+            window = Window.last(preset, NOW)
+            for each in (window, window.before):
+                buckets = series.over_time(session, ALL, each)
+                total = series.summary(session, ALL, each).now
+
+                inside = [ago for ago in hours if each.since <= NOW - timedelta(hours=ago) < each.until]
+                assert total.counts.calls == sum(bucket.counts.calls for bucket in buckets) == 3 * len(inside)
+                assert total.consumers == len({ago % 7 for ago in inside})
+                assert sum(top.calls for top in series.top_apis(session, ALL, each)) == 3 * len(inside)
+                assert sum(reason.calls for reason in series.reasons(session, ALL, each)) == 3 * len(inside)
+
+
+class TestScope:
+    @pytest.fixture(autouse=True)
+    def stored(self, store_lines):
+        """API a is called by consumer c 10·a + c times, for a and c from 1 to 3; and one call is nobody's."""
+        some = [each for a in (1, 2, 3) for c in (1, 2, 3) for each in call(timedelta(minutes=9), a, c, 10 * a + c)]
+        store_lines(*some, *call(timedelta(minutes=9), r=None, c=None, k=None, **refused(st=404, f="NR")))
+
+    @pytest.mark.parametrize(
+        ("scope", "calls"),
+        [
+            (ALL, 199),
+            (Scope(), 0),
+            (Scope(api_ids=frozenset({1})), 11 + 12 + 13),
+            (Scope(consumer_ids=frozenset({2})), 12 + 22 + 32),
+            (Scope(api_ids=frozenset({1}), consumer_ids=frozenset({2})), 11 + 12 + 13 + 22 + 32),
+            (ALL.narrowed(api_id=1), 36),
+            (ALL.narrowed(consumer_id=3), 13 + 23 + 33),
+            (ALL.narrowed(api_id=1, consumer_id=3), 13),
+            (ALL.narrowed(key_id=3), 13 + 23 + 33),
+            (Scope(api_ids=frozenset({1}), consumer_ids=frozenset({2})).narrowed(api_id=2), 22),
+            (Scope(api_ids=frozenset({1}), consumer_ids=frozenset({2})).narrowed(api_id=1), 36),
+            (Scope(api_ids=frozenset({1})).narrowed(consumer_id=3), 13),
+            (Scope(api_ids=frozenset({1})).narrowed(api_id=2), 0),
+            (Scope(consumer_ids=frozenset({2})).narrowed(key_id=2), 66),
+            (Scope(consumer_ids=frozenset({2})).narrowed(key_id=3), 0),
+            (Scope(api_ids=frozenset({1, 2, 3})).narrowed(key_id=3), 0),
+        ],
+    )
+    def test_everything_that_is_read_keeps_to_it(self, engine, scope, calls):
+        window = Window.last("1h", NOW)
+        with Session(engine) as session:
+            assert series.summary(session, scope, window).now.counts.calls == calls
+            assert sum(bucket.counts.calls for bucket in series.over_time(session, scope, window)) == calls
+            assert sum(reason.calls for reason in series.reasons(session, scope, window)) == calls
+            if scope == ALL:
+                assert series.summary(session, scope, window).now.consumers == 3
+            if scope.key_id is None:
+                known = calls - (1 if scope == ALL else 0)
+                assert sum(top.calls for top in series.top_apis(session, scope, window)) == known
+                assert sum(top.calls for top in series.top_consumers(session, scope, window)) == known
+
+    def test_narrowing_to_a_key_has_no_percentiles(self, engine):
+        with Session(engine) as session:
+            now = series.summary(session, ALL.narrowed(key_id=3), Window.last("1h", NOW)).now
+
+        assert now.latency == Latency(0, None, None, None)
+
+
+class TestTop:
+    def test_most_called_come_first_with_their_share_of_errors(self, engine, store_lines):
+        store_lines(
+            *call(timedelta(minutes=5), api=1, n=5),
+            *call(timedelta(minutes=5), api=2, n=30),
+            *call(timedelta(minutes=5), api=2, n=10, st=500),
+            *call(timedelta(hours=26), api=1, n=99),
+        )
+        with Session(engine) as session:
+            first, second = series.top_apis(session, ALL, Window.last("24h", NOW))
+            limited = series.top_apis(session, ALL, Window.last("24h", NOW), limit=1)
+
+        assert (first.id, first.calls, first.error_share, first.latency.n) == (2, 40, 0.25, 40)
+        assert (second.id, second.calls, second.error_share, second.latency.p95_us) == (1, 5, 0, None)
+        assert limited == [first]
+
+
+class TestReasons:
+    def test_are_counted_most_frequent_first(self, engine, store_lines):
+        store_lines(
+            *call(timedelta(minutes=5), n=3),
+            *call(timedelta(minutes=5), n=5, **refused(st=401, rs="key_expired")),
+            *call(timedelta(minutes=5), n=1, **refused(st=401, rs="key_unknown")),
+        )
+        with Session(engine) as session:
+            found = series.reasons(session, ALL, Window.last("1h", NOW))
+
+        assert found == [ReasonCount("key_expired", 5), ReasonCount("ok", 3), ReasonCount("key_unknown", 1)]
+
+
+class TestSummary:
+    def test_compares_with_the_period_before(self, engine, store_lines):
+        store_lines(
+            *call(timedelta(minutes=5), consumer=1, n=4),
+            *call(timedelta(minutes=5), consumer=2, n=1, st=503),
+            *call(timedelta(minutes=65), consumer=3, n=2),
+        )
+        with Session(engine) as session:
+            summary = series.summary(session, ALL, Window.last("1h", NOW))
+
+        assert (summary.now.counts.calls, summary.now.consumers, summary.now.counts.error_share) == (5, 2, 0.2)
+        assert (summary.before.counts.calls, summary.before.consumers) == (2, 1)
+
+    def test_nothing_has_no_share_of_errors(self, engine):
+        with Session(engine) as session:
+            assert series.summary(session, ALL, Window.last("1h", NOW)).now.counts.error_share is None
+
+
+class TestInstant:
+    def test_microseconds_are_exact_both_ways(self):
+        when = datetime(2026, 11, 20, 12, 30, 30, 999_999, tzinfo=UTC)
+
+        assert instant(microseconds(when)) == when
+
+    def test_time_without_zone_is_refused(self):
+        with pytest.raises(ValueError, match="no time zone"):
+            microseconds(datetime(2026, 1, 1))

@@ -1,0 +1,288 @@
+"""The pages of consumers, their subscriptions and keys."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+
+from portal import registry
+from portal.db import utcnow
+from portal.registry.models import Api, Consumer, Key, Subscription
+from tests import factories
+from tests.conftest import sign_in
+from tests.web import logged
+
+C = "/consumers/cast/shop"
+
+
+@pytest.fixture(autouse=True)
+def noise(session, cast):
+    """Another team's consumer of the same slug, with a key that has been used."""
+    consumer = factories.consumer(session, slug="shop", name="Noise")
+    factories.key(session, consumer)
+    factories.subscription(session, consumer, factories.api(session, live=True, name="Noise API"))
+    session.commit()
+    return consumer
+
+
+@pytest.fixture
+def developer(client, cast):
+    return sign_in(client, cast.developer)
+
+
+@pytest.fixture
+def shop(session, cast) -> Consumer:
+    consumer = factories.consumer(session, team=cast.team, slug="shop", name="Web shop")
+    session.commit()
+    return consumer
+
+
+@pytest.fixture
+def orders(session) -> Api:
+    team = factories.team(session, slug="payments", name="Payments")
+    plans = [factories.plan(session, team=team, slug=slug, name=slug.capitalize()) for slug in ("free", "gold")]
+    api = factories.api(session, team=team, live=True, plans=plans, slug="orders", name="Orders", path="/orders/v1")
+    session.commit()
+    return api
+
+
+def keys_of(session, consumer) -> list[Key]:
+    session.rollback()
+    return list(session.scalars(select(Key).where(Key.consumer_id == consumer.id).order_by(Key.id)))
+
+
+class TestList:
+    def test_holds_only_consumers_of_own_teams(self, developer, shop, noise):
+        page = developer.get("/consumers").text
+
+        assert "Web shop" in page
+        assert "Noise" not in page
+        assert developer.get(f"/consumers?q={shop.public_id}").text.count("row-link") == 1
+        assert "No consumer fits" in developer.get(f"/consumers?q={noise.public_id}").text
+
+    def test_counts_only_keys_that_work(self, developer, session, shop):
+        factories.key(session, shop)
+        registry.revoke(session, factories.key(session, shop)[0])
+        expired, _ = factories.key(session, shop, expires_at=utcnow() + timedelta(days=1))
+        expired.expires_at = utcnow() - timedelta(days=1)
+        session.commit()
+
+        assert 'data-label="Active keys">1<' in developer.get("/consumers").text
+
+
+class TestNewAndEdit:
+    FORM = {"name": "Mobile app", "team": "cast", "slug": "", "description": "On phones."}
+
+    def test_makes_one_with_a_public_id(self, developer, session):
+        answer = developer.post("/consumers/new", data=self.FORM)
+
+        assert (answer.status_code, answer.location) == (303, "/consumers/cast/mobile-app")
+        session.rollback()
+        made = session.scalars(select(Consumer).where(Consumer.slug == "mobile-app")).one()
+        assert made.public_id.startswith("con_")
+        assert made.public_id in developer.get(answer.location).text
+
+    def test_personal_teams_have_consumers_too(self, client, session, cast):
+        personal = cast.stranger.teams[0].slug
+        answer = sign_in(client, cast.stranger).post("/consumers/new", data=self.FORM | {"team": personal})
+
+        assert answer.location == f"/consumers/{personal}/mobile-app"
+
+    @pytest.mark.parametrize(
+        ("sent", "status", "sentence"),
+        [
+            ({"name": ""}, 422, "Give it a name."),
+            ({"slug": "A b"}, 422, "Use small letters"),
+            ({"name": "モバイル"}, 422, "No slug can be made"),
+            ({"slug": "shop"}, 409, "already has a consumer shop"),
+            ({"team": "payments"}, 422, "Not a valid choice"),
+        ],
+    )
+    def test_says_what_is_wrong_and_keeps_what_was_typed(self, developer, shop, orders, sent, status, sentence):
+        answer = developer.post("/consumers/new", data=self.FORM | sent)
+
+        assert answer.status_code == status
+        assert sentence in answer.text
+        assert "On phones." in answer.text
+
+    def test_edit_changes_the_words_and_not_the_id(self, developer, session, shop):
+        before = shop.public_id
+        developer.post(f"{C}/edit", data={"name": "Shop 2", "description": "New."})
+
+        session.rollback()
+        assert (shop.name, shop.description, shop.public_id, shop.slug) == ("Shop 2", "New.", before, "shop")
+
+    def test_delete_needs_the_name_typed_and_an_owner(self, client, session, cast, shop):
+        assert sign_in(client, cast.developer).post(f"{C}/delete", data={"confirm": "shop"}).status_code == 403
+        sign_in(client, cast.owner)
+        assert client.post(f"{C}/delete", data={"confirm": "Shop"}).status_code == 422
+        assert client.post(f"{C}/delete", data={"confirm": "shop"}).status_code == 303
+        session.rollback()
+        assert session.scalars(select(Consumer.name).where(Consumer.slug == "shop")).all() == ["Noise"]
+
+
+class TestSubscribe:
+    def test_goes_from_api_to_plan_to_confirmation(self, developer, session, shop, orders):
+        def follow(page: str, word: str) -> str:
+            link = next(each for each in re.findall(r'row-link" href="([^"]+)"', page) if word in each)
+            return developer.get(link.replace("&amp;", "&")).text
+
+        apis = developer.get(f"{C}/subscriptions/new?q=ord").text
+        page = follow(follow(apis, "payments/orders"), "gold")
+        sent = dict(re.findall(r'name="(api|plan)" value="([^"]+)"', page))
+        answer = developer.post(f"{C}/subscriptions/new", data=sent)
+
+        assert sent == {"api": "payments/orders/v1", "plan": "gold"}
+        assert answer.status_code == 303
+        session.rollback()
+        made = session.scalars(select(Subscription).where(Subscription.consumer_id == shop.id)).one()
+        assert (made.api.slug, made.plan.slug) == ("orders", "gold")
+        assert "Orders" in developer.get(C).text
+
+    def test_only_published_apis_with_a_plan_are_found(self, developer, session, shop, orders):
+        factories.api(session, name="Draft only", plans=[], path="/d")
+        factories.api(session, name="Without plan", live=True)
+        session.commit()
+        page = developer.get(f"{C}/subscriptions/new").text
+
+        assert "Orders" in page
+        assert "Draft only" not in page
+        assert "Without plan" not in page
+        assert developer.get(f"{C}/subscriptions/new?api=payments/none/v1").status_code == 404
+
+    def test_a_second_time_is_refused(self, developer, session, shop, orders):
+        sent = {"api": "payments/orders/v1", "plan": "free"}
+        developer.post(f"{C}/subscriptions/new", data=sent)
+        answer = developer.post(f"{C}/subscriptions/new", data=sent | {"plan": "gold"})
+
+        assert answer.status_code == 409
+        assert "already uses Orders under the plan Free" in answer.text
+
+    def test_what_is_no_longer_offered_is_refused(self, developer, session, shop, orders):
+        registry.offer_plans(session, orders, [orders.plans[0]])
+        session.commit()
+
+        answer = developer.post(f"{C}/subscriptions/new", data={"api": "payments/orders/v1", "plan": "gold"})
+        assert answer.status_code == 409
+
+    def test_ending_asks_first(self, developer, session, shop, orders):
+        subscription = factories.subscription(session, shop, orders)
+        session.commit()
+        url = f"{C}/subscriptions/{subscription.id}/end"
+
+        assert "not_subscribed" in developer.get(url).text
+        session.rollback()
+        assert subscription.state == "approved"
+        assert developer.post(url).status_code == 303
+        session.rollback()
+        assert subscription.state == "ended"
+
+
+class TestIssueKey:
+    def issue(self, client, **form):
+        page = client.get(f"{C}/keys/new").text
+        birth = re.search(r'name="birth" value="([^"]+)"', page)[1]
+        return client.post(f"{C}/keys/new", data={"birth": birth, "expires": "never"} | form), birth
+
+    def test_is_shown_once_with_a_ready_command(self, developer, session, shop, orders):
+        factories.subscription(session, shop, orders)
+        session.commit()
+        answer, _ = self.issue(developer, label="laptop")
+
+        token = re.search(r"pco_[0-9A-Za-z]{12}_[0-9A-Za-z]{33}", answer.text)[0]
+        (key,) = keys_of(session, shop)
+        assert answer.status_code == 201
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert (key.public_id, key.sha256, key.label) == (token[4:16], registry.Token(token).sha256, "laptop")
+        assert f"curl http://localhost:8080/orders/v1 \\\n  -H &#34;X-API-Key: {token}&#34;" in answer.text
+        assert token not in developer.get(C).text
+
+    def test_sending_the_form_again_makes_no_second_key_and_shows_none(self, developer, session, shop):
+        first, birth = self.issue(developer)
+        again = developer.post(f"{C}/keys/new", data={"birth": birth, "expires": "never"})
+
+        assert (first.status_code, again.status_code) == (201, 409)
+        assert "was made then" in again.text
+        assert not re.search(r"pco_[0-9A-Za-z]{12}_[0-9A-Za-z]{33}", again.text)
+        assert len(keys_of(session, shop)) == 1
+
+    def test_nobody_chooses_the_id_of_a_key(self, developer, session, shop):
+        other = factories.consumer(session, team=shop.team, slug="other")
+        session.commit()
+        page = developer.get("/consumers/cast/other/keys/new").text
+        birth = re.search(r'name="birth" value="([^"]+)"', page)[1]
+
+        for forged in ("", "aaaaaaaaaaaa", birth):
+            assert developer.post(f"{C}/keys/new", data={"birth": forged, "expires": "never"}).status_code == 400
+        assert keys_of(session, shop) == keys_of(session, other) == []
+
+    def test_expires_after_so_many_days(self, developer, session, shop):
+        self.issue(developer, expires="30")
+
+        (key,) = keys_of(session, shop)
+        assert timedelta(days=29, hours=23) < key.expires_at - utcnow() <= timedelta(days=30)
+
+    def test_expires_at_the_end_of_a_day(self, developer, session, shop):
+        day = (utcnow() + timedelta(days=10)).date()
+        answer, _ = self.issue(developer, expires="date", until=day.isoformat())
+
+        (key,) = keys_of(session, shop)
+        assert key.expires_at == datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
+        assert f"{key.expires_at:%Y-%m-%d} 00:00:00 UTC" in answer.text
+
+    @pytest.mark.parametrize(
+        ("until", "sentence"),
+        [
+            ("", "Choose the last day"),
+            ("soon", "Give a day, such as"),
+            ("2001-01-01", "This time has passed"),
+            ("9999-12-31", "Choose an earlier day"),
+        ],
+    )
+    def test_a_day_that_cannot_be_is_refused(self, developer, session, shop, until, sentence):
+        answer, _ = self.issue(developer, expires="date", until=until, label="kept")
+
+        assert answer.status_code == 422
+        assert sentence in answer.text
+        assert 'value="kept"' in answer.text
+        assert keys_of(session, shop) == []
+
+    def test_a_day_that_is_not_asked_for_is_not_looked_at(self, developer, session, shop):
+        assert self.issue(developer, expires="never", until="soon")[0].status_code == 201
+
+
+class TestKey:
+    @pytest.fixture
+    def key(self, session, shop) -> Key:
+        key, _ = factories.key(session, shop, label="laptop")
+        session.commit()
+        return key
+
+    def test_first_call_is_waited_for_and_then_told(self, developer, engine, tmp_path, shop, orders, noise, key):
+        url = f"{C}/keys/{key.public_id}/first-call"
+        (foreign,) = noise.keys
+        logged.store(engine, tmp_path, logged.line(orders, noise, foreign))
+        waiting = developer.get(url, headers={"HX-Request": "true"}).text
+        call = logged.line(orders, shop, key)
+        logged.store(engine, tmp_path, call)
+        received = developer.get(url, headers={"HX-Request": "true"}).text
+
+        assert "Waiting for the first call" in waiting
+        assert "data-poll-done" not in waiting
+        assert "First call received" in received
+        assert "data-poll-done" in received
+        assert logged.id_of(call) in received
+        assert "<html" not in received
+        assert "<html" in developer.get(url).text
+
+    def test_last_use_is_shown_before_it_is_revoked(self, developer, session, engine, tmp_path, shop, orders, key):
+        url = f"{C}/keys/{key.public_id}/revoke"
+        assert "never, as far as calls are kept" in developer.get(url).text
+        logged.store(engine, tmp_path, logged.line(orders, shop, key, ago=timedelta(hours=3)))
+
+        assert "3 hours ago" in developer.get(url).text
+        assert "3 hours ago" in developer.get(C).text
+        assert keys_of(session, shop)[0].revoked_at is None
+        assert developer.post(url).status_code == 303
+        assert keys_of(session, shop)[0].revoked_at is not None

@@ -1,0 +1,143 @@
+"""The pages of plans."""
+
+import pytest
+from sqlalchemy import select
+
+from portal.registry import revision
+from portal.registry.models import Plan
+from portal.web.forms.plans import in_words
+from tests import factories
+from tests.conftest import sign_in
+
+FORM = {"name": "Gold", "team": "cast", "slug": "", "description": "", "per_second": "50", "per_minute": ""}
+
+
+@pytest.fixture(autouse=True)
+def noise(session, cast):
+    plan = factories.plan(session, slug="gold", name="Noise")
+    factories.subscription(session, factories.consumer(session, name="Noisy"), factories.api(session, live=True), None)
+    session.commit()
+    return plan
+
+
+@pytest.fixture
+def publisher(client, cast):
+    return sign_in(client, cast.publisher)
+
+
+@pytest.fixture
+def gold(session, cast) -> Plan:
+    plan = factories.plan(session, team=cast.team, slug="gold", name="Gold", per_second=50, per_minute=None)
+    session.commit()
+    return plan
+
+
+class TestList:
+    def test_holds_only_plans_of_own_teams(self, publisher, gold):
+        page = publisher.get("/plans").text
+
+        assert "Gold" in page
+        assert "50 calls per second" in page
+        assert "Noise" not in page
+
+    def test_is_searched(self, publisher, gold):
+        assert "1 plan<" in publisher.get("/plans?q=GOL").text
+        assert "No plan fits" in publisher.get("/plans?q=silver").text
+
+
+class TestNew:
+    def test_makes_one_with_the_limits_that_were_given(self, publisher, session):
+        answer = publisher.post("/plans/new", data=FORM | {"per_second_burst": "70"})
+
+        assert (answer.status_code, answer.location) == (303, "/plans/cast/gold")
+        session.rollback()
+        plan = session.scalars(select(Plan).where(Plan.name == "Gold")).one()
+        assert (plan.per_second, plan.per_second_burst, plan.per_minute) == (50, 70, None)
+
+    @pytest.mark.parametrize(
+        ("sent", "sentence"),
+        [
+            ({"name": ""}, "Give it a name."),
+            ({"per_second": "0"}, "Give a number from 1 to"),
+            ({"per_second": "a lot"}, "Give a number, such as 30."),
+            ({"per_second": "1.5"}, "Give a whole number."),
+            ({"per_second": "", "per_second_burst": "5"}, "A burst needs the limit"),
+            ({"slug": "Gold!"}, "Use small letters"),
+        ],
+    )
+    def test_says_what_is_wrong_and_keeps_what_was_typed(self, publisher, session, sent, sentence):
+        answer = publisher.post("/plans/new", data=FORM | {"description": "Kept."} | sent)
+
+        assert answer.status_code == 422
+        assert sentence in answer.text
+        assert "Kept." in answer.text
+        session.rollback()
+        assert session.scalar(select(Plan).where(Plan.description == "Kept.")) is None
+
+    def test_a_slug_in_use_is_409(self, publisher, gold):
+        assert publisher.post("/plans/new", data=FORM).status_code == 409
+
+
+class TestChange:
+    def test_new_limits_reach_the_gateway_and_a_new_name_does_not(self, publisher, session, gold):
+        before = revision.current(session)
+        same = {"name": "Golden", "description": "", "per_second": "50"}
+        assert publisher.post("/plans/cast/gold", data=same).status_code == 303
+        session.rollback()
+        assert (gold.name, revision.current(session)) == ("Golden", before)
+
+        publisher.post("/plans/cast/gold", data=same | {"per_second": "60"})
+        session.rollback()
+        assert (gold.per_second, revision.current(session)) == (60, before + 1)
+
+    def test_page_says_what_a_change_does_and_who_uses_it(self, publisher, session, cast, gold):
+        api = factories.api(session, team=cast.team, live=True, plans=[gold], name="Orders")
+        factories.subscription(session, factories.consumer(session, name="Web shop"), api)
+        session.commit()
+
+        page = publisher.get("/plans/cast/gold").text
+
+        assert "refill the counters" in page
+        assert "on every gateway node" in page
+        assert "Web shop" in page
+        assert "Used by 1 consumer" in page
+        assert "Noisy" not in page
+
+    def test_developers_read_it(self, client, cast, gold):
+        page = sign_in(client, cast.developer).get("/plans/cast/gold").text
+
+        assert "50 calls per second" in page
+        assert "Save plan" not in page
+
+
+class TestDelete:
+    def test_needs_the_name_typed(self, client, session, cast, gold):
+        sign_in(client, cast.owner)
+        assert client.post("/plans/cast/gold/delete", data={"confirm": "silver"}).status_code == 422
+        assert client.post("/plans/cast/gold/delete", data={"confirm": "gold"}).status_code == 303
+        session.rollback()
+        assert session.scalars(select(Plan.name).where(Plan.slug == "gold")).all() == ["Noise"]
+
+    def test_a_plan_in_use_stays(self, client, session, cast, gold):
+        factories.subscription(
+            session, factories.consumer(session), factories.api(session, team=cast.team, live=True, plans=[gold])
+        )
+        session.commit()
+        answer = sign_in(client, cast.owner).post("/plans/cast/gold/delete", data={"confirm": "gold"})
+
+        assert answer.status_code == 409
+        assert "1 subscription has or had the plan Gold" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"per_second": 1, "per_minute": None}, "1 call per second"),
+        ({"per_second": 2000, "per_minute": 60_000}, "2,000 calls per second, 60,000 calls per minute"),
+        ({"per_second": 2, "per_second_burst": 5, "per_minute": None}, "2 calls per second (burst 5)"),
+        ({"per_second": 2, "per_second_burst": 2, "per_minute": None}, "2 calls per second"),
+        ({"per_second": None, "per_minute": None}, "no limits"),
+    ],
+)
+def test_limits_in_words(session, limits, words):
+    assert in_words(factories.plan(session, **limits)) == words
