@@ -38,6 +38,8 @@ class Run:
     seconds: float
     cpu_seconds: float
     """That the server used meanwhile."""
+    others_seconds: float
+    """That everybody else used of its core."""
     p50_us: float
     p99_us: float
 
@@ -48,6 +50,11 @@ class Run:
     @property
     def us_a_call(self) -> float:
         return self.cpu_seconds / self.calls * 1_000_000
+
+    @property
+    def disturbed(self) -> bool:
+        """Somebody else was at work on the core: caches were emptied, and calls waited."""
+        return self.others_seconds > 0.05 * self.seconds
 
     @property
     def busy(self) -> float:
@@ -63,16 +70,17 @@ def drive(server: Server, requests: Path, *, seconds: int, connections: int = CO
     """Full load from one core. `requests` is a file for `wrk.lua`. Raises Wrong unless every call was answered well."""
     argv = ["taskset", "-c", str(AROUND), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
     argv += ["-s", str(_SCRIPT), f"http://127.0.0.1:{server.port}", "--", str(requests)]
-    before = machine.cpu_seconds(server.pid)
+    before, core_before = machine.cpu_seconds(server.pid), machine.core_seconds(MEASURED)
     done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds + 120, check=False)
     used = machine.cpu_seconds(server.pid) - before
+    others = machine.core_seconds(MEASURED) - core_before - used
     try:
         said = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         raise Wrong(f"wrk said nothing of use about {server.name}: {done.stdout}{done.stderr}") from None
     if clean and (said["refused"] or said["failed"] or not said["calls"]):
         raise Wrong(f"{server.name} did not answer every call well: {said}")
-    return Run(said["calls"], said["seconds"], used, said["p50_us"], said["p99_us"])
+    return Run(said["calls"], said["seconds"], used, others, said["p50_us"], said["p99_us"])
 
 
 def write_requests(file: Path, rights: Sequence[Right]) -> Path:

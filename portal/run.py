@@ -135,7 +135,7 @@ def _first_start(config: Config) -> Start:
     """The administrator, a team that may publish, and the sample, all in one transaction."""
     from flask_security import hash_password
 
-    from portal import accounts, create_app, sample
+    from portal import accounts, create_app, registry, sample
     from portal.accounts.people import create_person, new_password
     from portal.db import db
 
@@ -146,7 +146,9 @@ def _first_start(config: Config) -> Start:
             person = create_person(
                 session, email=_ADMINISTRATOR, name="Administrator", password_hash=hashed, is_administrator=True
             )
-            accounts.create_team(session, slug="platform", name="Platform", owner=person, may_publish=True)
+            team = accounts.create_team(session, slug="platform", name="Platform", owner=person, may_publish=True)
+            # So that the first API that somebody registers can be subscribed to.
+            registry.create_plan(session, team, slug="standard", name="Standard", per_second=20, per_minute=600)
             token, port = None, None
             if Programs.sample_python().exists():
                 port = free_port()

@@ -73,7 +73,7 @@ def _packed_keys(snapshot: Snapshot, index: dict[int, int]) -> list[bytes]:
     """Packed and sorted. The hash comes first in a record, so sorting the packed bytes sorts by hash."""
     if not snapshot.keys:
         return []
-    # Columns instead of rows: 100 000 keys take 90 ms this way, 200 ms with a loop that names each field.
+    # Columns instead of rows, so that the loop over 100 000 keys runs in C.
     hashes, ids, owners, expires, revoked = zip(*snapshot.keys, strict=True)
     places = list(map(index.get, owners))
     if None in places:

@@ -42,14 +42,16 @@ def route_configuration(snapshot: Snapshot) -> Resource:
     )
 
 
-def route_name(api: Api) -> str:
-    """What the key filter has to know of an API: `<api id>|<release>|<place>|<body limit>|<key name>`.
+def route_name(api: Api, prefix: str) -> str:
+    """What the key filter has to know: `<api id>|<release>|<place>|<body limit>|<prefix>|<key name>`.
+
+    The prefix is empty for a host mount; the key's place is h, b or q, or p for a paused API.
 
     Reading the name is the cheapest look-up that Envoy has, and it changes in the same moment as the route.
     """
     place = "p" if api.paused else _PLACES[api.key_place]
     name = "" if api.key_place == "bearer" else api.key_name
-    return f"{api.id}|{api.release}|{place}|{api.body_limit_bytes}|{name}"
+    return f"{api.id}|{api.release}|{place}|{api.body_limit_bytes}|{prefix}|{name}"
 
 
 def _virtual_host(host: str, routes: Iterable[tuple[str, Resource]]) -> Resource:
@@ -88,17 +90,7 @@ def _path_mount(api: Api) -> tuple[str, Resource]:
         # `prefix_rewrite: "/"` would make //x of /orders/v1/x.
         pattern = {"regex": f"^{_literal(path)}/?"}
         route["route"]["regex_rewrite"] = {"pattern": pattern, "substitution": "/"}
-    route["request_headers_to_add"] = [
-        _header("x-forwarded-prefix", path.replace("%", "%%")),
-        # The router writes it only together with headers that cost more and leak to clients. The log reads it.
-        _header("x-envoy-original-path", "%PATH(NQ)%"),
-    ]
     return path, route
-
-
-def _header(name: str, value: str) -> Resource:
-    # Front cleaning has removed what a client sent under these names.
-    return {"header": {"key": name, "value": value}, "append_action": "APPEND_IF_EXISTS_OR_ADD"}
 
 
 def _host_mount(api: Api) -> tuple[str, Resource]:
@@ -114,7 +106,7 @@ def _route(api: Api, *, prefix: str, match: Resource) -> Resource:
     mount = {"prefix": prefix, "base": _base(api), "targets": " ".join(sorted(targets))}
     return typed(
         _ROUTE,
-        name=route_name(api),
+        name=route_name(api, prefix),
         match=match,
         metadata={"filter_metadata": {"envoy.filters.http.lua": mount}},
         # Of bodies without a Content-Length, which the key filter collects; it checks the others by their length.

@@ -16,7 +16,10 @@ from portal.registry.models import Api, Consumer, Mount, Plan, Release, Revision
 
 
 def create_api(session: Session, team: Team, *, slug: str, version: str, document: Document, by: Person | None) -> Api:
-    """A new draft; nothing is served yet. Raises Invalid for a slug or version of the wrong form, NameTaken."""
+    """A new draft that offers every plan of its team; nothing is served yet.
+
+    Raises Invalid for a slug or version of the wrong form, NameTaken.
+    """
     wrong = {}
     if not SLUG.fullmatch(slug):
         wrong["slug"] = "Use small letters, digits and dashes, such as orders."
@@ -27,6 +30,7 @@ def create_api(session: Session, team: Team, *, slug: str, version: str, documen
     if session.scalar(select(Api.id).where(Api.team_id == team.id, Api.slug == slug, Api.version == version)):
         raise NameTaken("slug", f"{team.name} already has an API {slug} {version}. Choose another slug or version.")
     api = Api(team=team, slug=slug, version=version, name=document.name, draft=document.as_json(), draft_changed_by=by)
+    api.plans = list(session.scalars(select(Plan).where(Plan.team_id == team.id)))
     session.add(api)
     return api
 

@@ -2,7 +2,8 @@
 
 A turn reads whole lines, parses and counts them, and then writes rows, roll-ups and the position in the log in one
 transaction. What is killed before the commit is read again; what is committed is never read again. On SQLite the write
-lock is held for some 40 ms a turn, and a turn takes as many lines as that allows.
+lock is held for some 40 ms a turn, and a turn takes as many lines as that allows; while more waits than some turns
+take, it is held for longer, because large turns write the same pages of the indexes less often.
 """
 
 import gc
@@ -27,7 +28,11 @@ from portal.traffic.tally import FIELDS, Row, tally
 LOCK_SECONDS = 0.045
 """How long a turn aims to hold SQLite's write lock, in time of the processor: when others make this one wait, smaller
 turns would only add to the work."""
-FEWEST, MOST = 200, 20_000
+BEHIND_LOCK_SECONDS = 0.3
+"""The same while ingest is behind: twice as many calls a second, and somebody who saves a form waits that long."""
+BEHIND_TURNS = 3
+"""Ingest is behind when more waits than so many turns take."""
+FEWEST, MOST = 200, 60_000
 """Lines of a turn."""
 KEPT_MISREADS = 20
 """Of the lines of one turn that are not calls, so many are kept; the last of them stands for the rest."""
@@ -42,13 +47,12 @@ _counted = itemgetter(*([column.name for column in Call.__table__.columns].index
 class Ingest:
     """The tail of one node's log. Used by one thread; `step` until it returns 0, wait a little, again."""
 
-    def __init__(self, engine: Engine, *, node: str, log_path: Path, lock_seconds: float = LOCK_SECONDS) -> None:
+    def __init__(self, engine: Engine, *, node: str, log_path: Path) -> None:
         self._engine = engine.execution_options(sqlite_begin="IMMEDIATE")
         self._reader = engine
         self._node = node
         self._log_path = log_path
-        self._lock_seconds = lock_seconds
-        self._lines = FEWEST * 5
+        self._seconds_a_line = LOCK_SECONDS / (FEWEST * 5)
         self._bytes_a_line = 500.0
         self._consumers: dict[str, int] = {}
         self._keys: dict[str, int] = {}
@@ -88,7 +92,7 @@ class Ingest:
         head = logfiles.head_of(file.path)
         # Another first line, or less than was read: it is another file, or was emptied.
         offset = known.offset if known is not None and known.head == head and known.offset <= file.size else 0
-        chunk = _whole_lines(file, offset, int(self._lines * self._bytes_a_line) + 1)
+        chunk = _whole_lines(file, offset, self._turn(file.size - offset))
         lines = chunk.splitlines() if b"\r" not in chunk else chunk.rstrip(b"\n").split(b"\n")
         if lines:
             plain = b"\\" not in chunk and b'"None"' not in chunk
@@ -114,7 +118,8 @@ class Ingest:
                 self._advance(connection, file, head, known, offset)
                 store.write(connection, rows, deltas, plain=plain)
                 self._set_aside(connection, misreads)
-            self._adapt(time.thread_time() - began, len(lines))
+            if len(lines) >= FEWEST:
+                self._seconds_a_line += ((time.thread_time() - began) / len(lines) - self._seconds_a_line) / 2
             self._touched |= {(row[0], row[1]) for row in deltas.by_operation}
             self._turns += 1
             if self._turns % _COMPACT_EVERY == 0:
@@ -180,12 +185,13 @@ class Ingest:
             rows[-1]["count"] = 1 + len(misreads) - len(kept)
             connection.execute(insert(_MISREAD), rows)
 
-    def _adapt(self, seconds: float, lines: int) -> None:
-        """The next turn's lines: halfway to what would have filled the lock's time."""
-        if lines * 2 < self._lines:
-            return
-        aim = lines * self._lock_seconds / max(seconds, 0.000_1)
-        self._lines = int(min(max((self._lines + aim) / 2, FEWEST), MOST))
+    def _turn(self, waiting: int) -> int:
+        """How many of the bytes that wait the next turn takes."""
+        usual, behind = (
+            min(max(seconds / self._seconds_a_line, FEWEST), MOST) * self._bytes_a_line
+            for seconds in (LOCK_SECONDS, BEHIND_LOCK_SECONDS)
+        )
+        return int(behind if waiting > BEHIND_TURNS * usual else usual) + 1
 
     def _forget(self, file: LogFile) -> None:
         """The order matters: a position without its file harms nobody, a file without its position is read again."""

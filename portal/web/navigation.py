@@ -32,5 +32,11 @@ def entries() -> list[Entry]:
     if someone.is_administrator:
         rows.append(("Gateway", "gateway.show", "server-2"))
     rows.append(("Settings", "settings.show", "settings"))
-    here = (request.endpoint or "").partition(".")[0]
-    return [Entry(label, url_for(name), icon, here == name.partition(".")[0]) for label, name, icon in rows]
+    found = [(label, url_for(name), icon) for label, name, icon in rows]
+    return [Entry(label, url, icon, _is_under(url)) for label, url, icon in found]
+
+
+def _is_under(url: str) -> bool:
+    """An API's traffic is shown by another blueprint, but it is a page of the API: so addresses decide."""
+    here = f"{request.script_root}{request.path}"
+    return here == url or (url.rstrip("/") != request.script_root and here.startswith(f"{url}/"))

@@ -404,7 +404,7 @@ class TestLog:
             "m": "GET",
             "h": "a.example.com",
             "p": "/based/v1/x",
-            "r": "2|1|h|10000000|x-api-key",
+            "r": "2|1|h|10000000|/based/v1|x-api-key",
             "c": "con_0000000000000001",
             "s": "101",
             "k": token_of(SUBSCRIBER).public_id,

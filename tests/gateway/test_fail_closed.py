@@ -18,7 +18,7 @@ pytestmark = pytest.mark.envoy
 
 STAGES = {
     "at the start of a call": "local function decide(handle)",
-    "before the key is taken": "  local token, several = take_key(api, headers)",
+    "before the key is taken": "  local token, several, path = take_key(api, headers)",
     "after the key was taken": "  if api.paused then",
     "after the first header was written": '  headers:add("x-key-id", rights[4])',
     "before pcall": "  local decided, status, reason, api, unannounced = pcall(decide, handle)",

@@ -27,12 +27,6 @@ def test_the_first_page_is_alive(page: Page, house: House) -> None:
 def test_from_an_upstream_to_the_first_call(page: Page, house: House, upstream: str) -> None:
     sign_in(page, house)
 
-    page.get_by_role("link", name="Plans", exact=True).click()
-    page.get_by_role("link", name="Make plan").first.click()
-    page.get_by_label("Name", exact=True).fill("Gold")
-    page.get_by_label("Team").select_option(label="Platform")
-    page.get_by_role("button", name="Make plan").click()
-
     page.get_by_role("link", name="APIs", exact=True).click()
     page.get_by_role("link", name="Register API").first.click()
     page.get_by_label("Name", exact=True).fill("Orders")
@@ -40,9 +34,6 @@ def test_from_an_upstream_to_the_first_call(page: Page, house: House, upstream: 
     page.get_by_label("Target", exact=True).fill(upstream)
     page.get_by_role("button", name="Create and publish").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Orders")
-    page.goto("/apis/platform/orders/v1/plans")
-    page.get_by_label("Gold").check()
-    page.get_by_role("button", name="Save offer").click()
 
     page.get_by_role("link", name="Consumers", exact=True).click()
     page.get_by_role("link", name="Make consumer").first.click()

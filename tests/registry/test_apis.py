@@ -21,6 +21,16 @@ class TestCreate:
         assert api.state == "draft"
         assert session.scalars(select(Mount.path).where(Mount.api_id == api.id)).all() == []
 
+    def test_it_offers_the_plans_of_its_team(self, session):
+        plan = factories.plan(session)
+        factories.plan(session, name="Somebody else's")
+
+        api = registry.create_api(
+            session, plan.team, slug="orders", version="v1", document=factories.document(), by=None
+        )
+
+        assert api.plans == [plan]
+
     def test_slug_and_version_are_taken_once_in_a_team(self, session):
         team = factories.team(session)
         factories.api(session, team=team, slug="orders", version="v1")

@@ -1,16 +1,17 @@
 -- Answers: a path-mounted upstream does not know its prefix, so it is put back into the places where an answer names
--- a path; and the portal's own cookies cannot be set from an upstream. Costs three look-ups where there is nothing to do.
+-- a path; and the portal's own cookies cannot be set from an upstream. Costs three look-ups where nothing is to do.
 -- The route's metadata (gateway/routes.py) says prefix, base (the targets' own path, "" for none) and targets.
+
+local function is_below(path, prefix)
+  return sub(path, 1, #prefix) == prefix and find(sub(path, #prefix + 1, #prefix + 1), "^[/?#]?$") ~= nil
+end
 
 -- The path as clients have to ask for it.
 local function outward(path, mount)
-  if mount.prefix ~= "" and sub(path .. "/", 1, #mount.prefix + 1) == mount.prefix .. "/" and mount.base ~= mount.prefix then
+  if mount.base ~= mount.prefix and mount.prefix ~= "" and is_below(path, mount.prefix) then
     return path -- an upstream that reads X-Forwarded-Prefix has put it there already
   end
-  if mount.base ~= "" and sub(path, 1, #mount.base) == mount.base and find(path, "^[/?#]?", #mount.base + 1) then
-    local following = byte(path, #mount.base + 1)
-    if not following or following == 47 or following == 63 or following == 35 then path = sub(path, #mount.base + 1) end
-  end
+  if mount.base ~= "" and is_below(path, mount.base) then path = sub(path, #mount.base + 1) end
   return mount.prefix .. path
 end
 

@@ -3,8 +3,8 @@
 -- Envoy lets a call through when a script fails. So `decide` runs in pcall, and the admission filter behind admits only
 -- calls that carry X-Subscription-Id, which is written here at the very end of a good decision.
 
--- What a good key may do at one API, and from when until when: {from, until, consumer, key, plan, subscription}; or nil,
--- status and reason.
+-- What a good key may do at one API, and from when until when: {from, until, consumer, key, plan, subscription}; or
+-- nil, status and reason.
 local function admit(api, token, now)
   local key, reason = look_up(token)
   if not key then return nil, "401", reason end
@@ -24,14 +24,17 @@ local function admit(api, token, now)
   }
 end
 
--- What the route's name says (gateway/routes.py writes it): <api>|<release>|<place>|<body limit>|<key name> --------
+-- What the route's name says (gateway/routes.py writes it): <api>|<release>|<place>|<limit>|<prefix>|<key name> --------
 
 -- Decisions are kept by API and token, and forgotten all together so that they stay few; one call in a long while pays.
 local MOST = 32768
+-- With thousands of decisions kept, collecting garbage at LuaJIT's usual pace (200) took a large part of the filter's
+-- time; a slower pace trades memory for it.
+collectgarbage("setpause", 400)
 local apis, kept_count = {}, 0
 
 local function learn(name)
-  local id, place, limit, key_name = match(name, "^(%d+)|%d+|([hbqp])|(%d+)|(.*)$")
+  local id, place, limit, prefix, key_name = match(name, "^(%d+)|%d+|([hbqp])|(%d+)|([^|]*)|(.*)$")
   local api
   if id then
     local challenge
@@ -44,6 +47,7 @@ local function learn(name)
     end
     api = { id = tonumber(id), place = place, limit = tonumber(limit), name = key_name, challenge = challenge }
     api.in_query = place == "q"
+    api.prefix = prefix ~= "" and prefix or nil
     api.paused = place == "p"
   elseif name == "" then
     api = { missing = true }
@@ -103,7 +107,7 @@ local function remove_portal_cookies(headers)
   if #kept > 0 then headers:add("cookie", table.concat(kept, "; ")) end
 end
 
--- The token that the call carries where this API wants it, or nil; true when there are several.
+-- The token that the call carries where this API wants it, or nil; true when there are several; the path without query.
 local function take_key(api, headers)
   local token, several = nil, false
   if not api.in_query then
@@ -116,6 +120,7 @@ local function take_key(api, headers)
   end
   local path = headers:get(":path")
   local question = find(path, "?", 1, true)
+  local plain_path = question and sub(path, 1, question - 1) or path
   if question and (api.in_query or find(path, "%", question, true) or find(path, "pc", question, true)) then
     local rest, values = without_keys(path, question, api.in_query and api.name or nil)
     if #rest ~= #path then headers:replace(":path", rest) end
@@ -129,7 +134,7 @@ local function take_key(api, headers)
     local other = headers:get("x-api-key")
     if other and holds_portal_key(other) then headers:remove("x-api-key") end
   end
-  return token, several
+  return token, several, plain_path
 end
 
 -- The decision ----------------------------------------------------------------------------------------------------
@@ -150,7 +155,7 @@ local function decide(handle)
   local cookies = headers:get("cookie")
   if cookies and find(cookies, "portico_", 1, true) then remove_portal_cookies(headers) end
   if api.public then return end
-  local token, several = take_key(api, headers)
+  local token, several, path = take_key(api, headers)
 
   if api.paused then return "503", "api_paused" end
   if several then return "400", "key_repeated" end
@@ -167,6 +172,10 @@ local function decide(handle)
 
   local length = headers:get("content-length")
   if length and tonumber(length) > api.limit then return "413", "too_large" end
+  if api.prefix then
+    headers:add("x-forwarded-prefix", api.prefix)
+    headers:add("x-envoy-original-path", path) -- for the log; the router would add headers that clients see
+  end
   headers:add("x-consumer-id", rights[3])
   headers:add("x-key-id", rights[4])
   headers:add("x-plan-id", rights[5])

@@ -1,7 +1,7 @@
 -- The key filter's data: the file that gateway/keys.py packs, mapped and searched; and new request ids.
 --
--- key.py puts `local FILE, WORDS = …` before this text: the absolute path of the key data, or "" for the script that is
--- only validated and admits nobody; and the sentence of each reason word.
+-- key.py puts `local FILE, WORDS = …` before this text: the absolute path of the key data, or "" for the script that
+-- is only validated and admits nobody; and the sentence of each reason word.
 
 local ffi = require("ffi")
 local bit = require("bit")
@@ -44,7 +44,9 @@ local function crc32(at, length)
   local whole = rshift(length, 2)
   for i = 0, whole - 1 do
     c = bxor(c, words[i])
-    c = bxor(CRC[3][band(c, 255)], CRC[2][band(rshift(c, 8), 255)], CRC[1][band(rshift(c, 16), 255)], CRC[0][rshift(c, 24)])
+    c = bxor(
+      CRC[3][band(c, 255)], CRC[2][band(rshift(c, 8), 255)], CRC[1][band(rshift(c, 16), 255)], CRC[0][rshift(c, 24)]
+    )
   end
   for i = whole * 4, length - 1 do c = bxor(rshift(c, 8), CRC[0][band(bxor(c, bytes[i]), 255)]) end
   return bnot(c)
@@ -70,7 +72,9 @@ local function map_data()
   local after_consumers = after_keys + header.consumers * 32
   if size ~= after_consumers + header.subscriptions * 32 then error(FILE .. " has the wrong length") end
   -- Envoy's main thread runs the script first; where that fails, the old filter stays and no worker sees this one.
-  if C.getpid() == C.gettid() and crc32(start + 64, size - 64) ~= tobit(header.crc) then error(FILE .. " is damaged") end
+  if C.getpid() == C.gettid() and crc32(start + 64, size - 64) ~= tobit(header.crc) then
+    error(FILE .. " is damaged")
+  end
   key_count = header.keys
   keys = ffi.cast("const portico_key *", start + 64)
   consumers = ffi.cast("const portico_consumer *", start + after_keys)
@@ -114,7 +118,8 @@ local function sha256(token)
   local a, b, c, d, e, f, g, h =
     FIRST[0], FIRST[1], FIRST[2], FIRST[3], FIRST[4], FIRST[5], FIRST[6], FIRST[7]
   for i = 0, 63 do
-    local t = tobit(h + bxor(ror(e, 6), ror(e, 11), ror(e, 25)) + bxor(g, band(e, bxor(f, g))) + ROUNDS[i] + schedule[i])
+    local choice = bxor(g, band(e, bxor(f, g)))
+    local t = tobit(h + bxor(ror(e, 6), ror(e, 11), ror(e, 25)) + choice + ROUNDS[i] + schedule[i])
     h, g, f, e = g, f, e, tobit(d + t)
     local u = tobit(bxor(ror(a, 2), ror(a, 13), ror(a, 22)) + bxor(band(a, b), band(c, bxor(a, b))))
     d, c, b, a = c, b, a, tobit(t + u)
@@ -181,7 +186,8 @@ end
 -- 2 µs each.
 local TAILS = 400
 local tails, next_tail = {}, TAILS
-local random, tail, DIGITS = ffi.new("uint8_t[?]", TAILS * 10), ffi.new("char[22]"), ffi.new("char[16]", "0123456789abcdef")
+local random, tail = ffi.new("uint8_t[?]", TAILS * 10), ffi.new("char[22]")
+local DIGITS = ffi.new("char[16]", "0123456789abcdef")
 local milliseconds, head = -1, ""
 
 local function make_tails()

@@ -9,7 +9,7 @@ def http_filter(place: Place) -> Resource:
         "name": "portico.router",
         "typed_config": typed(
             "envoy.extensions.filters.http.router.v3.Router",
-            # Both cost more than a microsecond a call; the numbers that they give are in the access log.
+            # Together a microsecond or more a call; the numbers that they give are in the access log.
             dynamic_stats=False,
             suppress_envoy_headers=True,
         ),
