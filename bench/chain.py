@@ -25,6 +25,7 @@ ROWS = (
     "envoy_cpu_ratio",
     "envoy_cpu_3000_to_1",
     "calls_to_nginx",
+    "plain_envoy_to_nginx",
     "envoy_cpu_us",
     "plain_envoy_cpu_us",
     "calls_per_second",
@@ -102,6 +103,11 @@ def _rows(size: Size, runs: dict[str, list[Run]], note: str) -> list[Row]:
             budget=Budget("≥", 0.45),
             note=f"Share of its core in use: gateway {share['many']:.0%}, nginx {share['nginx']:.0%}. Below 95 % the "
             f"load, not the proxy, was the limit; CPU alone says {median(_ratios(runs, 'nginx', 'many')):.2f}.",
+        ),
+        middle(
+            "plain_envoy_to_nginx",
+            "the same for plain Envoy: what is left where a gateway of Envoy adds nothing",
+            [plain.rate / theirs.rate for plain, theirs in zip(runs["plain"], runs["nginx"], strict=True)],
         ),
         middle("envoy_cpu_us", "CPU a call of the gateway", [r.us_a_call for r in runs["many"]], "µs"),
         middle("plain_envoy_cpu_us", "CPU a call of plain Envoy", [r.us_a_call for r in runs["plain"]], "µs"),

@@ -169,12 +169,12 @@ def cpu_seconds(pid: int) -> float:
 
 
 def core_seconds(core: int) -> float:
-    """That everybody together has used of a core, without interrupts; in steps of 10 ms."""
+    """That everybody together has used of a core; in steps of 10 ms."""
     for line in Path("/proc/stat").read_text().splitlines():
         name, *ticks = line.split()
         if name == f"cpu{core}":
-            user, nice, system, _idle, _wait, _irq, _softirq, stolen = map(int, ticks[:8])
-            return (user + nice + system + stolen) / os.sysconf("SC_CLK_TCK")
+            user, nice, system, _idle, _wait, interrupts, soft_interrupts, stolen = map(int, ticks[:8])
+            return (user + nice + system + interrupts + soft_interrupts + stolen) / os.sysconf("SC_CLK_TCK")
     raise Missing(f"This machine has no core {core}.")
 
 

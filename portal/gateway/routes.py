@@ -77,7 +77,7 @@ def _health() -> Resource:
         match={"path": HEALTH},
         # The body is written by answers.py, like that of every answer that Envoy gives itself.
         direct_response={"status": 200},
-        metadata={"filter_metadata": {admission.METADATA: {admission.PUBLIC: True}}},
+        typed_per_filter_config=admission.PUBLIC,
     )
 
 

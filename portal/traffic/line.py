@@ -8,7 +8,7 @@ FIELDS = {
     # microseconds since 1970, as a string of digits
     "id": "%REQ(X-REQUEST-ID)%",
     # written by the gateway, UUIDv7; missing when Envoy refused the call before its filters ran
-    "cid": "%DYNAMIC_METADATA(portal:client_request_id)%",
+    "cid": "%REQ(X-CONSUMER-REQUEST-ID)%",
     "m": "%REQ(:METHOD)%",
     "h": "%REQ(X-FORWARDED-HOST?:AUTHORITY)%",
     # as the client sent it; by the end of the call, :authority is the target's
@@ -21,7 +21,7 @@ FIELDS = {
     "k": "%REQ(X-KEY-ID)%",
     "pl": "%REQ(X-PLAN-ID)%",
     "st": "%RESPONSE_CODE%",
-    "rs": "%DYNAMIC_METADATA(portal:reason)%",
+    "rs": "%REQ(X-CONSUMER-REFUSAL)%",
     # the reason word of a refusal by the key filter
     "f": "%RESPONSE_FLAGS%",
     "d": "%RESPONSE_CODE_DETAILS%",

@@ -127,8 +127,6 @@ def reason_of(status: int, flags: str | None, details: str, target: str | None) 
             return _BY_FLAG[flag]
     if details == "via_upstream":
         return "ok" if status < 400 else "upstream_status"
-    if details.startswith("rbac_"):
-        return "gateway_error"
     if status in _BY_STATUS:
         word = _BY_STATUS[status]
         return "bad_path" if word == "bad_request" and "path" in details and "missing" not in details else word

@@ -40,7 +40,7 @@ _DETAILS = {
     "request_payload_too_large": "The body is larger than allowed.",
     "request_headers_too_large": "The headers are larger than allowed.",
     "path_normalization_failed": "The path has a form that the gateway refuses.",
-    "rbac_access_denied": "The call did not pass the key check.",
+    "fault_filter_abort": "The call did not pass the key check.",
     "downstream_remote_disconnect": "The client closed the connection.",
     "upstream_reset_before_response_started": "The connection to the upstream ended before an answer began.",
     "upstream_reset_after_response_started": "The connection to the upstream ended in the middle of the answer.",

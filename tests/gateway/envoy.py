@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import trustme
+
 from portal.gateway import compile as compiler
 from portal.gateway import keys
 from portal.gateway.ir import Place, Snapshot
 
-CERTIFICATE = Path(__file__).with_name("orders.internal.pem")
-"""Key and certificate of orders.internal and 127.0.0.1, which vouches for itself. Nobody else trusts it."""
+AUTHORITY = trustme.CA()
+"""Vouches for the upstreams here. Nobody else trusts it."""
 PATIENCE = 20.0
 """Seconds until a condition that does not come is a failure."""
 
@@ -267,7 +269,7 @@ class Upstream(ThreadingHTTPServer):
         """The name (SNI) that each TLS connection asked for."""
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(CERTIFICATE)
+            AUTHORITY.issue_cert("orders.internal", "127.0.0.1").configure_cert(context)
             context.sni_callback = lambda connection, name, context: self.names.append(name)
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.over = threading.Event()

@@ -251,6 +251,13 @@ class TestPaths:
             answer = served.call("/_portico/health", {"Host": host}, token=None)
             assert refused(answer) == (200, "ok")
 
+    def test_health_is_no_call(self, served: Served) -> None:
+        asked = served.call("/_portico/health", token=None)
+        called = served.call("/nowhere", token=None)
+
+        assert served.gateway.log_lines(called.header("x-request-id") or "")
+        assert (asked.header("x-request-id") or "?") not in served.gateway.place.access_log.read_text()
+
 
 class TestAnswers:
     @pytest.mark.parametrize(

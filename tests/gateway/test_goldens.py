@@ -14,7 +14,7 @@ import pytest
 from portal.gateway import compile as compiler
 from portal.gateway.check import problems
 from portal.gateway.ir import Api, Place, Plan, Snapshot, Target, Upstream
-from tests.gateway.envoy import CERTIFICATE, validate
+from tests.gateway.envoy import AUTHORITY, validate
 
 GOLDENS = Path(__file__).with_name("goldens")
 CASES = sorted(GOLDENS.glob("*.in.json"))
@@ -62,7 +62,9 @@ def test_no_golden_is_orphaned() -> None:
 def test_envoy_takes_it(source: Path, tmp_path: Path) -> None:
     case = json.loads(source.read_text())
     assert problems(snapshot_of(case)) == []
-    place = replace(place_of(case), directory=tmp_path, ca_bundle=CERTIFICATE)
+    authorities = tmp_path / "authorities.pem"
+    AUTHORITY.cert_pem.write_to_path(authorities)
+    place = replace(place_of(case), directory=tmp_path, ca_bundle=authorities)
     (tmp_path / "log").mkdir()
 
     assert validate(compiler.static_twin(snapshot_of(case), place, case.get("addresses", {})), tmp_path) == ""

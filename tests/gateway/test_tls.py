@@ -9,13 +9,11 @@ import pytest
 from portal.gateway.ir import Target
 from portal.gateway.ir import Upstream as Targets
 from tests.gateway.conftest import SUBSCRIBER, api, token_of, world
-from tests.gateway.envoy import CERTIFICATE, Answer, Gateway, Upstream, serving
+from tests.gateway.envoy import AUTHORITY, Answer, Gateway, Upstream, serving
 
 pytestmark = pytest.mark.envoy
 
-OWN_CA = (
-    CERTIFICATE.read_text().partition("-----BEGIN CERT")[1] + CERTIFICATE.read_text().partition("-----BEGIN CERT")[2]
-)
+OWN_CA = AUTHORITY.cert_pem.bytes().decode()
 
 
 @pytest.fixture(scope="module")
@@ -60,18 +58,20 @@ def test_another_name_is_refused(gateway: Gateway, secure: Upstream, host: str) 
 
 
 @pytest.mark.parametrize(
-    ("authorities", "expected"),
+    ("machine", "expected"),
     [
-        (CERTIFICATE, 200),
-        # Real ones, none of which has signed ours.
-        (Path(certifi.where()), 502),
-        # A machine that has none.
-        (None, 503),
+        ("trusts ours", 200),
+        # It has real authorities, none of which has signed ours.
+        ("trusts others", 502),
+        ("trusts nobody", 503),
     ],
 )
 def test_without_an_authority_of_its_own_the_machines_are_believed(
-    secure: Upstream, authorities: Path | None, expected: int
+    secure: Upstream, machine: str, expected: int, tmp_path: Path
 ) -> None:
+    ours = tmp_path / "ours.pem"
+    AUTHORITY.cert_pem.write_to_path(ours)
+    authorities = {"trusts ours": ours, "trusts others": Path(certifi.where()), "trusts nobody": None}[machine]
     gateway = Gateway.new(ca_bundle=authorities)
     try:
         answer = call(gateway, secure.port, ca=None)

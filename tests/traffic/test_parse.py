@@ -161,7 +161,7 @@ class TestReason:
             ({"st": 0, "f": "DC", "d": "downstream_remote_disconnect"}, "client_closed"),
             ({"st": 200, "f": "DC"}, "client_closed"),
             ({"st": 0, "d": None}, "client_closed"),
-            ({"st": 403, "d": "rbac_access_denied_matched_policy[none]"}, "gateway_error"),
+            ({"st": 500, "f": "FI", "d": "fault_filter_abort", "up": None}, "gateway_error"),
             ({"st": 500, "d": "internal", "up": None}, "gateway_error"),
             ({"st": 200, "d": "direct_response", "up": None}, "ok"),
         ],

@@ -2,31 +2,28 @@
 
 Envoy lets a call through when a Lua script fails. Front cleaning has removed X-Subscription-Id from what the client
 sent and the key filter writes it last, so its presence is the proof.
+
+It is the fault filter, told to abort what lacks that header: it costs 3 000 instructions a call where `rbac`, which
+says the same, costs 16 000 of the 280 000 of the whole chain (counted by callgrind).
+https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/fault_filter
 """
 
 from portal.gateway.ir import Place
 from portal.gateway.resource import Resource, typed
 
 NAME = "portico.admission"
-METADATA = "portico"
-PUBLIC = "public"
-"""Key in the metadata of a route that needs no key."""
 
-_ADMITTED = {"header": {"name": "x-subscription-id", "present_match": True}}
-_PUBLIC = {
-    "sourced_metadata": {
-        "metadata_matcher": {"filter": METADATA, "path": [{"key": PUBLIC}], "value": {"bool_match": True}},
-        "metadata_source": "ROUTE",
-    }
-}
+PUBLIC: Resource = {NAME: typed("envoy.config.route.v3.FilterConfig", disabled=True)}
+"""`typed_per_filter_config` of a route that needs no key."""
 
 
 def http_filter(place: Place) -> Resource:
-    policy = {"permissions": [{"any": True}], "principals": [{"or_ids": {"ids": [_ADMITTED, _PUBLIC]}}]}
     return {
         "name": NAME,
         "typed_config": typed(
-            "envoy.extensions.filters.http.rbac.v3.RBAC",
-            rules={"action": "ALLOW", "policies": {"admitted": policy}},
+            "envoy.extensions.filters.http.fault.v3.HTTPFault",
+            abort={"http_status": 500, "percentage": {"numerator": 100, "denominator": "HUNDRED"}},
+            headers=[{"name": "x-subscription-id", "present_match": True, "invert_match": True}],
+            disable_downstream_cluster_stats=True,
         ),
     }

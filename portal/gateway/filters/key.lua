@@ -30,7 +30,7 @@ end
 local MOST = 32768
 -- With thousands of decisions kept, collecting garbage at LuaJIT's usual pace (200) took a large part of the filter's
 -- time; a slower pace trades memory for it.
-collectgarbage("setpause", 400)
+collectgarbage("setpause", 1000)
 local apis, kept_count = {}, 0
 
 local function learn(name)
@@ -141,13 +141,12 @@ end
 
 -- nil to let the call pass, or status, reason and the API; then the limit of a body that has not said its length.
 local function decide(handle)
-  local info = handle:streamInfo()
-  local name = info:routeName()
+  local name = handle:streamInfo():routeName()
   local api = apis[name] or learn(name)
   local headers = handle:headers()
 
   local theirs = headers:get("x-request-id")
-  if theirs then info:dynamicMetadata():set("portal", "client_request_id", sub(theirs, 1, 200)) end
+  if theirs then headers:add("x-consumer-request-id", sub(theirs, 1, 200)) end
   local ms = handle:timestamp()
   headers:replace("x-request-id", new_id(ms))
   if api.missing then return "404", "no_such_api" end
@@ -185,7 +184,7 @@ local function decide(handle)
 end
 
 local function refuse(handle, status, reason, api)
-  handle:streamInfo():dynamicMetadata():set("portal", "reason", reason)
+  handle:headers():replace("x-consumer-refusal", reason)
   local headers = { [":status"] = status }
   if api then headers["www-authenticate"] = api.challenge end
   if reason == "api_paused" then headers["retry-after"] = "60" end
