@@ -26,8 +26,8 @@ check: $(VENV)/.installed-tests ## Lint, formatting and types
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-bench: $(VENV)/.installed-tests ## Measure (ONLY=name, FULL=1): a table and bench/results.json
-	@ONLY="$(ONLY)" FULL="$(FULL)" $(BIN)/python -m bench
+bench: $(VENV)/.installed-tests ## Measure (ONLY=name): a table and bench/results.json
+	@ONLY="$(ONLY)" $(BIN)/python -m bench
 
 lock: $(VENV)/.installed-tests ## Resolve the direct dependencies anew into the locked requirements
 	@for pair in deploy/requirements.in:requirements.txt tests/requirements.in:tests/requirements.txt \
