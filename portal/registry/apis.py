@@ -117,6 +117,9 @@ def subscribers(session: Session, api: Api) -> list[Subscription]:
 
 
 def _require(session: Session, api: Api, expected: int) -> None:
+    session.flush()  # what this transaction has changed so far is not to be read over
+    # On PostgreSQL, a second editor waits here until the first has committed, and then reads what that one wrote.
+    session.refresh(api, ["draft_number", "draft", "draft_changed_by_id"], with_for_update=True)
     if api.draft_number != expected:
         raise Changed(api.name, api.draft_changed_by.name if api.draft_changed_by else None)
 
