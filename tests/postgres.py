@@ -9,12 +9,16 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
+from portal import schema
+from portal.db import engine_url
 from portal.programs import free_port
 
 
@@ -61,6 +65,20 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
         connection.execute(f'CREATE DATABASE "{name}"')
         yield make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextmanager
+def own_schema(server: str) -> Iterator[Engine]:
+    """All tables in a schema of its own, for tests that share them: making tables takes longer than most tests."""
+    name = f"tests_{uuid.uuid4().hex[:12]}"
+    engine = create_engine(engine_url(server), connect_args={"options": f"-csearch_path={name}"})
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE SCHEMA {name}"))
+        schema.metadata.create_all(connection)
+    yield engine
+    with engine.begin() as connection:
+        connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
+    engine.dispose()
 
 
 _HASTY = [

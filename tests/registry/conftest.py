@@ -1,6 +1,5 @@
 """The registry's promises hold on both databases: every test here runs on SQLite and on PostgreSQL."""
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,20 +10,13 @@ from portal import schema
 from portal.config import Config
 from portal.db import engine_options, engine_url
 from portal.registry.models import Revision
+from tests.postgres import own_schema
 
 
 @pytest.fixture(scope="session")
 def postgres_schema(postgres_server: str) -> Iterator[Engine]:
-    """One schema for all tests here, because making its tables takes longer than most of them."""
-    name = f"registry_{uuid.uuid4().hex[:12]}"
-    engine = create_engine(engine_url(postgres_server), connect_args={"options": f"-csearch_path={name}"})
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {name}"))
-        schema.metadata.create_all(connection)
-    yield engine
-    with engine.begin() as connection:
-        connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
-    engine.dispose()
+    with own_schema(postgres_server) as engine:
+        yield engine
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Databases of these tests: a SQLite file each, and PostgreSQL in a schema of its own where a server is given."""
 
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from portal.db import Base, engine_options, engine_url, utcnow
 from portal.registry.models import Consumer, Key
 from portal.traffic.ingest import Ingest
 from portal.traffic.models import ByConsumer, ByKey, ByOperation, Call, InAll, LogPosition, MisreadLine
+from tests.postgres import own_schema
 from tests.traffic import lines
 
 CONSUMERS = 40
@@ -24,23 +24,17 @@ _WRITTEN = [table.__tablename__ for table in (Call, ByOperation, ByConsumer, ByK
 def sqlite_engine(tmp_path: Path) -> Iterator[Engine]:
     url = engine_url(f"sqlite:///{tmp_path / 'portico.sqlite3'}")
     engine = create_engine(url, **engine_options(url))
-    _prepare(engine)
+    Base.metadata.create_all(engine)
+    _fill(engine)
     yield engine
     engine.dispose()
 
 
 @pytest.fixture(scope="session")
 def postgres_schema(postgres_server: str) -> Iterator[Engine]:
-    """One schema for all tests: making its tables takes longer than most of them."""
-    schema = f"traffic_{uuid.uuid4().hex[:12]}"
-    engine = create_engine(engine_url(postgres_server), connect_args={"options": f"-csearch_path={schema}"})
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA {schema}"))
-    _prepare(engine)
-    yield engine
-    with engine.begin() as connection:
-        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-    engine.dispose()
+    with own_schema(postgres_server) as engine:
+        _fill(engine)
+        yield engine
 
 
 @pytest.fixture
@@ -74,8 +68,7 @@ def store_lines(engine: Engine, log_path: Path) -> Callable[..., None]:
     return store
 
 
-def _prepare(engine: Engine) -> None:
-    Base.metadata.create_all(engine)
+def _fill(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(insert(Team).values(id=1, slug="team", name="Team"))
         connection.execute(
