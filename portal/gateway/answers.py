@@ -11,8 +11,9 @@ def local_replies() -> Resource:
     """`local_reply_config` of the connection manager."""
     return {
         "mappers": [
-            # The key filter has spoken: it set the status, the sentence and the reason.
-            {"filter": _REASON_IS_KNOWN, "body_format_override": _body("%REQ(X-CONSUMER-REFUSAL)%")},
+            # The key filter has spoken: it set the status, the sentence and the reason. The header is believed only
+            # then, because what Envoy refuses before front cleaning still has the client's own.
+            {"filter": _details("lua_response"), "body_format_override": _body("%REQ(X-CONSUMER-REFUSAL)%")},
             _mapper(_status(200), "ok", message="The gateway answers."),
             _mapper(_status(429), "rate_limited"),
             _mapper(_status(413), "too_large"),
@@ -56,13 +57,6 @@ def _body(reason: str) -> Resource:
             "request_id": "%REQ(X-REQUEST-ID)%",
         }
     }
-
-
-# Front cleaning takes every X-Consumer header off what clients send, so this one is ours. Metadata would cost 8 000
-# instructions a call, most of them where there is none.
-_REASON_IS_KNOWN: Resource = {
-    "header_filter": {"header": {"name": "x-consumer-refusal", "present_match": True}},
-}
 
 
 def _status(code: int) -> Resource:

@@ -80,7 +80,8 @@ def parse(line: bytes) -> ParsedCall:
         agent, client_id, trace = get("ua"), get("cid"), get("tp")
         if not flags or flags == "-":
             flags = None
-        reason = get("rs")
+        # Only of the key filter's own answers; others may carry what the client has sent under that name.
+        reason = get("rs") if details == "lua_response" else None
         if not reason:
             if flags is None and details == "via_upstream":
                 reason = "ok" if status < 400 else "upstream_status"

@@ -1,5 +1,6 @@
 """What a call meets on its way through the real Envoy, and what of it reaches the upstream."""
 
+import json
 import re
 import socket
 from typing import Any
@@ -250,6 +251,17 @@ class TestPaths:
         for host in ("localhost", "orders.localhost"):
             answer = served.call("/_portico/health", {"Host": host}, token=None)
             assert refused(answer) == (200, "ok")
+
+    @pytest.mark.parametrize(
+        ("path", "status", "reason"), [("/orders/a%2Fb", 400, "bad_path"), ("/nowhere", 404, "no_such_api")]
+    )
+    def test_the_reason_is_never_the_clients(self, served: Served, path: str, status: int, reason: str) -> None:
+        """Also where Envoy refuses before front cleaning has run."""
+        forged = "Host: x\r\nX-Consumer-Refusal: forged\r\nConnection: close"
+        came = served.gateway.raw(f"GET {path} HTTP/1.1\r\n{forged}\r\n\r\n".encode())
+
+        answer = json.loads(came.partition(b"\r\n\r\n")[2])
+        assert (answer["status"], answer["reason"]) == (status, reason)
 
     def test_health_is_no_call(self, served: Served) -> None:
         asked = served.call("/_portico/health", token=None)

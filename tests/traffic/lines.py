@@ -98,7 +98,7 @@ class Mix:
         if dice < 0.94:
             return fields | {"st": rng.choice((400, 404, 404, 409))}
         if dice < 0.96:
-            return fields | refused | {"st": 429, "f": "RL", "d": "local_rate_limited", "rs": "rate_limited"}
+            return fields | refused | {"st": 429, "f": "RL", "d": "local_rate_limited"}
         if dice < 0.98:
             nobody = {"c": None, "s": None, "k": None, "pl": None}
             return fields | refused | nobody | {"st": 401, "d": "lua_response", "rs": "key_missing"}

@@ -144,6 +144,9 @@ class TestReason:
             ({"st": 503, "f": "URX"}, "upstream_status"),
             ({"st": 429}, "upstream_status"),
             ({"st": 401, "rs": "key_missing", "d": "lua_response"}, "key_missing"),
+            # What a client has sent under the header's name, in a call that no filter has seen.
+            ({"st": 400, "rs": "forged", "d": "path_normalization_failed", "up": None}, "bad_path"),
+            ({"st": 200, "rs": "forged"}, "ok"),
             ({"st": 404, "f": "NR", "d": "route_not_found"}, "no_such_api"),
             ({"st": 502, "f": "UF,URX", "d": "upstream_reset_before_response_started{x}"}, "upstream_unreachable"),
             ({"st": 503, "f": "UH", "d": "no_healthy_upstream"}, "upstream_unreachable"),
