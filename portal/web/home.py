@@ -84,10 +84,10 @@ def _consumer_steps(session: Session, scope: Scope) -> list[Step] | None:
     page = url_for("consumers.show", team=first.team.slug, consumer=first.slug) if first else None
     return [
         Step(
-            "Create a consumer",
+            "Make a consumer",
             "It stands for the application that will call APIs.",
             first is not None,
-            "Create consumer",
+            "Make consumer",
             url_for("consumers.new"),
         ),
         Step(
@@ -97,7 +97,7 @@ def _consumer_steps(session: Session, scope: Scope) -> list[Step] | None:
             "Subscribe to an API",
             page,
         ),
-        Step("Create a key", "It is shown once, with a command that uses it.", bool(keyed), "Create key", page),
+        Step("Issue a key", "It is shown once, with a command that uses it.", bool(keyed), "Issue key", page),
         Step(
             "Make the first call",
             "Run the command. The call stands here a moment later.",

@@ -44,7 +44,7 @@ class TestNewcomer:
     def test_is_led_to_a_first_call(self, client, cast):
         page = home(client, cast.stranger)
 
-        assert "Create a consumer" in page
+        assert "Make a consumer" in page
         assert 'href="/consumers/new' in page
         assert "chart-canvas" not in page
 
