@@ -35,9 +35,9 @@ ROWS = (
 @dataclass(frozen=True, slots=True)
 class Size:
     population: Population = Population()
-    rounds: int = 9
-    seconds: int = 4
-    most_rounds: int = 24
+    rounds: int = 15
+    seconds: int = 3
+    most_rounds: int = 30
     """When others use the machine, rounds are repeated, up to so many."""
 
 
@@ -65,13 +65,15 @@ def run(size: Size = FULL) -> list[Row]:
 
 
 def measure(contenders: dict[str, tuple[Server, Path]], size: Size) -> list[dict[str, Run]]:
-    """Each contender once a round, after a first round that warms caches and is not counted."""
+    """Each contender once a round, forth and back, after a first round that warms caches and is not counted."""
     rounds: list[dict[str, Run]] = []
-    quiet = 0
+    quiet, order = 0, list(contenders)
     while quiet < size.rounds and len(rounds) <= size.most_rounds:
-        found = {
-            name: load.drive(server, requests, seconds=size.seconds) for name, (server, requests) in contenders.items()
-        }
+        found = {}
+        for name in order:
+            server, requests = contenders[name]
+            found[name] = load.drive(server, requests, seconds=size.seconds)
+        order.reverse()
         if rounds:
             quiet += not any(run.disturbed for run in found.values())
         rounds.append(found)

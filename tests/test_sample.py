@@ -47,7 +47,7 @@ class TestCreate:
         assert key.sha256 == token.sha256
         assert key.consumer.subscriptions[0].api is api
         assert sample.port(session) == 18123
-        assert accounts.standing(session, administrator, api.team).may(accounts.Permission.MANAGE_APIS)
+        assert accounts.standing(administrator, api.team).may(accounts.Permission.MANAGE_APIS)
 
 
 class TestRemove:

@@ -78,7 +78,7 @@ class Membership(Base):
         Enum(Role, native_enum=False, length=12, values_callable=lambda roles: [role.value for role in roles])
     )
 
-    team: Mapped[Team] = relationship(back_populates="memberships")
+    team: Mapped[Team] = relationship(back_populates="memberships", lazy="joined", innerjoin=True)
     person: Mapped[Person] = relationship(back_populates="memberships")
 
     __table_args__ = (UniqueConstraint("team_id", "person_id"),)

@@ -15,13 +15,12 @@ RESERVED = frozenset({"new", "plans", "admin", "api", "portico"})
 """Words that stand in the place of a team's slug in our own addresses."""
 
 
-def standing(session: Session, person: Person | None, team: Team) -> Standing:
+def standing(person: Person | None, team: Team) -> Standing:
     """How `person` stands to `team`; a stranger has no role."""
     if person is None:
         return Standing()
-    role = session.scalar(
-        select(Membership.role).where(Membership.person_id == person.id, Membership.team_id == team.id)
-    )
+    # A page asks this for many teams, and memberships come all at once.
+    role = next((each.role for each in person.memberships if each.team_id == team.id), None)
     return Standing(role, person.is_administrator, team.may_publish)
 
 

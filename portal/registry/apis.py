@@ -147,7 +147,7 @@ def _claim_mounts(session: Session, api: Api, document: Document, by: Person | N
             .limit(1)
         )
         if other is not None:
-            may_know = by is None or standing(session, by, other.api.team).may(Permission.SEE_APIS)
+            may_know = by is None or standing(by, other.api.team).may(Permission.SEE_APIS)
             owner = f"{other.api.name} ({other.api.team.name})" if may_know else None
             raise PathTaken(host if path == "/" else path, owner)
         session.add(Mount(host=host, path=path, api_id=api.id))

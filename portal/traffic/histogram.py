@@ -70,17 +70,8 @@ def decode(histogram: bytes) -> Counter[int]:
     return counts
 
 
-def merge(histograms: Iterable[bytes]) -> bytes:
-    """The histogram of all values of all of them."""
-    return b"".join(histograms)
-
-
 def compact(histogram: bytes) -> bytes:
     return encode(decode(histogram))
-
-
-def count(histogram: bytes) -> int:
-    return decode(histogram).total()
 
 
 def quantiles(histogram: bytes, shares: Iterable[float]) -> tuple[int, list[float | None]]:
@@ -94,10 +85,6 @@ def quantiles(histogram: bytes, shares: Iterable[float]) -> tuple[int, list[floa
         return 0, [None for _ in shares]
     ordered = sorted(counts.items())
     return total, [_at_rank(ordered, share * (total - 1)) for share in shares]
-
-
-def quantile(histogram: bytes, share: float) -> float | None:
-    return quantiles(histogram, [share])[1][0]
 
 
 def _at_rank(ordered: list[tuple[int, int]], rank: float) -> float:

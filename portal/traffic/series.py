@@ -5,13 +5,26 @@ make an API look faster the more it refuses. Below `ENOUGH` of them the percenti
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 
-from sqlalchemy import ColumnElement, Dialect, and_, case, exists, false, func, null, select, true, type_coerce, union
+from sqlalchemy import (
+    ColumnElement,
+    Dialect,
+    and_,
+    case,
+    exists,
+    false,
+    func,
+    null,
+    select,
+    true,
+    type_coerce,
+    union_all,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
@@ -134,15 +147,13 @@ class Bucket:
 class Totals:
     counts: Counts
     latency: Latency
-    consumers: int
-    """Consumers that called at least once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    now: Totals
-    before: Totals
-    """The period of the same length before; all of it is past, while the newest step of `now` may be incomplete."""
+class Timeline:
+    buckets: list[Bucket]
+    """One for each step of the window, also where nothing was called."""
+    total: Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +170,22 @@ class Top:
 
 
 @dataclass(frozen=True, slots=True)
+class Ranking:
+    first: list[Top]
+    """Those that were called, or called, most."""
+    of: int
+    """How many there are in all, which costs nothing beside them and as much again when asked for alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReasonCount:
     reason: str
     calls: int
 
 
-def over_time(session: Session, scope: Scope, window: Window) -> list[Bucket]:
-    """One bucket for each step of the window, also where nothing was called."""
-    of_step = defaultdict(list)
+def over_time(session: Session, scope: Scope, window: Window) -> Timeline:
+    of_step: dict[int, _Sum] = defaultdict(_Sum)
+    total = _Sum()
     for table, seen in _parts(scope):
         start = (table.at - table.at % window.step).label("start")
         for second, *row in session.execute(
@@ -174,30 +193,58 @@ def over_time(session: Session, scope: Scope, window: Window) -> list[Bucket]:
             .where(seen, *_within(table, window.level, window.since, window.until))
             .group_by(start, table.status)
         ):
-            of_step[second].append(row)
-    return [
-        Bucket(start, window.is_complete(start), *_count(of_step[int(start.timestamp())])) for start in window.starts
-    ]
+            of_step[second].add(*row)
+            total.add(*row)
+    steps = ((start, of_step[int(start.timestamp())]) for start in window.starts)
+    return Timeline(
+        [Bucket(start, window.is_complete(start), found.counts, found.latency) for start, found in steps],
+        Totals(total.counts, total.latency),
+    )
 
 
-def summary(session: Session, scope: Scope, window: Window) -> Summary:
-    return Summary(_totals(session, scope, window), _totals(session, scope, window.before))
+def totals(session: Session, scope: Scope, window: Window) -> Totals:
+    total = _Sum()
+    for (table, seen), piece in product(_parts(scope), _pieces(window)):
+        for row in session.execute(
+            select(table.status, func.sum(table.calls), _bag_of(table))
+            .where(seen, *_within(table, *piece))
+            .group_by(table.status)
+        ):
+            total.add(*row)
+    return Totals(total.counts, total.latency)
 
 
-def top_apis(session: Session, scope: Scope, window: Window, limit: int = 8) -> list[Top]:
+def top_apis(session: Session, scope: Scope, window: Window, limit: int = 8) -> Ranking:
     """The APIs that were called most, without calls to no API. Empty when the scope is narrowed to a key."""
     if scope.key_id is not None:
-        return []
+        return Ranking([], 0)
     parts: list[Part] = [(ByOperation, true())] if scope.is_whole else _parts(scope)
     return _top(session, parts, window, "api_id", limit)
 
 
-def top_consumers(session: Session, scope: Scope, window: Window, limit: int = 8) -> list[Top]:
+def top_consumers(session: Session, scope: Scope, window: Window, limit: int = 8) -> Ranking:
     """The consumers that called most, without calls of nobody known. Empty when the scope is narrowed to a key."""
     if scope.key_id is not None:
-        return []
+        return Ranking([], 0)
     seen = scope.of_both(ByConsumer.api_id, ByConsumer.consumer_id)
     return _top(session, [(ByConsumer, seen)], window, "consumer_id", limit)
+
+
+def active_consumers(session: Session, scope: Scope, window: Window) -> int:
+    """How many consumers called at least once; 0 when the scope is narrowed to a key."""
+    if scope.key_id is not None:
+        return 0
+    seen = scope.of_both(ByConsumer.api_id, ByConsumer.consumer_id)
+    found: set[int] = set()
+    for piece in _pieces(window):
+        found.update(
+            session.scalars(
+                select(ByConsumer.consumer_id)
+                .where(ByConsumer.consumer_id != 0, seen, *_within(ByConsumer, *piece))
+                .distinct()
+            )
+        )
+    return len(found)
 
 
 def reasons(session: Session, scope: Scope, window: Window) -> list[ReasonCount]:
@@ -211,47 +258,29 @@ def reasons(session: Session, scope: Scope, window: Window) -> list[ReasonCount]
     return [ReasonCount(*each) for each in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
 
 
-def _totals(session: Session, scope: Scope, window: Window) -> Totals:
-    rows: list[Sequence[Any]] = []
-    for (table, seen), piece in product(_parts(scope), _pieces(window)):
-        rows += session.execute(
-            select(table.status, func.sum(table.calls), _bag_of(table))
-            .where(seen, *_within(table, *piece))
-            .group_by(table.status)
-        )
-    return Totals(*_count(rows), _consumers(session, scope, window))
-
-
-def _consumers(session: Session, scope: Scope, window: Window) -> int:
-    if scope.key_id is not None:
-        return 0
-    seen = scope.of_both(ByConsumer.api_id, ByConsumer.consumer_id)
-    of_pieces = union(
+def _top(session: Session, parts: list[Part], window: Window, name: str, limit: int) -> Ranking:
+    """`name` is the column to group by, which all tables of the parts have."""
+    groups = union_all(
         *(
-            select(ByConsumer.consumer_id)
-            .where(ByConsumer.consumer_id != 0, seen, *_within(ByConsumer, *piece))
-            # A union of one piece is no union, and leaves what is there twice.
-            .distinct()
-            for piece in _pieces(window)
+            select(
+                getattr(table, name).label("id"),
+                func.sum(table.calls).label("calls"),
+                func.sum(case((table.status >= 400, table.calls), else_=0)).label("errors"),
+            )
+            .where(getattr(table, name) != 0, seen, *_within(table, *piece))
+            .group_by(getattr(table, name))
+            for (table, seen), piece in product(parts, _pieces(window))
         )
     ).subquery()
-    return session.scalar(select(func.count()).select_from(of_pieces)) or 0
-
-
-def _top(session: Session, parts: list[Part], window: Window, name: str, limit: int) -> list[Top]:
-    """`name` is the column to group by, which all tables of the parts have."""
-    counts: dict[int, list[int]] = defaultdict(lambda: [0, 0])
-    for (table, seen), piece in product(parts, _pieces(window)):
-        column = getattr(table, name)
-        failed = func.sum(case((table.status >= 400, table.calls), else_=0))
-        for id_, calls, errors in session.execute(
-            select(column, func.sum(table.calls), failed)
-            .where(column != 0, seen, *_within(table, *piece))
-            .group_by(column)
-        ):
-            counts[id_][0] += int(calls)
-            counts[id_][1] += int(errors)
-    first = sorted(counts, key=lambda id_: (-counts[id_][0], id_))[:limit]
+    calls = func.sum(groups.c.calls)
+    # The database ranks them: a row for each consumer would cost as much again as counting its calls.
+    found = session.execute(
+        select(groups.c.id, calls, func.sum(groups.c.errors), func.count().over())
+        .group_by(groups.c.id)
+        .order_by(calls.desc(), groups.c.id)
+        .limit(limit)
+    ).all()
+    first = [id_ for id_, *_ in found]
     bags: dict[int, list[bytes]] = defaultdict(list)
     for (table, seen), piece in product(parts, _pieces(window)):
         column = getattr(table, name)
@@ -259,7 +288,10 @@ def _top(session: Session, parts: list[Part], window: Window, name: str, limit: 
             select(column, _bag_of(table)).where(column.in_(first), seen, *_within(table, *piece)).group_by(column)
         ):
             bags[id_].append(bag)
-    return [Top(id_, counts[id_][0], counts[id_][1], _latency(bags[id_])) for id_ in first]
+    return Ranking(
+        [Top(id_, int(calls), int(errors), _latency(bags[id_])) for id_, calls, errors, _ in found],
+        found[0][3] if found else 0,
+    )
 
 
 def _parts(scope: Scope) -> list[Part]:
@@ -316,14 +348,24 @@ def _pieces(window: Window) -> list[tuple[int, datetime, datetime]]:
     return [piece for piece in pieces if piece[1] < piece[2]]
 
 
-def _count(rows: Iterable[Sequence[Any]]) -> tuple[Counts, Latency]:
-    """`rows` are (status, calls, bag)."""
-    counts: dict[str, int] = defaultdict(int)
-    bags = []
-    for status, calls, bag in rows:
-        counts[_class_of(status)] += int(calls)
-        bags.append(bag)
-    return Counts(**counts), _latency(bags)
+class _Sum:
+    """Calls by class of status and histograms, added up from groups of a roll-up."""
+
+    def __init__(self) -> None:
+        self._classes: dict[str, int] = defaultdict(int)
+        self._bags: list[bytes] = []
+
+    def add(self, status: int, calls: int, bag: bytes) -> None:
+        self._classes[_class_of(status)] += int(calls)
+        self._bags.append(bag)
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(**self._classes)
+
+    @property
+    def latency(self) -> Latency:
+        return _latency(self._bags)
 
 
 def _class_of(status: int) -> str:
@@ -333,7 +375,7 @@ def _class_of(status: int) -> str:
 
 
 def _latency(bags: Iterable[bytes]) -> Latency:
-    n, found = histogram.quantiles(histogram.merge(bags), (0.5, 0.95, 0.99))
+    n, found = histogram.quantiles(b"".join(bags), (0.5, 0.95, 0.99))
     return Latency(n, *found) if n >= ENOUGH else Latency(n)
 
 

@@ -61,17 +61,22 @@ class Figures:
 
 
 def figures(session: Session, scope: Scope, view: View, *, with_reasons: bool = False, rows: int = 8) -> Figures:
-    summary = series.summary(session, scope, view.window)
-    if summary.now.counts.calls < series.ENOUGH * len(view.window.starts) and view.has_coarser:
+    timeline = series.over_time(session, scope, view.window)
+    if timeline.total.counts.calls < series.ENOUGH * len(timeline.buckets) and view.has_coarser:
         view = view.coarser()
-        summary = series.summary(session, scope, view.window)
-    window = view.window
-    buckets = series.over_time(session, scope, window)
-    apis = series.top_apis(session, scope, window, rows) if scope.api_id is None else []
-    consumers = series.top_consumers(session, scope, window, rows) if scope.consumer_id is None else []
+        timeline = series.over_time(session, scope, view.window)
+    window, buckets, now = view.window, timeline.buckets, timeline.total
+    before = series.totals(session, scope, window.before) if _reaches_back(session, window) else None
+    if before and not before.counts.calls:
+        before = None
+    apis = series.top_apis(session, scope, window, rows).first if scope.api_id is None else []
+    consumers = series.Ranking([], 0)
+    active = None
+    if scope.consumer_id is None:
+        consumers = series.top_consumers(session, scope, window, rows)
+        active = tiles.Active(consumers.of, series.active_consumers(session, scope, window.before) if before else None)
     of_apis = scopes.name_apis(session, scope, [top.id for top in apis])
-    of_consumers = scopes.name_consumers(session, scope, [top.id for top in consumers])
-    before = summary.before if summary.before.counts.calls and _reaches_back(session, window) else None
+    of_consumers = scopes.name_consumers(session, scope, [top.id for top in consumers.first])
     latency = _percentiles([bucket.latency for bucket in buckets])
     common = {
         "times": [bucket.start for bucket in buckets],
@@ -80,8 +85,8 @@ def figures(session: Session, scope: Scope, view: View, *, with_reasons: bool = 
     }
     return Figures(
         view=view,
-        calls=summary.now.counts.calls,
-        tiles=tiles.tiles(view, summary.now, before),
+        calls=now.counts.calls,
+        tiles=tiles.tiles(view, now, before, active),
         is_compared=before is not None,
         calls_chart={**common, "unit": "calls", "series": _by_class([bucket.counts for bucket in buckets])},
         latency_chart={**common, "unit": "us", "series": latency} if latency else None,
@@ -95,7 +100,7 @@ def figures(session: Session, scope: Scope, view: View, *, with_reasons: bool = 
             ],
         },
         apis=[_row(view, "api", of_apis[top.id], top) for top in apis],
-        consumers=[_row(view, "consumer", of_consumers[top.id], top) for top in consumers],
+        consumers=[_row(view, "consumer", of_consumers[top.id], top) for top in consumers.first],
         reasons=_reasons(session, scope, view) if with_reasons else [],
         calls_url=view.calls_url(),
     )

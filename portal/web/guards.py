@@ -56,7 +56,7 @@ def me() -> Person:
 
 def may(permission: Permission, team: Team) -> bool:
     """Whether the person of this request may do this in `team`: for showing, or not showing, a button."""
-    return accounts.standing(db.session(), person(), team).may(permission)
+    return accounts.standing(person(), team).may(permission)
 
 
 def teams_for(permission: Permission) -> list[Team]:
@@ -102,7 +102,7 @@ def _fetch(fetch: Fetch, permission: Permission, parts: dict[str, Any]) -> Any:
         raise NotFound()
     if fetch.team is None:
         return thing
-    standing = accounts.standing(session, me(), fetch.team(thing))
+    standing = accounts.standing(me(), fetch.team(thing))
     if not standing.may(fetch.see):
         raise NotFound()
     if not standing.may(permission):

@@ -104,7 +104,7 @@ def _worker(session: Session, now: datetime) -> dict[str, Any]:
 def _gauges(session: Session, now: datetime) -> list[str]:
     covered = gateway.coverage(session)
     nodes = gateway.nodes(session)
-    counts = series.summary(session, Scope(everything=True), series.Window.last("1h", now)).now.counts
+    counts = series.totals(session, Scope(everything=True), series.Window.last("1h", now)).counts
     worker = _worker(session, now)
     return [
         _gauge("portico_info", "The version that answers.", {f'{{version="{__version__}"}}': 1}),

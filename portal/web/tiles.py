@@ -1,6 +1,7 @@
 """The numbers of a window, each against the period before: good or bad by what it means, not by its direction."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from portal.traffic.series import Counts, Latency, Totals
 from portal.web import format
@@ -18,7 +19,15 @@ class Tile:
     note: str
 
 
-def tiles(view: View, now: Totals, before: Totals | None) -> list[Tile]:
+class Active(NamedTuple):
+    """Consumers that called at least once."""
+
+    now: int
+    before: int | None
+
+
+def tiles(view: View, now: Totals, before: Totals | None, active: Active | None) -> list[Tile]:
+    """`active` is None on the page of one consumer."""
     calls, old = now.counts, before.counts if before else None
     made = [
         Tile(
@@ -51,18 +60,19 @@ def tiles(view: View, now: Totals, before: Totals | None) -> list[Tile]:
         )
     for name in ("p50", "p95", "p99"):
         made.append(_percentile(view, name, now.latency, before.latency if before else None))
-    made.append(
-        Tile(
-            "Active consumers",
-            format.number(now.consumers),
-            f"{now.consumers:,}",
-            "#consumers" if now.consumers and not view.consumer else view.calls_url(),
-            _difference(now.consumers, before.consumers if before else None),
-            None,
-            "",
+    if active:
+        made.append(
+            Tile(
+                "Active consumers",
+                format.number(active.now),
+                f"{active.now:,}",
+                "#consumers" if active.now else view.calls_url(),
+                _difference(*active),
+                None,
+                "",
+            )
         )
-    )
-    return made if not view.consumer else made[:-1]
+    return made
 
 
 def _percentile(view: View, name: str, now: Latency, before: Latency | None) -> Tile:

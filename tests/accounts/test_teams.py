@@ -12,7 +12,7 @@ class TestPersonalTeam:
 
         team = person.teams[0]
         assert (team.slug, team.is_personal, team.may_publish) == ("mika", True, False)
-        assert accounts.standing(session, person, team).role is Role.OWNER
+        assert accounts.standing(person, team).role is Role.OWNER
 
     def test_equal_names_get_different_slugs(self, session):
         slugs = {factories.person(session, email=f"mika@{host}.example").teams[0].slug for host in "abc"}

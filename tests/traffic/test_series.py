@@ -69,7 +69,7 @@ class TestOverTime:
             *call(timedelta(hours=2), n=50),
         )
         with Session(engine) as session:
-            buckets = series.over_time(session, ALL, Window.last("1h", NOW))
+            buckets = series.over_time(session, ALL, Window.last("1h", NOW)).buckets
 
         assert len(buckets) == 60
         filled = {bucket.start.minute: bucket.counts for bucket in buckets if bucket.counts.calls}
@@ -79,7 +79,9 @@ class TestOverTime:
     def test_few_calls_have_no_percentiles_and_none_is_not_0(self, engine, store_lines):
         store_lines(*call(timedelta(minutes=5), n=19), *call(timedelta(minutes=2), n=20, du=40_000))
         with Session(engine) as session:
-            buckets = {b.start.minute: b.latency for b in series.over_time(session, ALL, Window.last("1h", NOW))}
+            buckets = {
+                b.start.minute: b.latency for b in series.over_time(session, ALL, Window.last("1h", NOW)).buckets
+            }
 
         assert buckets[25] == Latency(19, None, None, None)
         assert buckets[28].n == 20
@@ -89,7 +91,7 @@ class TestOverTime:
     def test_refusals_of_the_gateway_do_not_make_an_api_look_fast(self, engine, store_lines):
         store_lines(*call(timedelta(minutes=5), n=20, du=50_000), *call(timedelta(minutes=5), n=500, **refused(st=429)))
         with Session(engine) as session:
-            latency = series.summary(session, ALL, Window.last("1h", NOW)).now.latency
+            latency = series.totals(session, ALL, Window.last("1h", NOW)).latency
 
         assert latency.n == 20
         assert latency.p50_us == pytest.approx(50_000, rel=0.02)
@@ -101,13 +103,16 @@ class TestOverTime:
         with Session(engine) as session:
             window = Window.last(preset, NOW)
             for each in (window, window.before):
-                buckets = series.over_time(session, ALL, each)
-                total = series.summary(session, ALL, each).now
+                timeline = series.over_time(session, ALL, each)
+                total = series.totals(session, ALL, each)
 
                 inside = [ago for ago in hours if each.since <= NOW - timedelta(hours=ago) < each.until]
-                assert total.counts.calls == sum(bucket.counts.calls for bucket in buckets) == 3 * len(inside)
-                assert total.consumers == len({ago % 7 for ago in inside})
-                assert sum(top.calls for top in series.top_apis(session, ALL, each)) == 3 * len(inside)
+                assert total.counts.calls == sum(bucket.counts.calls for bucket in timeline.buckets) == 3 * len(inside)
+                assert timeline.total == total
+                callers = len({ago % 7 for ago in inside})
+                assert series.active_consumers(session, ALL, each) == callers
+                assert series.top_consumers(session, ALL, each, limit=1).of == callers
+                assert sum(top.calls for top in series.top_apis(session, ALL, each).first) == 3 * len(inside)
                 assert sum(reason.calls for reason in series.reasons(session, ALL, each)) == 3 * len(inside)
 
 
@@ -142,19 +147,19 @@ class TestScope:
     def test_everything_that_is_read_keeps_to_it(self, engine, scope, calls):
         window = Window.last("1h", NOW)
         with Session(engine) as session:
-            assert series.summary(session, scope, window).now.counts.calls == calls
-            assert sum(bucket.counts.calls for bucket in series.over_time(session, scope, window)) == calls
+            assert series.totals(session, scope, window).counts.calls == calls
+            assert sum(bucket.counts.calls for bucket in series.over_time(session, scope, window).buckets) == calls
             assert sum(reason.calls for reason in series.reasons(session, scope, window)) == calls
             if scope == ALL:
-                assert series.summary(session, scope, window).now.consumers == 3
+                assert series.active_consumers(session, scope, window) == 3
             if scope.key_id is None:
                 known = calls - (1 if scope == ALL else 0)
-                assert sum(top.calls for top in series.top_apis(session, scope, window)) == known
-                assert sum(top.calls for top in series.top_consumers(session, scope, window)) == known
+                assert sum(top.calls for top in series.top_apis(session, scope, window).first) == known
+                assert sum(top.calls for top in series.top_consumers(session, scope, window).first) == known
 
     def test_narrowing_to_a_key_has_no_percentiles(self, engine):
         with Session(engine) as session:
-            now = series.summary(session, ALL.narrowed(key_id=3), Window.last("1h", NOW)).now
+            now = series.totals(session, ALL.narrowed(key_id=3), Window.last("1h", NOW))
 
         assert now.latency == Latency(0, None, None, None)
 
@@ -168,12 +173,14 @@ class TestTop:
             *call(timedelta(hours=26), api=1, n=99),
         )
         with Session(engine) as session:
-            first, second = series.top_apis(session, ALL, Window.last("24h", NOW))
+            both = series.top_apis(session, ALL, Window.last("24h", NOW))
             limited = series.top_apis(session, ALL, Window.last("24h", NOW), limit=1)
+        first, second = both.first
 
         assert (first.id, first.calls, first.error_share, first.latency.n) == (2, 40, 0.25, 40)
         assert (second.id, second.calls, second.error_share, second.latency.p95_us) == (1, 5, 0, None)
-        assert limited == [first]
+        assert limited.first == [first]
+        assert limited.of == both.of == 2
 
 
 class TestReasons:
@@ -189,22 +196,24 @@ class TestReasons:
         assert found == [ReasonCount("key_expired", 5), ReasonCount("ok", 3), ReasonCount("key_unknown", 1)]
 
 
-class TestSummary:
-    def test_compares_with_the_period_before(self, engine, store_lines):
+class TestTotals:
+    def test_of_the_period_before_are_asked_for_in_the_same_way(self, engine, store_lines):
         store_lines(
             *call(timedelta(minutes=5), consumer=1, n=4),
             *call(timedelta(minutes=5), consumer=2, n=1, st=503),
             *call(timedelta(minutes=65), consumer=3, n=2),
         )
+        window = Window.last("1h", NOW)
         with Session(engine) as session:
-            summary = series.summary(session, ALL, Window.last("1h", NOW))
+            now, before = (series.totals(session, ALL, each).counts for each in (window, window.before))
+            active = [series.active_consumers(session, ALL, each) for each in (window, window.before)]
 
-        assert (summary.now.counts.calls, summary.now.consumers, summary.now.counts.error_share) == (5, 2, 0.2)
-        assert (summary.before.counts.calls, summary.before.consumers) == (2, 1)
+        assert (now.calls, now.error_share, before.calls) == (5, 0.2, 2)
+        assert active == [2, 1]
 
     def test_nothing_has_no_share_of_errors(self, engine):
         with Session(engine) as session:
-            assert series.summary(session, ALL, Window.last("1h", NOW)).now.counts.error_share is None
+            assert series.totals(session, ALL, Window.last("1h", NOW)).counts.error_share is None
 
 
 class TestInstant:
