@@ -103,6 +103,7 @@ class TestParse:
             line(s="x", r="1|1"),
             line(ua="a\0b"),
             line(ua="X").replace(b"X", b"\xff"),
+            line(ua="X").replace(b"X", rb"\ud800"),
         ],
     )
     def test_what_is_not_one_whole_line_is_misread(self, broken):
