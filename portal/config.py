@@ -59,6 +59,13 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _keys(value: str) -> tuple[str, ...]:
+    keys = tuple(key for part in value.split(",") if (key := part.strip()))
+    if not keys or any(len(key) < 32 for key in keys):
+        raise ValueError("must be keys of 32 characters or more, separated by commas")
+    return keys
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         if value not in choices:
@@ -90,6 +97,13 @@ class Config:
         "",
         _text,
         "Signs sessions and forms; empty means one that is made once and kept in the data folder.",
+        secret=True,
+    )
+    encryption_keys: tuple[str, ...] = _setting(
+        (),
+        _keys,
+        "Seal stored secrets: texts of 32 characters or more, separated by commas, newest first; "
+        "empty means one that is made once and kept in the data folder.",
         secret=True,
     )
     url: str = _setting("", _url, "Where people reach the portal. All links start with it; other Host headers get 400.")

@@ -9,7 +9,7 @@ PORTAL = Path(__file__).parent.parent / "portal"
 
 FLOORS = (
     {"errors", "config"},
-    {"db", "logs", "migrate"},
+    {"db", "logs", "migrate", "vault"},
     {"jobs"},
     {"openapi", "outbound"},
     {"accounts", "notify"},

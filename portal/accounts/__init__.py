@@ -1,6 +1,6 @@
 """People, teams, roles and rights."""
 
-from portal.accounts import throttle
+from portal.accounts import audit, throttle
 from portal.accounts.models import Membership, Person, Role, Team
 from portal.accounts.people import (
     activate,
@@ -36,6 +36,7 @@ __all__ = [
     "add_member",
     "allow_publishing",
     "appoint",
+    "audit",
     "change_role",
     "create_person",
     "create_personal_team",

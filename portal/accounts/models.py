@@ -7,6 +7,7 @@ from flask_security import UserMixin
 from sqlalchemy import CheckConstraint, Enum, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from portal.accounts import audit
 from portal.db import Base, UTCDateTime, utcnow
 
 
@@ -82,3 +83,14 @@ class Membership(Base):
     person: Mapped[Person] = relationship(back_populates="memberships")
 
     __table_args__ = (UniqueConstraint("team_id", "person_id"),)
+
+
+# Names and addresses of people are theirs: the trail says only that they changed.
+audit.watch(
+    Person,
+    label=lambda person: f"person {person.id}",
+    hidden={"email", "name", "password"},
+    unseen={"fs_uniquifier", "created_at"},
+)
+audit.watch(Team, label=lambda team: team.slug, unseen={"created_at"})
+audit.watch(Membership, label=lambda membership: f"person {membership.person_id} in team {membership.team_id}")

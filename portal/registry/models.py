@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from portal.accounts import audit
 from portal.accounts.models import Person, Team
 from portal.db import Base, UTCDateTime, utcnow
 
@@ -255,3 +256,13 @@ class Key(Base):
         if self.revoked_at is not None:
             return "revoked"
         return "expired" if self.expires_at is not None and self.expires_at <= now else "active"
+
+
+audit.watch(
+    Api, label=lambda api: f"{api.slug}/{api.version}", unseen={"draft_number", "draft_changed_at", "created_at"}
+)
+audit.watch(Release, label=lambda release: f"release {release.number}", hidden={"document"}, unseen={"published_at"})
+audit.watch(Plan, label=lambda plan: plan.slug, unseen={"created_at"})
+audit.watch(Consumer, label=lambda consumer: consumer.slug, unseen={"created_at"})
+audit.watch(Subscription, label=lambda it: f"consumer {it.consumer_id} to API {it.api_id}")
+audit.watch(Key, label=lambda key: f"pco_{key.public_id}", unseen={"sha256", "created_at"})

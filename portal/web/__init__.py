@@ -39,6 +39,7 @@ def set_up(app: Flask, config: Config) -> None:
     app.after_request(_finish)
     CSRFProtect(app)
     signin.set_up(app, config)
+    app.before_request(guards.sign_changes)
     problems.set_up(app)
     format.register(app)
     for room in (home, accounts, apis, calls, consumers, gateway, health, plans, settings, traffic):

@@ -19,7 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import accounts
-from portal.accounts import Membership, Permission, Person, Team
+from portal.accounts import Membership, Permission, Person, Team, audit
 from portal.db import db
 from portal.errors import Forbidden, NotFound, NotSignedIn
 from portal.registry.models import Api, Consumer, Key, Plan, Release, Subscription
@@ -52,6 +52,14 @@ def me() -> Person:
     if found is None:
         raise NotSignedIn()
     return found
+
+
+def sign_changes() -> None:
+    """Before a request that may change something: the audit trail learns who is behind it."""
+    if request.method not in {"GET", "HEAD", "OPTIONS"}:
+        someone = person()
+        actor = audit.Actor(someone.id if someone else None, "page", request.remote_addr)
+        audit.act_as(db.session(), actor)
 
 
 def may(permission: Permission, team: Team) -> bool:
