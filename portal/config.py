@@ -6,6 +6,9 @@ import secrets
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from email.errors import HeaderParseError
+from email.headerregistry import Address
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,6 +60,29 @@ def _url(value: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"} or parts.query:
         raise ValueError("must be http:// or https:// and a host, without a path")
     return value.rstrip("/")
+
+
+def _smtp(value: str) -> str:
+    wrong = "must be smtp:// or smtps:// and a host, such as smtp://user:password@mail.example.com:587"
+    try:
+        parts = urlsplit(value)
+        fits = parts.scheme in {"smtp", "smtps"} and parts.hostname and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits or parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise ValueError(wrong)
+    return value
+
+
+def _mailbox(value: str) -> str:
+    found = getaddresses([value])
+    try:
+        fits = len(found) == 1 and value.isprintable() and bool(Address(addr_spec=found[0][1]).domain)
+    except (ValueError, HeaderParseError):
+        fits = False
+    if not fits:
+        raise ValueError("must be one address, such as Portico <portico@example.com>")
+    return value
 
 
 def _keys(value: str) -> tuple[str, ...]:
@@ -123,6 +149,18 @@ class Config:
     upstream_loopback: bool = _setting(False, _switch, "1 allows upstreams on this very machine (`make run` sets it).")
     upstream_private: bool = _setting(True, _switch, "0 refuses upstreams in private networks.")
     sign_up: bool = _setting(True, _switch, "0 closes sign-up; administrators then add people.")
+    smtp_url: str = _setting(
+        "",
+        _smtp,
+        "Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://…:465; "
+        "empty means that mail is written to files in the data folder.",
+        secret=True,
+    )
+    mail_from: str = _setting(
+        "",
+        _mailbox,
+        "Sender of mail, such as Portico <portico@example.com>; empty means portico at the host of PORTAL_URL.",
+    )
     call_days: int = _setting(30, _one_or_more, "Days that single calls are kept; charts live on in the roll-ups.")
     log_format: str = _setting("text", _one_of("text", "json"), "Form of the log on standard output.")
     log_level: str = _setting("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "Least level that is logged.")
@@ -160,6 +198,8 @@ class Config:
             fill(self, "url", f"http://{_reachable(self.bind, '127.0.0.1')}:{self.port}")
         if not self.gateway_url:
             fill(self, "gateway_url", f"http://{_reachable(self.gateway_bind, 'localhost')}:{self.gateway_port}")
+        if not self.mail_from:
+            fill(self, "mail_from", f"Portico <portico@{_domain(urlsplit(self.url).hostname or '')}>")
 
     def __repr__(self) -> str:
         shown = {each.name: "…" if each.metadata["secret"] else getattr(self, each.name) for each in fields(self)}
@@ -188,6 +228,15 @@ def _reachable(bind: str, loopback: str) -> str:
     if address.is_unspecified or bind == "127.0.0.1":
         return loopback
     return f"[{bind}]" if address.version == 6 else bind
+
+
+def _domain(host: str) -> str:
+    """What may stand behind the @: an IP address may not."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return "localhost"
 
 
 def kept_secret(folder: Path, name: str) -> str:

@@ -55,4 +55,5 @@ def set_up(config: Config) -> None:
     if config.sentry_dsn:
         import sentry_sdk
 
-        sentry_sdk.init(dsn=config.sentry_dsn, send_default_pii=False)
+        # Local variables of a failing job or view hold passwords, links and keys in clear.
+        sentry_sdk.init(dsn=config.sentry_dsn, send_default_pii=False, include_local_variables=False)

@@ -43,6 +43,9 @@ class TestRead:
             ("PORTAL_SIGN_UP", "maybe", "must be 1 or 0"),
             ("PORTAL_WEB_WORKERS", "0", "must be a whole number, 1 or more"),
             ("PORTAL_TRUSTED_HOPS", "-1", "must be a whole number, 0 or more"),
+            ("PORTAL_MAIL_FROM", "Portico", "must be one address"),
+            ("PORTAL_MAIL_FROM", "a@b.example, c@d.example", "must be one address"),
+            ("PORTAL_MAIL_FROM", "a@b.example\nBcc: c@d.example", "must be one address"),
             ("PORTAL_LOG_FORMAT", "xml", "must be one of text, json"),
             ("PORTAL_LOG_LEVEL", "info", "must be one of DEBUG"),
         ],
@@ -54,6 +57,21 @@ class TestRead:
         assert str(stopped.value).startswith(f"{name} must be")
         assert says in str(stopped.value)
         assert f"(it is {value!r})" in str(stopped.value)
+
+    @pytest.mark.parametrize(
+        "value", ["mail.example.com", "http://u:hidden@mail.example.com", "smtp://u:hidden@", "smtp://u:hidden@m:x"]
+    )
+    def test_a_wrong_mail_server_is_named_without_its_password(self, value):
+        with pytest.raises(WrongSetting, match="PORTAL_SMTP_URL must be smtp:// or smtps://") as stopped:
+            Config.read({"PORTAL_SMTP_URL": value})
+
+        assert "hidden" not in str(stopped.value)
+
+    def test_mail_comes_from_the_host_of_the_portal(self):
+        named = Config.read({"PORTAL_URL": "https://portal.example.com"})
+
+        assert named.mail_from == "Portico <portico@portal.example.com>"
+        assert Config.read({}).mail_from == "Portico <portico@localhost>"
 
     def test_a_name_that_does_not_exist_stops_with_its_name(self):
         with pytest.raises(WrongSetting, match="PORTAL_PROT is not a setting"):

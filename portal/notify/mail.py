@@ -1,0 +1,56 @@
+"""A mail from its words to its place in the job table, and from there to where it is delivered.
+
+Links in mails are credentials, so a waiting mail is sealed: who reads the job table learns neither them nor addresses.
+"""
+
+from datetime import datetime
+from email import message_from_bytes
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP, SMTPUTF8
+from email.utils import format_datetime, make_msgid
+from typing import Any
+
+from email_validator import validate_email
+from sqlalchemy.orm import Session
+
+from portal import jobs
+from portal.config import Config
+from portal.db import utcnow
+from portal.notify import delivery
+from portal.vault import Vault
+
+KIND = "mail"
+
+
+def mail(session: Session, config: Config, *, to: str, subject: str, text: str) -> None:
+    """Have `text` sent to the address `to`, once the caller's transaction has committed.
+
+    Raises ValueError for an address that is none and for a subject of several lines.
+    """
+    message = compose(config, to=to, subject=subject, text=text, now=utcnow())
+    sealed = Vault.of(config).seal(message.as_bytes(policy=SMTPUTF8))
+    jobs.enqueue(session, KIND, {"sealed": sealed.decode()})
+
+
+def send(config: Config, payload: dict[str, Any]) -> str:
+    """The worker's part. Raises NotSent and Unreadable, which name no address and quote nothing of the mail."""
+    raw = Vault.of(config).open(payload["sealed"].encode())
+    delivery.deliver(config, message_from_bytes(raw, policy=SMTP))
+    return "One mail is on its way." if config.smtp_url else "One mail is written to a file."
+
+
+def compose(config: Config, *, to: str, subject: str, text: str, now: datetime) -> EmailMessage:
+    """The whole message. It has its id from here on, so that one which is sent twice is known as the same."""
+    message = EmailMessage(SMTP)
+    message["From"] = config.mail_from
+    # Not as one text: the library takes letters beyond ASCII only in parts (RFC 6531).
+    address = validate_email(to, check_deliverability=False)
+    message["To"] = Address(username=address.local_part, domain=address.ascii_domain)
+    message["Subject"] = subject
+    message["Date"] = format_datetime(now)
+    message["Message-ID"] = make_msgid("portico", config.mail_from.rpartition("@")[2].rstrip(">"))
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no answer by a machine
+    # Links stay whole on one line, also for those who read the file.
+    message.set_content(text, cte="7bit" if text.isascii() else "quoted-printable")
+    return message
