@@ -9,7 +9,7 @@ from flask.cli import AppGroup
 from flask_security import hash_password
 from sqlalchemy import func, select
 
-from portal import config_of
+from portal import config_of, letters
 from portal.accounts import Person, people
 from portal.db import db
 from portal.errors import PortalError
@@ -86,6 +86,7 @@ def reset_user(email: str, ask: bool) -> None:
         if person is None:
             raise click.ClickException(f"Nobody here signs in as {email}.")
         people.set_password(person, hash_password(password))
+        letters.password_changed(session, person)
         email = person.email
     _tell(email, password, ask)
 

@@ -161,6 +161,12 @@ class Config:
         _mailbox,
         "Sender of mail, such as Portico <portico@example.com>; empty means portico at the host of PORTAL_URL.",
     )
+    confirm_email: bool = _setting(
+        None,
+        _switch,
+        "1 lets people who sign up in only after they opened a link mailed to them; "
+        "empty means 1 where PORTAL_SMTP_URL is set, as mail reaches nobody without.",
+    )
     call_days: int = _setting(30, _one_or_more, "Days that single calls are kept; charts live on in the roll-ups.")
     log_format: str = _setting("text", _one_of("text", "json"), "Form of the log on standard output.")
     log_level: str = _setting("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "Least level that is logged.")
@@ -198,6 +204,8 @@ class Config:
             fill(self, "url", f"http://{_reachable(self.bind, '127.0.0.1')}:{self.port}")
         if not self.gateway_url:
             fill(self, "gateway_url", f"http://{_reachable(self.gateway_bind, 'localhost')}:{self.gateway_port}")
+        if self.confirm_email is None:
+            fill(self, "confirm_email", bool(self.smtp_url))
         if not self.mail_from:
             fill(self, "mail_from", f"Portico <portico@{_domain(urlsplit(self.url).hostname or '')}>")
 

@@ -10,6 +10,7 @@
     │   ├── NameTaken                    a slug or name that must be unique is in use
     │   ├── Changed                      somebody else saved since the page was opened
     │   └── InUse                        the thing still has others that depend on it
+    ├── LinkDead                    410  a mailed link that is used, too old or not whole
     ├── Invalid                     422  with a sentence for each field
     ├── AddressRefused              422  an address that the portal or the gateway must not reach
     ├── TooManyAttempts             429
@@ -79,6 +80,15 @@ class Changed(Conflict):
 
 class InUse(Conflict):
     pass
+
+
+class LinkDead(PortalError):
+    """`now` is the sentence about how to get another one."""
+
+    status = 410
+
+    def __init__(self, now: str) -> None:
+        super().__init__(f"This link was used already, is too old, or was not copied whole. {now}")
 
 
 class Invalid(PortalError):

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import jobs, notify, registry
+from portal import jobs, letters, notify, registry
 from portal.accounts import throttle
 from portal.config import Config
 from portal.db import db, utcnow
@@ -54,6 +54,7 @@ def forget_throttles(_config: Config, _payload: dict[str, Any]) -> str:
 
 KINDS: dict[str, Work] = {
     "mail": notify.send,
+    "account_link": letters.answer,
     "forget_calls": forget_calls,
     "bury_keys": bury_keys,
     "forget_throttles": forget_throttles,

@@ -37,7 +37,7 @@ def default_of(each) -> str:
     if each.name == "node_name":
         return "the host's name"
     value = each.default
-    if value in ("", ()):
+    if value in (None, "", ()):
         return ""
     return f"`{int(value) if isinstance(value, bool) else value}`"
 

@@ -13,7 +13,7 @@ FLOORS = (
     {"jobs"},
     {"openapi", "outbound"},
     {"accounts", "notify"},
-    {"registry"},
+    {"registry", "letters"},
     {"console", "ai", "gateway", "traffic"},
     {"sample", "programs"},
     {"schema"},

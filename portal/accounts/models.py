@@ -34,6 +34,8 @@ class Person(UserMixin, Base):
     fs_uniquifier: Mapped[str] = mapped_column(String(64), unique=True)
     """What the session cookie names; changing it signs the person out everywhere."""
     is_administrator: Mapped[bool] = mapped_column(default=False)
+    confirmed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    """When the address was known to be theirs: by a mailed link, or because an administrator gave it."""
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
 
     memberships: Mapped[list["Membership"]] = relationship(back_populates="person", cascade="all, delete-orphan")
@@ -85,6 +87,22 @@ class Membership(Base):
     __table_args__ = (UniqueConstraint("team_id", "person_id"),)
 
 
+class Invitation(Base):
+    """Somebody who may make an account, though sign-up may be closed. It is gone once it was accepted or withdrawn."""
+
+    __tablename__ = "invitation"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(String(254), unique=True)
+    nonce: Mapped[str] = mapped_column(String(43))
+    """Stands in the newest link, signed."""
+    invited_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
+    sent_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
+
+    invited_by: Mapped[Person | None] = relationship()
+
+
 # Names and addresses of people are theirs: the trail says only that they changed.
 audit.watch(
     Person,
@@ -94,3 +112,9 @@ audit.watch(
 )
 audit.watch(Team, label=lambda team: team.slug, unseen={"created_at"})
 audit.watch(Membership, label=lambda membership: f"person {membership.person_id} in team {membership.team_id}")
+audit.watch(
+    Invitation,
+    label=lambda invitation: f"invitation {invitation.id}",
+    hidden={"email", "nonce"},
+    unseen={"created_at"},
+)

@@ -5,12 +5,14 @@ Passwords come in as hashes: making them is Flask-Security's work, at the edge.
 
 import secrets
 import uuid
+from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import Person
 from portal.accounts.teams import create_personal_team
+from portal.db import utcnow
 from portal.errors import Conflict, NameTaken
 
 _ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -25,7 +27,7 @@ def new_password() -> str:
 def create_person(
     session: Session, *, email: str, name: str, password_hash: str, is_administrator: bool = False
 ) -> Person:
-    """Somebody with a personal team. `email` comes normalised. Raises NameTaken."""
+    """Somebody with a personal team. `email` comes normalised and known to be theirs. Raises NameTaken."""
     if session.scalar(select(Person.id).where(func.lower(Person.email) == email.lower())):
         raise NameTaken("email", f"{email} has an account already.")
     person = Person(
@@ -34,6 +36,7 @@ def create_person(
         password=password_hash,
         fs_uniquifier=uuid.uuid4().hex,
         is_administrator=is_administrator,
+        confirmed_at=utcnow(),
     )
     session.add(person)
     session.flush()  # the team refers to the person's id
@@ -45,6 +48,24 @@ def set_password(person: Person, password_hash: str) -> None:
     """Every session of the person ends."""
     person.password = password_hash
     _end_sessions(person)
+
+
+def change_email(session: Session, person: Person, email: str) -> None:
+    """`email` comes normalised and known to be theirs. Every session ends, and every link already sent dies.
+
+    Raises NameTaken.
+    """
+    holder = session.scalar(select(Person.id).where(func.lower(Person.email) == email.lower()))
+    if holder not in {None, person.id}:
+        raise NameTaken("email", f"{email} has an account already.")
+    person.email = email
+    confirm(person, now=utcnow())
+    _end_sessions(person)
+
+
+def confirm(person: Person, *, now: datetime) -> None:
+    """The address is theirs: they had a link that was mailed to it. The first time counts."""
+    person.confirmed_at = person.confirmed_at or now
 
 
 def deactivate(session: Session, person: Person) -> None:

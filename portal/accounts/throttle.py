@@ -67,6 +67,15 @@ def sign_up(address: str) -> list[Limit]:
     return [Limit(f"sign-up {_network(address)}", free=10, longest=60)]
 
 
+def letters(address: str, email: str) -> list[Limit]:
+    """Of mails that somebody has sent to an address: a stranger elsewhere cannot keep its owner from having one."""
+    place = _network(address)
+    return [
+        Limit(f"letters {place}", free=10, longest=60),
+        Limit(f"letters {place} {email.strip().lower()}", free=3, longest=60),
+    ]
+
+
 def attempt(session: Session, limits: Sequence[Limit], *, now: datetime) -> None:
     """Count one. Raises TooManyAttempts with the seconds to wait; such an attempt is not counted."""
     rows = {limit.id: _row(session, limit, now) for limit in sorted(limits, key=lambda each: each.id)}

@@ -16,7 +16,19 @@ from portal.web import format, guards, navigation, problems, signin
 
 def set_up(app: Flask, config: Config) -> None:
     """Everything that has to do with answering people: sessions, headers, errors, pages."""
-    from portal.web import accounts, apis, calls, consumers, gateway, health, home, plans, settings, traffic
+    from portal.web import (
+        accounts,
+        apis,
+        calls,
+        consumers,
+        gateway,
+        health,
+        home,
+        invitations,
+        plans,
+        settings,
+        traffic,
+    )
 
     if config.trusted_hops:
         hops = config.trusted_hops
@@ -42,7 +54,7 @@ def set_up(app: Flask, config: Config) -> None:
     app.before_request(guards.sign_changes)
     problems.set_up(app)
     format.register(app)
-    for room in (home, accounts, apis, calls, consumers, gateway, health, plans, settings, traffic):
+    for room in (home, accounts, apis, calls, consumers, gateway, health, invitations, plans, settings, traffic):
         app.register_blueprint(room.bp)
     app.jinja_env.globals.update(
         csp_nonce=lambda: g.csp_nonce,

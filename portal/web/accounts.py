@@ -1,29 +1,42 @@
-"""Sign-in and sign-up: what our pages add to Flask-Security's views.
+"""Sign-in and sign-up: what our pages add to Flask-Security's views, and those whose place ours take.
 
 Attempts are slowed down (`accounts/throttle.py`), and a form that was refused answers 422.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any
 
-from flask import Blueprint, Response, current_app, g, render_template, request
+from flask import Blueprint, Response, current_app, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from flask_security import login_user, verify_password
 
-from portal import config_of
-from portal.accounts import throttle
+from portal import accounts, config_of, letters
+from portal.accounts import Permission, throttle
 from portal.db import db, utcnow
-from portal.errors import TooManyAttempts
+from portal.errors import Conflict, TooManyAttempts
 from portal.web import problems
+from portal.web.forms import Form
+from portal.web.forms.accounts import AddressForm, NewAddressForm
+from portal.web.guards import me, requires
 
 bp = Blueprint("accounts", __name__)
 
+FORGOT, CONFIRM = "/sign-in/forgot", "/sign-in/confirm"
+
 _COUNTED = {"security.login", "security.register"}
-_FORMS = _COUNTED | {"security.change_password", "security.verify"}
+_FORMS = _COUNTED | {"security.change_password", "security.verify", "security.reset_password"}
 
 
 @bp.app_context_processor
-def _sign_up() -> dict[str, bool]:
-    return {"sign_up_is_open": config_of(current_app).sign_up}
+def _ways_in() -> dict[str, bool]:
+    config = config_of(current_app)
+    return {
+        "sign_up_is_open": config.sign_up,
+        "addresses_are_confirmed": config.confirm_email,
+        "reaches_people": bool(config.smtp_url),
+    }
 
 
 @bp.before_app_request
@@ -67,3 +80,90 @@ def _limits() -> list[throttle.Limit]:
     body = request.get_json(silent=True) if request.is_json else request.form
     email = body.get("email") if isinstance(body, Mapping) else None
     return throttle.sign_in(address, str(email or ""))
+
+
+@requires(Permission.PUBLIC)
+def forgot() -> ResponseReturnValue:
+    return _send_link("reset", "If {} has an account, a mail with a link is on its way to it. It works for an hour.")
+
+
+@requires(Permission.PUBLIC)
+def send_confirmation() -> ResponseReturnValue:
+    return _send_link("confirm", "If {} waits to be confirmed, a mail with a link is on its way to it.")
+
+
+def _send_link(wish: letters.Wish, said: str) -> ResponseReturnValue:
+    form = AddressForm()
+    if not form.validate_on_submit():
+        return render_template("accounts/forgot.html", form=form, wish=wish), form.status
+    email = form.email.data or ""
+    try:
+        with db.begin() as session:
+            throttle.attempt(session, throttle.letters(request.remote_addr or "", email), now=utcnow())
+            letters.ask_for_link(session, wish, email)
+    except TooManyAttempts as error:
+        form.say("email", str(error))
+        page = render_template("accounts/forgot.html", form=form, wish=wish)
+        return page, error.status, {"Retry-After": str(error.seconds)}
+    flash(said.format(email), "info")
+    return redirect(url_for("security.login"), 303)
+
+
+def ask_first(view: Callable[..., Any]) -> Callable[..., ResponseReturnValue]:
+    """Flask-Security confirms when its link is fetched, which programs that look through mails do too."""
+
+    @wraps(view)
+    def asking(token: str) -> ResponseReturnValue:
+        return render_template("accounts/confirm.html") if request.method == "GET" else view(token)
+
+    return asking
+
+
+@bp.route("/settings/address", methods=["GET", "POST"])
+@requires(Permission.SIGNED_IN)
+def change_address() -> ResponseReturnValue:
+    """Whether the new address has an account is not looked up: only its owner learns that, by the link."""
+    form = NewAddressForm()
+    if not form.validate_on_submit():
+        return render_template("settings/address.html", form=form, person=me()), form.status
+    email = form.email.data or ""
+    status, headers = 422, {}
+    place = request.remote_addr or ""
+    limits = throttle.sign_in(place, me().email)
+    try:
+        with db.begin() as session:
+            throttle.attempt(session, limits, now=utcnow())
+        if verify_password(form.password.data or "", me().password):
+            with db.begin() as session:
+                throttle.succeeded(session, limits)
+                throttle.attempt(session, throttle.letters(place, email), now=utcnow())
+                letters.new_address(session, me(), email)
+            flash(f"A mail with a link is on its way to {email}. It works for two hours.", "info")
+            return redirect(url_for("settings.show"), 303)
+        form.say("password", "This is not your password.")
+    except TooManyAttempts as error:
+        form.say("", str(error))
+        status, headers = error.status, {"Retry-After": str(error.seconds)}
+    return render_template("settings/address.html", form=form, person=me()), status, headers
+
+
+@bp.route("/settings/address/<token>", methods=["GET", "POST"])
+@requires(Permission.SIGNED_IN)
+def confirm_address(token: str) -> ResponseReturnValue:
+    """Only for who asked for it: whoever reads a mail that went astray gets no account by it."""
+    form = Form()
+    email = letters.read_new_address(token, me())
+    if not form.validate_on_submit():
+        return render_template("settings/confirm_address.html", form=form, email=email, person=me()), form.status
+    somebody = me()
+    try:
+        with db.begin() as session:
+            old = somebody.email
+            accounts.change_email(session, somebody, letters.read_new_address(token, somebody))
+            letters.address_changed(session, old)
+    except Conflict as error:
+        status = form.refuse(error)
+        return render_template("settings/confirm_address.html", form=form, email=email, person=me()), status
+    login_user(somebody, authn_via=["change"])
+    flash(f"You sign in as {somebody.email} from now on.", "success")
+    return redirect(url_for("settings.show"), 303)

@@ -19,7 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import accounts
-from portal.accounts import Membership, Permission, Person, Team, audit
+from portal.accounts import Invitation, Membership, Permission, Person, Team, audit
 from portal.db import db
 from portal.errors import Forbidden, NotFound, NotSignedIn
 from portal.registry.models import Api, Consumer, Key, Plan, Release, Subscription
@@ -127,6 +127,8 @@ LIBRARY_VIEWS = {
     "security.login": Permission.PUBLIC,
     "security.logout": Permission.PUBLIC,
     "security.register": Permission.PUBLIC,
+    "security.reset_password": Permission.PUBLIC,
+    "security.confirm_email": Permission.PUBLIC,
     "security.verify": Permission.SIGNED_IN,
     "security.change_password": Permission.SIGNED_IN,
 }
@@ -162,6 +164,10 @@ def _load_person(session: Session, person: int) -> Person | None:
     return session.get(Person, person)
 
 
+def _load_invitation(session: Session, invitation: int) -> Invitation | None:
+    return session.get(Invitation, invitation)
+
+
 def _load_plan(session: Session, team: str, plan: str) -> Plan | None:
     return session.scalar(select(Plan).join(Plan.team).where(Team.slug == team, Plan.slug == plan))
 
@@ -193,6 +199,7 @@ a_release = Fetch(
     "release", ("team", "slug", "version", "number"), _load_release, lambda it: it.api.team, Permission.SEE_APIS
 )
 a_person = Fetch("somebody", ("person",), _load_person, None, Permission.ADMINISTER)
+an_invitation = Fetch("invitation", ("invitation",), _load_invitation, None, Permission.ADMINISTER)
 a_plan = Fetch("plan", ("team", "plan"), _load_plan, lambda plan: plan.team, Permission.SEE_APIS)
 a_consumer = Fetch("consumer", ("team", "consumer"), _load_consumer, lambda it: it.team, Permission.MANAGE_CONSUMERS)
 a_key = Fetch("key", ("team", "consumer", "key"), _load_key, lambda it: it.consumer.team, Permission.MANAGE_CONSUMERS)

@@ -13,7 +13,7 @@ from flask import request, url_for
 from sqlalchemy import Select, exists, func, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, selectinload
 
-from portal.accounts import Membership, Person, Role, Team
+from portal.accounts import Invitation, Membership, Person, Role, Team
 from portal.registry.models import Api, Consumer, Key, Plan, Subscription, SubscriptionState, api_plan
 from portal.traffic.models import Call, instant
 from portal.web.forms import stripped
@@ -165,6 +165,11 @@ def users_of(plan: Plan) -> Select[Consumer]:
 def people(*, q: str) -> Select[Person]:
     rows = select(Person)
     return rows.where(or_(_has(Person.name, q), _has(Person.email, q))) if q else rows
+
+
+def invitations(*, q: str) -> Select[Invitation]:
+    rows = select(Invitation).options(selectinload(Invitation.invited_by))
+    return rows.where(_has(Invitation.email, q)) if q else rows
 
 
 def teams(person: Person, *, q: str) -> Select[Team]:

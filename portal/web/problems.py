@@ -20,6 +20,7 @@ TITLES = {
     404: "Nothing found here",
     405: "This address does not take that method",
     409: "This collides with something",
+    410: "This link no longer works",
     413: "This is too large",
     415: "This kind of content is not taken here",
     422: "Something in it is not right",

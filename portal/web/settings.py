@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from flask_security import hash_password
 from werkzeug.wrappers import Response
 
-from portal import accounts, config_of, registry, sample
+from portal import accounts, config_of, letters, registry, sample
 from portal.accounts import Membership, Permission, Person, Role, Team
 from portal.db import db
 from portal.errors import Conflict, InUse, Invalid, NotFound
@@ -261,8 +261,9 @@ def reset_password(somebody: Person) -> ResponseReturnValue:
         )
     password = accounts.new_password()
     password_hash = hash_password(password)
-    with db.begin():
+    with db.begin() as session:
         accounts.set_password(somebody, password_hash)
+        letters.password_changed(session, somebody)
     return render_template("settings/password_once.html", somebody=somebody, password=password, made=False), 201
 
 

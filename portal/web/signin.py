@@ -1,17 +1,34 @@
-"""Sign-up, sign-in and sign-out by Flask-Security, in our pages."""
+"""Sign-up, sign-in, sign-out, confirmed addresses and new passwords by Flask-Security, in our pages and letters.
+
+Its own views that look an address up before they answer are replaced: how long they take tells who has an account.
+"""
 
 from typing import Any
 
 from flask import Flask
-from flask_security import RegisterFormV2, Security, SQLAlchemyUserDatastore, user_registered
+from flask_security import (
+    LoginForm,
+    RegisterFormV2,
+    ResetPasswordForm,
+    Security,
+    SQLAlchemyUserDatastore,
+    password_changed,
+    password_reset,
+    user_not_registered,
+    user_registered,
+)
 from wtforms import StringField
 from wtforms.validators import DataRequired, Length
 
-from portal import accounts
+from portal import accounts, letters
 from portal.accounts import Person
 from portal.config import Config
-from portal.db import db
+from portal.db import db, utcnow
 from portal.errors import NotSignedIn
+from portal.web import accounts as pages
+
+_WRONG = ("E-mail address or password is wrong.", "error")
+"""One sentence for a wrong address and a wrong password: nobody learns who has an account."""
 
 
 class SignUpForm(RegisterFormV2):
@@ -24,6 +41,20 @@ class SignUpForm(RegisterFormV2):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.email.label.text = "E-mail address"
+
+
+class SignInForm(LoginForm):
+    def validate(self, **more: Any) -> bool:
+        """Who gave the right password is told what else is wrong, where others are told one sentence only."""
+        fits = bool(super().validate(**more))
+        if self.user_authenticated and not fits:
+            self.form_errors.extend(self.email.errors)
+            self.email.errors = []
+        return fits
+
+
+class ResetForm(ResetPasswordForm):
+    password_confirm = None  # type: ignore[assignment]  # as at sign-up: the link can be sent again
 
 
 def set_up(app: Flask, config: Config) -> None:
@@ -51,9 +82,9 @@ def set_up(app: Flask, config: Config) -> None:
         "SECURITY_POST_REGISTER_VIEW": "/",
         "SECURITY_JOIN_USER_ROLES": False,
         "SECURITY_EMAIL_VALIDATOR_ARGS": {"check_deliverability": False},
-        # One sentence for a wrong address and a wrong password: nobody learns who has an account.
-        "SECURITY_MSG_USER_DOES_NOT_EXIST": ("E-mail address or password is wrong.", "error"),
-        "SECURITY_MSG_INVALID_PASSWORD": ("E-mail address or password is wrong.", "error"),
+        "SECURITY_MSG_USER_DOES_NOT_EXIST": _WRONG,
+        "SECURITY_MSG_INVALID_PASSWORD": _WRONG,
+        "SECURITY_MSG_GENERIC_AUTHN_FAILED": _WRONG,
         "SECURITY_MSG_EMAIL_ALREADY_ASSOCIATED": ("%(email)s has an account already. Sign in instead.", "error"),
         "SECURITY_MSG_DISABLED_ACCOUNT": ("This account is deactivated. Ask an administrator.", "error"),
         "SECURITY_MSG_EMAIL_NOT_PROVIDED": ("Give your e-mail address.", "error"),
@@ -65,6 +96,41 @@ def set_up(app: Flask, config: Config) -> None:
         "SECURITY_MSG_PASSWORD_INVALID_LENGTH": ("A password has %(length)s characters or more.", "error"),
         "SECURITY_MSG_PASSWORD_IS_THE_SAME": ("This is the password that you have. Choose another one.", "error"),
         "SECURITY_MSG_RETYPE_PASSWORD_MISMATCH": ("This differs from the new password. Type it again.", "error"),
+        "SECURITY_DATETIME_FACTORY": utcnow,
+        "SECURITY_RECOVERABLE": True,
+        "SECURITY_RESET_URL": pages.FORGOT,
+        "SECURITY_RESET_PASSWORD_TEMPLATE": "accounts/reset.html",
+        "SECURITY_RESET_PASSWORD_WITHIN": letters.RESET_LASTS,
+        "SECURITY_SEND_PASSWORD_RESET_NOTICE_EMAIL": False,  # password_changed() below
+        "SECURITY_POST_RESET_VIEW": "/sign-in",
+        "SECURITY_MSG_PASSWORD_RESET_NO_LOGIN": ("Your password is changed. Sign in with it.", "success"),
+        "SECURITY_MSG_PASSWORD_RESET_EXPIRED": ("This link is too old. Have another one sent.", "error"),
+        "SECURITY_MSG_INVALID_RESET_PASSWORD_TOKEN": (
+            "This link was used already, or was not copied whole. Have another one sent.",
+            "error",
+        ),
+        "SECURITY_CONFIRMABLE": config.confirm_email,
+        "SECURITY_CONFIRM_URL": pages.CONFIRM,
+        "SECURITY_CONFIRM_EMAIL_WITHIN": letters.CONFIRMATION_LASTS,
+        "SECURITY_POST_CONFIRM_VIEW": "/sign-in",
+        # Whoever signs up with an address that has an account is answered like everybody else. Where addresses are
+        # not confirmed a new account is open at once, and so no answer can hide that there is none.
+        "SECURITY_RETURN_GENERIC_RESPONSES": config.confirm_email,
+        "SECURITY_MSG_CONFIRM_REGISTRATION": (
+            "A mail is on its way to %(email)s. Open the link in it, then sign in.",
+            "success",
+        ),
+        "SECURITY_MSG_EMAIL_CONFIRMED": ("Your address is confirmed. Sign in.", "success"),
+        "SECURITY_MSG_ALREADY_CONFIRMED": ("This address is confirmed already. Sign in.", "info"),
+        "SECURITY_MSG_CONFIRMATION_REQUIRED": (
+            "Confirm your e-mail address first: open the link in the mail that you were sent.",
+            "error",
+        ),
+        "SECURITY_MSG_CONFIRMATION_EXPIRED": ("This link is too old. Have another one sent.", "error"),
+        "SECURITY_MSG_INVALID_CONFIRMATION_TOKEN": (
+            "This link was not copied whole, or another one replaces it. Have it sent again.",
+            "error",
+        ),
         "SECURITY_MSG_INVALID_REDIRECT": ("This link leads out of the portal. Sign in without it.", "error"),
         "SECURITY_CSRF_IGNORE_UNAUTH_ENDPOINTS": False,
         "SECURITY_STATIC_FOLDER": None,
@@ -76,17 +142,46 @@ def set_up(app: Flask, config: Config) -> None:
         # Rights come from memberships, so there are no roles of Flask-Security.
         SQLAlchemyUserDatastore(db, Person, None),  # type: ignore[arg-type]
         register_form=SignUpForm,
+        login_form=SignInForm,
+        reset_password_form=ResetForm,
     )
+    app.view_functions["security.forgot_password"] = pages.forgot
+    if config.confirm_email:
+        app.view_functions["security.send_confirmation"] = pages.send_confirmation
+        app.view_functions["security.confirm_email"] = pages.ask_first(app.view_functions["security.confirm_email"])
+        app.config["SECURITY_POST_REGISTER_VIEW"] = "/sign-in"
 
     def refuse(*_args: Any, **_kwargs: Any) -> Any:
         raise NotSignedIn()
 
     security.unauthn_handler(refuse)
     user_registered.connect(_welcome, app)
+    user_not_registered.connect(_already_here, app)
+    password_changed.connect(_tell_of_password, app)
+    password_reset.connect(_reset, app)
 
 
-def _welcome(_app: Flask, user: Person, **_extra: Any) -> None:
+def _welcome(_app: Flask, user: Person, confirmation_token: str | None = None, **_extra: Any) -> None:
     """Everyone has a personal team from the first moment: it is made in the transaction that makes the person."""
     session = db.session()
     session.flush()  # the team refers to the person's id
     accounts.create_personal_team(session, user)
+    if confirmation_token:
+        letters.confirmation(session, user, confirmation_token)
+
+
+def _already_here(_app: Flask, user: Person, **_extra: Any) -> None:
+    """Nobody is made, so Flask-Security commits nothing. The token costs what it costs for somebody new."""
+    letters.confirmation_token(user)
+    with db.begin() as session:
+        letters.has_account(session, user)
+
+
+def _tell_of_password(_app: Flask, user: Person, **_extra: Any) -> None:
+    letters.password_changed(db.session(), user)
+
+
+def _reset(_app: Flask, user: Person, **_extra: Any) -> None:
+    """The link came by mail, which shows whose the address is."""
+    accounts.confirm(user, now=utcnow())
+    letters.password_changed(db.session(), user)

@@ -9,10 +9,10 @@ import pytest
 from flask import Flask
 from werkzeug.routing import Rule
 
-from portal import create_app
+from portal import accounts, create_app
 from portal.accounts import Permission, Role
 from portal.config import Config
-from portal.db import db
+from portal.db import db, utcnow
 from portal.web.guards import permission_of
 from tests import factories
 from tests.conftest import sign_in
@@ -66,7 +66,7 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> World:
     """One of each thing, all of one team."""
     folder = tmp_path_factory.mktemp("permissions")
-    config = Config(data_dir=folder / "var", upstream_loopback=True)
+    config = Config(data_dir=folder / "var", upstream_loopback=True, confirm_email=True)
     config.data_dir.mkdir(mode=0o700)
     shutil.copy(empty_database, config.data_dir / "portico.sqlite3")
     app = create_app(config, overrides={"TESTING": True})
@@ -86,6 +86,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
         consumer = factories.consumer(session, team=team)
         subscription = factories.subscription(session, consumer, api)
         key, _ = factories.key(session, consumer)
+        invitation = accounts.invite(session, email="invited@portico.example", by=administrator, now=utcnow())
         session.commit()
         call = logged.line(api, consumer, key)
         parts = {
@@ -99,6 +100,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
             "key": key.public_id,
             "member": next(each.id for each in team.memberships if each.person is other),
             "person": other.id,
+            "invitation": invitation.id,
+            "token": "of-nobody",
             "request_id": logged.id_of(call),
             "filename": "tokens.css",
             "name": "rds/rds.json",

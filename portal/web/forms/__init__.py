@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from email_validator import EmailNotValidError, validate_email
 from flask_wtf import FlaskForm
-from wtforms import Field, SelectChoice, StringField  # type: ignore[attr-defined]  # newer than its stubs
+from wtforms import Field, SelectChoice, StringField, ValidationError  # type: ignore[attr-defined]  # newer than its stubs
 from wtforms.validators import DataRequired, Length
 from wtforms.widgets import NumberInput
 
@@ -40,6 +41,18 @@ def one_line(label: str, longest: int, *, needed: str = "", **more: Any) -> Stri
     rules: list[Any] = [DataRequired(needed)] if needed else []
     rules.append(Length(max=longest, message=f"At most {longest} characters fit here."))
     return StringField(label, filters=[squeeze], validators=rules, **more)
+
+
+def email_line(needed: str, label: str = "E-mail address") -> StringField:
+    """An address, normalised as Flask-Security does it. `needed` is the sentence for an empty one."""
+    return StringField(label, filters=[stripped], validators=[DataRequired(needed), _address])
+
+
+def _address(_form: Any, field: Field) -> None:
+    try:
+        field.data = validate_email(field.data, check_deliverability=False).normalized
+    except EmailNotValidError:
+        raise ValidationError("This is not an e-mail address. Write it as name@example.com.") from None
 
 
 def choices(labels: Mapping[str, str]) -> list[SelectChoice]:

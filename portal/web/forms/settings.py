@@ -1,11 +1,10 @@
 """Forms of the settings: me, teams, people."""
 
-from email_validator import EmailNotValidError, validate_email
-from wtforms import BooleanField, SelectField, StringField, ValidationError
+from wtforms import BooleanField, SelectField, StringField
 from wtforms.validators import DataRequired, Length
 
 from portal.accounts import Role
-from portal.web.forms import Form, choices, one_line, stripped
+from portal.web.forms import Form, choices, email_line, one_line, stripped
 
 ROLES = {
     Role.DEVELOPER: "Developer: consumers and keys",
@@ -47,12 +46,12 @@ class RoleForm(Form):
 class NewPersonForm(Form):
     conflict_at = "email"
 
-    email = StringField("E-mail address", validators=[DataRequired("Give the address that they will sign in with.")])
+    email = email_line("Give the address that they will sign in with.")
     name = one_line("Name", 80, needed="Give the name that others will see.")
     is_administrator = BooleanField("Make them an administrator")
 
-    def validate_email(self, field: StringField) -> None:
-        try:
-            field.data = validate_email((field.data or "").strip(), check_deliverability=False).normalized
-        except EmailNotValidError:
-            raise ValidationError("This is not an e-mail address. Write it as name@example.com.") from None
+
+class InvitationForm(Form):
+    conflict_at = "email"
+
+    email = email_line("Give the address to send the invitation to.")

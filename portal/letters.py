@@ -1,0 +1,138 @@
+"""What the portal writes to people about their accounts: one verb a letter, each with its text in `templates/mail`.
+
+Links start with `PORTAL_URL`, whatever Host a request names, and a letter to an address that nobody has confirmed holds
+no word that a stranger has typed. Needs an application context; sent when the caller's transaction has committed.
+"""
+
+import json
+from datetime import timedelta
+from typing import Any, Literal
+
+from flask import current_app
+from flask_security.confirmable import generate_confirmation_token
+from flask_security.recoverable import generate_reset_password_token
+from itsdangerous import BadData, URLSafeTimedSerializer
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal import accounts, config_of, jobs, notify
+from portal.accounts import Invitation, Person, audit
+from portal.config import Config
+from portal.db import db
+from portal.errors import LinkDead
+from portal.vault import Vault
+
+RESET_LASTS = timedelta(hours=1)
+CONFIRMATION_LASTS = timedelta(days=2)
+CHANGE_LASTS = timedelta(hours=2)
+
+Wish = Literal["reset", "confirm"]
+
+
+def ask_for_link(session: Session, wish: Wish, email: str) -> None:
+    """Somebody wants a link sent to `email`. Who has an account is looked up by the worker alone: whoever asks here
+    is answered the same in the same time."""
+    sealed = Vault.of(config_of(current_app)).seal(json.dumps([wish, email]).encode())
+    jobs.enqueue(session, "account_link", {"sealed": sealed.decode()})
+
+
+def answer(config: Config, payload: dict[str, Any]) -> str:
+    """The worker's part of `ask_for_link`. Says nothing: the log does not tell who has an account either."""
+    wish, email = json.loads(Vault.of(config).open(payload["sealed"].encode()))
+    with db.begin() as session:
+        audit.act_as(session, audit.Actor(by="worker"))
+        person = session.scalar(select(Person).where(func.lower(Person.email) == email.lower()))
+        if person is None or not person.active:
+            return ""
+        if wish == "reset":
+            reset(session, person)
+            audit.record(session, "reset link sent", person)
+        elif person.confirmed_at is None:
+            confirmation(session, person, confirmation_token(person))
+    return ""
+
+
+def confirmation_token(person: Person) -> str:
+    return str(generate_confirmation_token(person))  # type: ignore[no-untyped-call]
+
+
+def reset(session: Session, person: Person) -> None:
+    token = str(generate_reset_password_token(person))  # type: ignore[no-untyped-call]
+    link = _link("security.reset_password", token=token)
+    _write(session, person.email, "Set a new password for Portico", "reset", link=link, lasts="an hour")
+
+
+def confirmation(session: Session, person: Person, token: str) -> None:
+    link = _link("security.confirm_email", token=token)
+    _write(session, person.email, "Confirm your address for Portico", "confirmation", link=link, lasts="two days")
+
+
+def has_account(session: Session, person: Person) -> None:
+    """To somebody with whose address another sign-up was tried, by themselves or by a stranger."""
+    links = {"sign_in": _link("security.login"), "forgot": _link("security.forgot_password")}
+    _write(session, person.email, "You have an account at Portico already", "has_account", **links)
+
+
+def password_changed(session: Session, person: Person) -> None:
+    _write(session, person.email, "Your password for Portico was changed", "password_changed", **_help())
+
+
+def new_address(session: Session, person: Person, email: str) -> None:
+    """To the new address, with the link that makes it theirs."""
+    link = _link("accounts.confirm_address", token=_serializer("change-address").dumps([person.fs_uniquifier, email]))
+    _write(session, email, "Confirm your new address for Portico", "new_address", link=link, lasts="two hours")
+
+
+def read_new_address(token: str, person: Person) -> str:
+    """The address that `person` wanted. Raises LinkDead, also for the link of somebody else."""
+    data = _read("change-address", token, CHANGE_LASTS)
+    if data is None or data[0] != person.fs_uniquifier:
+        raise LinkDead("Change your address anew under Settings.")
+    return str(data[1])
+
+
+def address_changed(session: Session, old: str) -> None:
+    _write(session, old, "Your address for Portico was changed", "address_changed", **_help())
+
+
+def invitation(session: Session, invited: Invitation, by: Person) -> None:
+    token = _serializer("invitation").dumps([invited.id, invited.nonce])
+    link = _link("invitations.accept", token=token)
+    days = accounts.INVITATION_LASTS.days
+    _write(session, invited.email, "You are invited to Portico", "invitation", link=link, by=by, lasts=f"{days} days")
+
+
+def read_invitation(token: str) -> tuple[int, str]:
+    """The id and nonce of an invitation, as `accounts.find_invitation` takes them. Raises LinkDead."""
+    data = _read("invitation", token, accounts.INVITATION_LASTS)
+    if data is None:
+        raise LinkDead("Ask the administrator who invited you for a new one.")
+    return int(data[0]), str(data[1])
+
+
+def _write(session: Session, to: str, subject: str, name: str, **words: Any) -> None:
+    config = config_of(current_app)
+    text = current_app.jinja_env.get_template(f"mail/{name}.txt").render(portal=config.url, **words)
+    notify.mail(session, config, to=to, subject=subject, text=text)
+
+
+def _link(endpoint: str, **values: str) -> str:
+    """Absolute, and the same with and without a request."""
+    path = current_app.url_map.bind("portal").build(endpoint, values)
+    return f"{config_of(current_app).url}{path}"
+
+
+def _help() -> dict[str, str]:
+    return {"forgot": _link("security.forgot_password")}
+
+
+def _serializer(purpose: str) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(str(current_app.secret_key), salt=f"portico-{purpose}")
+
+
+def _read(purpose: str, token: str, lasts: timedelta) -> Any:
+    """What was signed, or None."""
+    try:
+        return _serializer(purpose).loads(token, max_age=int(lasts.total_seconds()))
+    except BadData:
+        return None
