@@ -167,6 +167,11 @@ class Config:
         "1 lets people who sign up in only after they opened a link mailed to them; "
         "empty means 1 where PORTAL_SMTP_URL is set, as mail reaches nobody without.",
     )
+    session_idle_minutes: int = _setting(60, _one_or_more, "Minutes without use after which a session ends.")
+    session_hours: int = _setting(24, _one_or_more, "Hours after which a session ends in any case.")
+    remember_days: int = _setting(
+        30, _one_or_more, "Days that “Stay signed in on this device” lasts, used or not; instead of both limits above."
+    )
     call_days: int = _setting(30, _one_or_more, "Days that single calls are kept; charts live on in the roll-ups.")
     log_format: str = _setting("text", _one_of("text", "json"), "Form of the log on standard output.")
     log_level: str = _setting("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "Least level that is logged.")

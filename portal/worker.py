@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal import jobs, letters, notify, registry
-from portal.accounts import throttle
+from portal.accounts import sessions, throttle
 from portal.config import Config
 from portal.db import db, utcnow
 from portal.traffic import retention
@@ -52,17 +52,25 @@ def forget_throttles(_config: Config, _payload: dict[str, Any]) -> str:
     return ""
 
 
+def forget_sessions(config: Config, _payload: dict[str, Any]) -> str:
+    with db.begin() as session:
+        sessions.sweep(session, lifetimes=sessions.Lifetimes.of(config), now=utcnow())
+    return ""
+
+
 KINDS: dict[str, Work] = {
     "mail": notify.send,
     "account_link": letters.answer,
     "forget_calls": forget_calls,
     "bury_keys": bury_keys,
     "forget_throttles": forget_throttles,
+    "forget_sessions": forget_sessions,
 }
 PERIODIC = {
     "forget_calls": timedelta(minutes=10),
     "bury_keys": timedelta(days=1),
     "forget_throttles": timedelta(hours=1),
+    "forget_sessions": timedelta(hours=1),
 }
 
 

@@ -10,12 +10,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import settings
 from sqlalchemy import Engine, create_engine
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, object_session
 
-from portal import create_app, schema
+from portal import accounts, create_app, schema
 from portal.accounts import Person, Role, Team
 from portal.config import Config
-from portal.db import db, engine_options, engine_url
+from portal.db import db, engine_options, engine_url, utcnow
 from portal.registry.models import Revision
 from tests import factories
 
@@ -126,9 +126,17 @@ def cast(session: Session) -> Cast:
 
 def sign_in(client: FlaskClient, person: Person | None) -> FlaskClient:
     """Put `person` behind this browser, without the form; None signs out."""
+    token = accounts.sessions.new_token()
+    if person is not None:
+        uniquifier = person.fs_uniquifier
+        if (own := object_session(person)) is not None:
+            own.commit()  # what the test has read must not hold up what it writes later
+        with client.application.app_context(), db.begin() as session:
+            begun = accounts.sessions.begin(session, uniquifier, token, now=utcnow())
+            assert begun is not None, "this person cannot sign in"
     with client.session_transaction() as cookie:
         cookie.clear()
         if person is not None:
-            cookie["_user_id"] = person.fs_uniquifier
+            cookie["_user_id"] = token
             cookie["_fresh"] = True
     return client

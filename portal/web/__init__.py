@@ -11,7 +11,7 @@ from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal.config import Config
-from portal.web import format, guards, navigation, problems, signin
+from portal.web import format, guards, navigation, problems, sessions, signin
 
 
 def set_up(app: Flask, config: Config) -> None:
@@ -51,10 +51,24 @@ def set_up(app: Flask, config: Config) -> None:
     app.after_request(_finish)
     CSRFProtect(app)
     signin.set_up(app, config)
+    sessions.set_up(app, config)
     app.before_request(guards.sign_changes)
     problems.set_up(app)
     format.register(app)
-    for room in (home, accounts, apis, calls, consumers, gateway, health, invitations, plans, settings, traffic):
+    for room in (
+        home,
+        accounts,
+        apis,
+        calls,
+        consumers,
+        gateway,
+        health,
+        invitations,
+        plans,
+        sessions,
+        settings,
+        traffic,
+    ):
         app.register_blueprint(room.bp)
     app.jinja_env.globals.update(
         csp_nonce=lambda: g.csp_nonce,

@@ -102,6 +102,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
             "person": other.id,
             "invitation": invitation.id,
             "token": "of-nobody",
+            "sign_in": 1,
             "request_id": logged.id_of(call),
             "filename": "tokens.css",
             "name": "rds/rds.json",
