@@ -46,6 +46,9 @@ _NEW_NAMES_SECONDS = 2.0
 """How long a publish waits for the names of new upstreams; what is late comes with the next round."""
 _NAMES_SECONDS = 8.0
 _PROBE_SECONDS = 2.0
+_SILENT_PROBES = 3
+"""Successive probes that neither a listener nor the admin interface answered: then Envoy hangs and is started anew.
+Counted, not timed, because after a pause of the whole machine Envoy deserves to be asked again. Takes some 10 s."""
 _TEND_LOG_SECONDS = 2.0
 
 
@@ -106,6 +109,7 @@ class Node:
         self._route_complaint: str | None = None
         self._envoy_complaint: str | None = None
         self._store_complaint: str | None = None
+        self._silent_probes = 0
         self._keys_again = self._routes_again = self._probe_at = self._tend_log_at = 0.0
 
         self._progress = threading.Lock()
@@ -228,7 +232,7 @@ class Node:
         return False
 
     def tend_envoy(self) -> bool:
-        """Restart a dead Envoy and see whether calls get through."""
+        """Restart an Envoy that is dead or hangs, and see whether calls get through."""
         try:
             restarted = self._envoy.keep_alive()
         except CannotStart as error:
@@ -242,6 +246,11 @@ class Node:
             if answers == (self._envoy_complaint is not None):
                 self._envoy_complaint = None if answers else "Envoy runs, but answers no calls."
                 self._report_loop.wake()
+            self._silent_probes = self._silent_probes + 1 if not answers and self._envoy.is_hung() else 0
+            if self._silent_probes >= _SILENT_PROBES:
+                log.error("Envoy answers nothing, not even its admin interface. Ending it to start it again.")
+                self._envoy.stop(0.0)
+                self._silent_probes = 0
         return False
 
     def store_calls(self) -> bool:

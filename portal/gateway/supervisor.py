@@ -41,6 +41,7 @@ class Gateway(Protocol):
     def is_alive(self) -> bool: ...
     def keep_alive(self) -> bool: ...
     def answers(self) -> bool: ...
+    def is_hung(self) -> bool: ...
     def wait_ready(self, seconds: float) -> bool: ...
     def stop(self, seconds: float) -> None: ...
     def validate(self, twin: bytes) -> str | None: ...
@@ -120,6 +121,15 @@ class Envoy:
             return False
         finally:
             connection.close()
+
+    def is_hung(self) -> bool:
+        """Whether its admin interface is silent too: its thread has nothing to do with calls, so it answers under any
+        load. An Envoy that is only overloaded must not be ended, for that would drop what it still serves."""
+        try:
+            self.admin.version()
+        except EnvoySilent:
+            return self.is_alive()
+        return False
 
     def wait_ready(self, seconds: float) -> bool:
         until = time.monotonic() + seconds
@@ -284,6 +294,9 @@ class NullEnvoy:
 
     def answers(self) -> bool:
         return self._alive
+
+    def is_hung(self) -> bool:
+        return False
 
     def wait_ready(self, seconds: float) -> bool:
         return self._alive

@@ -1,4 +1,6 @@
 import http.client
+import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -225,3 +227,23 @@ def test_configuration_that_envoy_refuses_is_a_reason_in_its_words(place: Place)
 def test_silent_admin_socket_is_an_error_with_the_path(tmp_path: Path) -> None:
     with pytest.raises(EnvoySilent, match=r"does not answer /server_info at .*admin\.sock"):
         Admin(tmp_path / "admin.sock").version()
+
+
+class TestHung:
+    def test_envoy_that_is_stopped_hangs_until_it_goes_on(self, place: Place) -> None:
+        envoy = started(place)
+        (pid,) = running.envoys_of(place.directory)
+        assert not envoy.is_hung()
+
+        os.kill(pid, signal.SIGSTOP)
+        assert envoy.is_hung()
+
+        os.kill(pid, signal.SIGCONT)
+        wait_for(lambda: not envoy.is_hung(), "it answers again")
+        envoy.stop(0)
+
+    def test_dead_envoy_does_not_hang(self, place: Place) -> None:
+        envoy = started(place)
+        kill(envoy)
+
+        assert not envoy.is_hung()
