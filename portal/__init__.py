@@ -19,7 +19,7 @@ def create_app(config: Config | None = None, *, overrides: Mapping[str, Any] | N
     """
     from portal import cli, logs, web
     from portal.config import kept_secret
-    from portal.db import db, engine_options, engine_url
+    from portal.db import db, engine_options, engine_url, existing
 
     config = config or Config.read()
     app = Flask(__name__, root_path=str(_ROOT), template_folder="templates", static_folder="static")
@@ -28,7 +28,7 @@ def create_app(config: Config | None = None, *, overrides: Mapping[str, Any] | N
         config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     app.config.update(
         SECRET_KEY=config.secret_key or kept_secret(config.data_dir, "secret_key"),
-        SQLALCHEMY_DATABASE_URI=address,
+        SQLALCHEMY_DATABASE_URI=existing(address),
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(address),
     )
     app.config.update(overrides or {})

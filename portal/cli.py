@@ -7,11 +7,11 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 from flask_security import hash_password
-from sqlalchemy import func, select
+from sqlalchemy import create_engine, func, select
 
 from portal import config_of, letters
 from portal.accounts import Person, people
-from portal.db import db
+from portal.db import db, engine_options, engine_url
 from portal.errors import PortalError
 
 
@@ -96,7 +96,11 @@ def upgrade_database() -> None:
     """Apply the migrations that are waiting, all or none."""
     from portal import migrate
 
-    done = migrate.upgrade(db.engine)
+    # Of all commands the one that may make a SQLite file: see db.existing.
+    url = engine_url(config_of(current_app).database_url)
+    engine = create_engine(url, **engine_options(url))
+    done = migrate.upgrade(engine)
+    engine.dispose()
     click.echo("\n".join(f"Migrated: {sentence}" for sentence in done) or "Nothing to migrate.")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from flask_sqlalchemy import SQLAlchemy as FlaskSQLAlchemy
 from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, event
@@ -77,6 +78,17 @@ def engine_url(text: str) -> URL:
     if url.drivername in {"postgres", "postgresql"}:
         url = url.set(drivername="postgresql+psycopg")
     return url
+
+
+def existing(url: URL) -> URL:
+    """`url`, but a SQLite file that is away is an error, as a server that is away would be.
+
+    SQLite would make an empty file in its place, and the journal of that one would ruin the true one when it comes back
+    (https://www.sqlite.org/howtocorrupt.html, 1.3 and 1.4). Only what brings a schema may make the file.
+    """
+    if url.get_backend_name() != "sqlite" or not (url.database or "").startswith("/"):
+        return url
+    return url.set(database=f"file:{quote(str(url.database))}").update_query_dict({"mode": "rw", "uri": "true"})
 
 
 def engine_options(url: URL) -> dict[str, Any]:

@@ -31,30 +31,60 @@ def postgres_server() -> Iterator[str]:
     programs = _programs()
     if programs is None:
         pytest.skip("PostgreSQL: no server found, and PORTAL_TEST_POSTGRES_URL is not set")
-    with tempfile.TemporaryDirectory(prefix="portico-pg-") as name:
-        folder = Path(name)
-        user = _server_user()
-        if user is not None:
-            shutil.chown(folder, user)
-        _run(
-            user, programs / "initdb", "-D", folder / "data", "-U", "portico", "-A", "trust", "-E", "UTF8", "--no-sync"
-        )
-        port = free_port()
-        with (folder / "log").open("w") as log:
-            server = subprocess.Popen(
-                [programs / "postgres", "-D", folder / "data", "-p", str(port), "-k", folder, *_HASTY],
-                user=user,
-                cwd="/",
-                stdout=log,
-                stderr=log,
+    with private_server(programs) as server:
+        yield server.address
+
+
+class Server:
+    """A private PostgreSQL. It may be stopped and started again; its address stays."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs = programs
+        self._folder = folder
+        self._user = _server_user()
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.address = f"postgresql://portico@127.0.0.1:{self._port}/postgres"
+        if self._user is not None:
+            shutil.chown(folder, self._user)
+        initdb = (programs / "initdb", "-D", folder / "data", "-U", "portico", "-A", "trust", "-E", "UTF8", "--no-sync")
+        _run(self._user, *initdb)
+
+    def start(self) -> None:
+        where = ["-D", self._folder / "data", "-p", str(self._port), "-k", self._folder]
+        with (self._folder / "log").open("a") as log:
+            self._process = subprocess.Popen(
+                [self._programs / "postgres", *where, *_HASTY], user=self._user, cwd="/", stdout=log, stderr=log
             )
+        _wait(self.address, self._process, self._folder / "log")
+
+    def stop(self) -> None:
+        """Fast: connections that are open are ended. Stopping twice is fine."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(10)
+            self._process = None
+
+
+@contextmanager
+def private_server(programs: Path) -> Iterator[Server]:
+    with tempfile.TemporaryDirectory(prefix="portico-pg-") as name:
+        server = Server(programs, Path(name))
         try:
-            address = f"postgresql://portico@127.0.0.1:{port}/postgres"
-            _wait(address, server, folder / "log")
-            yield address
+            server.start()
+            yield server
         finally:
-            server.send_signal(signal.SIGINT)  # fast: connections that tests left open are ended
-            server.wait(10)
+            server.stop()
+
+
+@pytest.fixture
+def postgres_of_ones_own() -> Iterator[Server]:
+    """A server that the test may stop, with an empty database."""
+    programs = _programs()
+    if programs is None:
+        pytest.skip("PostgreSQL: no server found to start")
+    with private_server(programs) as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@ import threading
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import select
-from sqlalchemy.exc import StatementError
+from sqlalchemy import URL, create_engine, select
+from sqlalchemy.exc import OperationalError, StatementError
 
 from portal.accounts import Person
-from portal.db import db, engine_url
+from portal.db import db, engine_url, existing
 from portal.registry.models import Revision
 from tests import factories
 
@@ -63,6 +63,33 @@ class TestUTCDateTime:
 
         with pytest.raises(StatementError, match="has no time zone"):
             session.flush()
+
+
+class TestExisting:
+    def test_file_that_is_away_is_an_error_and_stays_away(self, tmp_path):
+        path = tmp_path / "50% of it?.sqlite3"
+        engine = create_engine(existing(engine_url(f"sqlite:///{path}")))
+
+        with pytest.raises(OperationalError, match="unable to open database file"):
+            engine.connect()
+
+        assert not path.exists()
+
+    def test_file_that_is_there_is_opened(self, tmp_path):
+        url = URL.create("sqlite", database=str(tmp_path / "50% of it?.sqlite3"))
+        for engine in (create_engine(url), create_engine(existing(url))):
+            with engine.begin() as connection:
+                connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS one (n INTEGER)")
+                connection.exec_driver_sql("INSERT INTO one VALUES (1)")
+                count = connection.exec_driver_sql("SELECT count(*) FROM one").scalar()
+            engine.dispose()
+
+        assert count == 2
+
+    def test_addresses_of_servers_are_left_alone(self):
+        url = engine_url("postgresql://portico@db.example/portico")
+
+        assert existing(url) == url
 
 
 def test_postgres_addresses_mean_psycopg_3():

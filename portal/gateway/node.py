@@ -21,7 +21,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.config import Config
-from portal.db import engine_options, engine_url, utcnow
+from portal.db import engine_options, engine_url, existing, utcnow
 from portal.gateway import roster
 from portal.gateway.admin import EnvoySilent
 from portal.gateway.claims import CannotStart, take_folder
@@ -57,7 +57,7 @@ def run(config: Config) -> None:
 
     Raises CannotStart and NodeNameTaken, whose sentences say what to do.
     """
-    url = engine_url(config.database_url)
+    url = existing(engine_url(config.database_url))
     options = engine_options(url)
     if url.get_backend_name() == "postgresql":
         # A server that vanished without a word would otherwise hold a loop for a quarter of an hour.
