@@ -7,6 +7,7 @@ take, it is held for longer, because large turns write the same pages of the ind
 """
 
 import gc
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -41,6 +42,10 @@ _POSITION: Any = LogPosition.__table__
 _MISREAD: Any = MisreadLine.__table__
 _LONGEST_LINE = 1024 * 1024
 _COMPACT_EVERY = 16
+_BEGINNING = re.compile(rb'(?=\{")')
+"""Of a line. After a full disk or a power failure, whole lines stand behind a torn one without a newline between them.
+No text in a line holds this: quotes in texts are escaped."""
+_MOST_PIECES = 20
 _counted = itemgetter(*([column.name for column in Call.__table__.columns].index(name) for name in FIELDS))
 
 
@@ -222,7 +227,15 @@ def _parse(lines: list[bytes]) -> tuple[list[ParsedCall], list[tuple[bytes, str]
         try:
             calls.append(parse(line))
         except Misread as error:
-            misreads.append((line, str(error)))
+            pieces = [piece for piece in _BEGINNING.split(line, _MOST_PIECES) if piece]
+            if len(pieces) == 1:
+                misreads.append((line, str(error)))
+                continue
+            for piece in pieces:
+                try:
+                    calls.append(parse(piece))
+                except Misread as torn:
+                    misreads.append((piece, str(torn)))
     return calls, misreads
 
 

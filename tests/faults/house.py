@@ -120,13 +120,12 @@ class House:
         with Session(self.engine) as session:
             return Counter(map(bytes, session.scalars(select(Call.request_id))))
 
-    def assert_stored_once(self, *seen: Testimony, lost: int = 0) -> int:
+    def assert_stored_once(self, seen: Testimony, *, lost: int = 0) -> int:
         """Every answer is one row, but for so many at most; how many are missing. The node must have stopped."""
         stored = self.stored()
         assert max(stored.values()) == 1
-        answered = [id_ for each in seen for id_ in each.answered]
-        assert len(set(answered)) == len(answered)
-        missing = len(set(answered) - stored.keys())
+        assert len(set(seen.answered)) == len(seen.answered)
+        missing = len(set(seen.answered) - stored.keys())
         assert missing <= lost
         with Session(self.engine) as session:
             counted = session.scalar(select(func.sum(ByOperation.calls)).where(ByOperation.level == 60))
@@ -164,10 +163,20 @@ def published(session: Session, consumer: Any, port: int, **plan: Any) -> str:
 
 
 @contextlib.contextmanager
-def house(database_url: str = "", **plan: Any) -> Iterator[House]:
-    """Running and answering. Whatever of it lives at the end is ended. `plan`: the limits of its only plan."""
-    # Not pytest's folder: the name of a socket has room for 107 characters.
-    folder = Path(tempfile.mkdtemp(prefix="portico-"))
+def short_folder() -> Iterator[Path]:
+    """Not pytest's folder: the name of a socket has room for 107 characters."""
+    with tempfile.TemporaryDirectory(prefix="portico-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def house(database_url: str = "", *, folder: Path | None = None) -> Iterator[House]:
+    """Running and answering, in a folder of its own or in one with a short name. Whatever of it lives at the end is
+    ended."""
+    if folder is None:
+        with short_folder() as found, house(database_url, folder=found) as made_there:
+            yield made_there
+        return
     config = Config(
         data_dir=folder / "var",
         database_url=database_url,
@@ -195,7 +204,7 @@ def house(database_url: str = "", **plan: Any) -> Iterator[House]:
         with load.backend(folder) as backend:
             with Session(engine) as session:
                 consumer = factories.consumer(session)
-                path = published(session, consumer, backend.port, **plan)
+                path = published(session, consumer, backend.port)
                 _, token = factories.key(session, consumer)
                 session.commit()
             made = House(config, engine, backend, path, token.value, None, settings)  # type: ignore[arg-type]
@@ -208,4 +217,3 @@ def house(database_url: str = "", **plan: Any) -> Iterator[House]:
             made.kill_node()
         running.kill_envoy(config.gateway_dir)
         engine.dispose()
-        shutil.rmtree(folder, ignore_errors=True)

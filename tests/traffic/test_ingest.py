@@ -96,11 +96,34 @@ class TestStep:
 
         assert Ingest(engine, node="one", log_path=log_path).drain() == 5
 
-        assert len(rows(engine)) == 2
+        assert len(rows(engine)) == 3
         with Session(engine) as session:
             kept = session.scalars(select(MisreadLine).order_by(MisreadLine.id)).all()
-        assert [bytes(each.line) for each in kept] == [torn.rstrip(b"\n"), b"x" * 4_096, b"\xff"]
+        assert [bytes(each.line) for each in kept] == [line()[:60], b"x" * 4_096, b"\xff"]
         assert all(each.error and each.node == "one" and each.count == 1 for each in kept)
+
+    @pytest.mark.parametrize(
+        ("torn", "set_aside"),
+        [(line()[:80], 1), (line()[:-1], 0), (line()[:-1] + line(START + 1)[:30], 1), (b"\0" * 500, 1), (b'{"', 1)],
+    )
+    def test_calls_behind_a_torn_line_are_stored(self, engine, log_path, torn, set_aside):
+        whole = [line(START + 2, ua='a {"quoted": brace}'), line(START + 3)]
+        log_path.write_bytes(torn + b"".join(whole))
+
+        Ingest(engine, node="one", log_path=log_path).drain()
+
+        assert [row.at for row in rows(engine)][-2:] == [START + 2, START + 3]
+        with Session(engine) as session:
+            assert len(session.scalars(select(MisreadLine)).all()) == set_aside
+
+    def test_lines_whose_times_jump_are_stored_once(self, engine, log_path):
+        jumps = [0, 1, -3_600_000_000, 2, 86_400_000_000 * 400, -86_400_000_000 * 400, 3]
+        some = [line(START + jump, id=request_id(START + jump, n)) for n, jump in enumerate(jumps)]
+        log_path.write_bytes(b"".join(some))
+
+        Ingest(engine, node="one", log_path=log_path).drain()
+
+        assert_stored_once(engine, some)
 
     def test_flood_of_misread_lines_is_counted_but_not_kept(self, engine, log_path):
         log_path.write_bytes(b"no\n" * 500)
