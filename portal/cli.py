@@ -10,7 +10,7 @@ from flask_security import hash_password
 from sqlalchemy import create_engine, func, select
 
 from portal import config_of, letters
-from portal.accounts import Person, people
+from portal.accounts import Person, audit, people
 from portal.db import db, engine_options, engine_url
 from portal.errors import PortalError
 
@@ -65,13 +65,15 @@ def create_user(email: str, name: str | None, administrator: bool, ask: bool) ->
     email = _normal(email)
     password = _password(ask)
     with db.begin() as session:
-        people.create_person(
+        person = people.create_person(
             session,
             email=email,
             name=name or email.partition("@")[0],
             password_hash=hash_password(password),
             is_administrator=administrator,
         )
+        if not ask:
+            audit.record(session, "shown password", person)
     _tell(email, password, ask)
 
 
@@ -87,6 +89,8 @@ def reset_user(email: str, ask: bool) -> None:
             raise click.ClickException(f"Nobody here signs in as {email}.")
         people.set_password(person, hash_password(password))
         letters.password_changed(session, person)
+        if not ask:
+            audit.record(session, "shown password", person)
         email = person.email
     _tell(email, password, ask)
 

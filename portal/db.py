@@ -29,6 +29,11 @@ class Base(DeclarativeBase):
     )
 
 
+NEVER_AGAIN = {"sqlite_autoincrement": True}
+"""For a table whose numbers stand elsewhere when its rows are gone, in calls and in the audit trail. SQLite would give
+the number of a deleted newest row to the next one, and tell the past of the one as that of the other."""
+
+
 class UTCDateTime(TypeDecorator[datetime]):
     """An aware UTC instant. SQLite forgets the zone, this restores it; a naive value is refused on the way in."""
 

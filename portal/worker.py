@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal import jobs, letters, notify, registry
-from portal.accounts import sessions, throttle
+from portal.accounts import audit, sessions, throttle
 from portal.config import Config
 from portal.db import db, utcnow
 from portal.traffic import retention
@@ -84,6 +84,7 @@ def announce(now: datetime) -> None:
 def turn(config: Config, by: str, kinds: dict[str, Work] = KINDS) -> bool:
     """Do the one job that has been due for longest. False when nothing is due. A job that fails raises nothing."""
     with db.begin() as session:
+        audit.act_as(session, audit.Actor(by="worker"))
         held = jobs.claim(session, by=by, now=utcnow())
     if held is None:
         return False

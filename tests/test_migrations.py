@@ -13,11 +13,13 @@ from alembic import command
 from alembic.config import Config as AlembicConfig
 from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 import portal
 from portal import migrate, schema
 from portal.db import Base, engine_options, engine_url
 from portal.errors import Conflict
+from tests import factories
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 VERSIONS = sorted((MIGRATIONS / "versions").glob("*.py"))
@@ -65,6 +67,42 @@ class TestUpgrade:
             for constraint in table.foreign_key_constraints
         }
         assert found == wanted
+
+    def test_numbers_of_deleted_things_are_not_given_again(self, empty):
+        migrate.upgrade(empty)
+        with Session(empty) as session:
+            team = factories.team(session)
+            consumer = factories.consumer(session, team=team)
+            key, _ = factories.key(session, consumer)
+            gone = consumer.id, key.id
+            session.delete(consumer)
+            session.commit()
+            consumer = factories.consumer(session, team=team)
+            key, _ = factories.key(session, consumer)
+            session.commit()
+
+            assert consumer.id > gone[0]
+            assert key.id > gone[1]
+
+    def test_a_database_of_before_keeps_its_rows_and_rules_and_goes_on_after_its_calls(self, tmp_path):
+        address = engine_url(f"sqlite:///{tmp_path / 'before.sqlite3'}")
+        engine = create_engine(address, **engine_options(address))
+        upgrade_to(engine, "0002")
+        with engine.begin() as connection:
+            for statement in BEFORE_0005:
+                connection.execute(text(statement))
+
+        migrate.upgrade(engine)
+
+        with engine.connect() as connection:
+            assert connection.execute(text("SELECT id, slug FROM team")).all() == [(3, "kept")]
+            assert connection.execute(text("SELECT id, consumer_id FROM key")).all() == [(4, 5)]
+            sequence = dict(connection.execute(text("SELECT name, seq FROM sqlite_sequence")).all())
+        assert (sequence["consumer"], sequence["key"], sequence["team"]) == (5, 77, 3)
+        for broken in ("UPDATE plan SET per_second = 0", "UPDATE consumer SET team_id = 404"):
+            with engine.begin() as connection, pytest.raises(IntegrityError):
+                connection.execute(text(broken))
+        engine.dispose()
 
     def test_a_database_of_a_newer_release_is_refused(self, empty):
         migrate.upgrade(empty)
@@ -156,6 +194,28 @@ def apply(engine: Engine, folder: Path, *revisions: str) -> None:
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")
 
+
+def upgrade_to(engine: Engine, revision: str) -> None:
+    settings = AlembicConfig(MIGRATIONS / "alembic.ini")
+    settings.set_main_option("script_location", str(MIGRATIONS))
+    with engine.connect() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, revision)
+
+
+NOW = "'2026-11-01 10:00:00'"
+BEFORE_0005 = (
+    f"INSERT INTO team (id, slug, name, may_publish, created_at) VALUES (3, 'kept', 'Kept', 1, {NOW})",
+    "INSERT INTO plan (id, team_id, slug, name, description, per_second, created_at)"
+    f" VALUES (1, 3, 'gold', 'Gold', '', 5, {NOW})",
+    "INSERT INTO consumer (id, public_id, team_id, slug, name, description, created_at)"
+    f" VALUES (5, 'con_a', 3, 'shop', 'Shop', '', {NOW})",
+    "INSERT INTO key (id, public_id, sha256, consumer_id, label, created_at)"
+    f" VALUES (4, 'abcdefghijkl', x'00', 5, '', {NOW})",
+    # Calls of a key that was deleted before.
+    "INSERT INTO calls_by_key (level, at, key_id, status, reason, calls, bytes_in, bytes_out)"
+    " VALUES (60, 1, 77, 200, 'ok', 1, 1, 1)",
+)
 
 HEAD = """
 import sqlalchemy as sa

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import func, select
 
 from portal import config_of, jobs, worker
+from portal.accounts.audit import AuditEntry
 from portal.accounts.throttle import Throttle
 from portal.db import utcnow
 from portal.jobs import Job
@@ -119,7 +120,7 @@ class TestPeriodicWork:
             ]
         )
         session.commit()
-        kept = {young.id, alive.id}
+        kept, old_id = {young.id, alive.id}, old.public_id
 
         worker.announce(now)
         while turn(app):
@@ -129,6 +130,8 @@ class TestPeriodicWork:
         assert set(session.scalars(select(Key.id))) == kept
         assert session.scalars(select(Throttle.id)).all() == ["b" * 64]
         assert session.scalars(select(MisreadLine.line)).all() == [b"y"]
+        buried = session.scalars(select(AuditEntry).where(AuditEntry.action == "deleted")).one()
+        assert (buried.label, buried.by) == (f"pco_{old_id}", "worker")
 
 
 class TestProcess:

@@ -7,7 +7,7 @@ becomes an entry of the same transaction. What changes no row, such as a sign-in
     audit.act_as(session, Actor(person.id, person.name, address))         once a request
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
@@ -41,12 +41,14 @@ class AuditEntry(Base):
     """How: `page`, `command line`, `worker`, …"""
     address: Mapped[str | None] = mapped_column(String(45))
     action: Mapped[str] = mapped_column(String(40))
-    """`created`, `changed`, `deleted`, or a word of `record`'s callers, such as `signed in`."""
+    """`created`, `changed`, `deleted`, a better word of the model's for it, or one of `record`'s callers."""
     kind: Mapped[str] = mapped_column(String(40), index=True)
     """What it was done to, as its table is named."""
     thing_id: Mapped[int | None] = mapped_column(Integer)
     label: Mapped[str] = mapped_column(String(200))
-    """What the thing was called then."""
+    """What the thing was called then. People stand in it by number: `person 7`."""
+    team_id: Mapped[int | None] = mapped_column(Integer, index=True)
+    """Whose thing it was: the team's owners may read the entry."""
     changes: Mapped[dict[str, list[Any]]] = mapped_column(JSON)
     """Field -> [before, after]; a field inside a document is named by its path, such as `draft.upstream.retries`."""
 
@@ -58,25 +60,56 @@ class Actor:
     address: str | None = None
 
 
+Changes = dict[str, list[Any]]
+"""Field -> [before, after]."""
+Word = Callable[[str, Changes], str]
+"""From `created`, `changed` or `deleted` and the changes to the word that people use for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Watched:
     label: Callable[[Any], str]
-    hidden: frozenset[str]
+    team: Callable[[Any], int | None]
+    word: Word
+    hidden: Callable[[Any], Collection[str]]
     unseen: frozenset[str]
+    lists: Mapping[str, Callable[[Any], str]]
 
 
 _watched: dict[type, _Watched] = {}
 
 
 def watch(
-    model: type[Base], *, label: Callable[[Any], str], hidden: Collection[str] = (), unseen: Collection[str] = ()
+    model: type[Base],
+    *,
+    label: Callable[[Any], str],
+    team: Callable[[Any], int | None] = lambda _thing: None,
+    word: Word = lambda action, _changes: action,
+    hidden: Callable[[Any], Collection[str]] | Collection[str] = (),
+    unseen: Collection[str] = (),
+    lists: Mapping[str, Callable[[Any], str]] | None = None,
 ) -> None:
-    """From now on changes of this model are entries. `hidden` columns are secret or personal: that they changed is
-    said, their values are not. `unseen` columns are bookkeeping: alone they make no entry."""
-    _watched[model] = _Watched(label, frozenset(hidden), frozenset(unseen))
+    """From now on changes of this model are entries.
+
+    `team` says whose thing it is. `hidden` columns are secret or personal, of this model or of one row of it: that
+    they changed is said, their values are not. `unseen` columns are bookkeeping: alone they make no entry. `lists` are
+    many-to-many relations, with what each of their members is called.
+    """
+    by_row = hidden if callable(hidden) else lambda _thing: hidden
+    _watched[model] = _Watched(label, team, word, by_row, frozenset(unseen), lists or {})
     for column in model.__table__.columns:
         # Without this a value that was not read before it is replaced would not be known.
         event.listen(getattr(model, column.name), "set", _look_away, active_history=True)
+
+
+def parent(thing: Any, relation: str) -> Any:
+    """What `thing` belongs to, or did until it was taken out of that one's list just now."""
+    found = getattr(thing, relation)
+    return inspect(thing).attrs[relation].history.deleted[0] if found is None else found
+
+
+def watched() -> list[type]:
+    return list(_watched)
 
 
 def _look_away(_thing: Any, _value: Any, _old: Any, _initiator: Any) -> None:
@@ -89,21 +122,24 @@ def act_as(session: Session, actor: Actor) -> None:
 
 
 def record(session: Session, action: str, thing: Any, **details: Any) -> None:
-    """Something happened to `thing`, a watched row, that changes nothing in it: `record(session, "signed in", person)`.
+    """Something happened to `thing` that changes nothing in it: `record(session, "signed in", person)`.
 
-    `details` must hold no secret.
+    `thing` is a watched row, or a watched model where no row is known. `details` must hold no secret.
     """
+    session.flush()  # a row that is new has no id before, and what came first stands first
     changes = {name: [None, _plain(value)] for name, value in details.items()}
     session.execute(insert(AuditEntry), [_entry(session, action, thing, changes)])
 
 
 @event.listens_for(Session, "after_flush")
-def _notice(session: Session, _context: UOWTransaction) -> None:
+def _notice(session: Session, context: UOWTransaction) -> None:
+    # Rows that go because no list holds them any more stand in the flush's own plan only, not in `session.deleted`.
+    gone = [state.obj() for state, (is_deleted, _) in context.states.items() if is_deleted]
     entries = [
-        _entry(session, action, thing, changes)
-        for things, action in ((session.new, "created"), (session.dirty, "changed"), (session.deleted, "deleted"))
+        _entry(session, _watched[type(thing)].word(action, changes), thing, changes)
+        for things, action in ((session.new, "created"), (session.dirty, "changed"), (gone, "deleted"))
         for thing in things
-        if type(thing) in _watched
+        if type(thing) in _watched and (action == "deleted" or thing not in gone)
         for changes in [dict(_changes(thing, action))]
         if changes
     ]
@@ -111,8 +147,9 @@ def _notice(session: Session, _context: UOWTransaction) -> None:
         session.connection().execute(insert(AuditEntry), entries)
 
 
-def _entry(session: Session, action: str, thing: Any, changes: dict[str, list[Any]]) -> dict[str, Any]:
+def _entry(session: Session, action: str, thing: Any, changes: Changes) -> dict[str, Any]:
     actor: Actor = session.info.get("actor", Actor())
+    rules = None if isinstance(thing, type) else _watched[type(thing)]
     return {
         "at": utcnow(),
         "person_id": actor.person_id,
@@ -120,14 +157,16 @@ def _entry(session: Session, action: str, thing: Any, changes: dict[str, list[An
         "address": actor.address,
         "action": action,
         "kind": thing.__tablename__,
-        "thing_id": getattr(thing, "id", None),
-        "label": _watched[type(thing)].label(thing)[:200],
+        "thing_id": rules and thing.id,
+        "label": rules.label(thing)[:200] if rules else "",
+        "team_id": rules and rules.team(thing),
         "changes": changes,
     }
 
 
 def _changes(thing: Any, action: str) -> Iterator[tuple[str, list[Any]]]:
     rules = _watched[type(thing)]
+    hidden = rules.hidden(thing)
     for column in inspect(type(thing)).column_attrs:
         name = column.key
         if name == "id" or name in rules.unseen:
@@ -135,10 +174,18 @@ def _changes(thing: Any, action: str) -> Iterator[tuple[str, list[Any]]]:
         before, after = _values(thing, name, action)
         if before == after:
             continue
-        if name in rules.hidden:
+        if name in hidden:
             yield name, [before and _HIDDEN, after and _HIDDEN]
         else:
             yield from _differences(name, before, after)
+    for name, called in rules.lists.items():
+        added, unchanged, deleted = inspect(thing).attrs[name].history
+        if added or deleted:
+            yield name, [_listed(called, unchanged, deleted), _listed(called, unchanged, added)]
+
+
+def _listed(called: Callable[[Any], str], *members: Collection[Any] | None) -> str:
+    return _plain(", ".join(sorted(called(each) for some in members for each in some or ())))  # type: ignore[no-any-return]
 
 
 def _values(thing: Any, name: str, action: str) -> tuple[Any, Any]:

@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, Enum, ForeignKey, String, UniqueConstrai
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts import audit
-from portal.db import Base, UTCDateTime, utcnow
+from portal.db import NEVER_AGAIN, Base, UTCDateTime, utcnow
 
 
 class Role(StrEnum):
@@ -64,7 +64,10 @@ class Team(Base):
 
     memberships: Mapped[list["Membership"]] = relationship(back_populates="team", cascade="all, delete-orphan")
 
-    __table_args__ = (CheckConstraint("person_id IS NULL OR NOT may_publish", name="personal_team_does_not_publish"),)
+    __table_args__ = (
+        CheckConstraint("person_id IS NULL OR NOT may_publish", name="personal_team_does_not_publish"),
+        NEVER_AGAIN,
+    )
 
     @property
     def is_personal(self) -> bool:
@@ -84,7 +87,33 @@ class Membership(Base):
     team: Mapped[Team] = relationship(back_populates="memberships", lazy="joined", innerjoin=True)
     person: Mapped[Person] = relationship(back_populates="memberships")
 
-    __table_args__ = (UniqueConstraint("team_id", "person_id"),)
+    __table_args__ = (UniqueConstraint("team_id", "person_id"), NEVER_AGAIN)
+
+
+def _word_for_person(action: str, changes: audit.Changes) -> str:
+    match changes:
+        case {"active": [_, active]} if action == "changed":
+            return "activated" if active else "deactivated"
+        case {"is_administrator": [_, given]} if action == "changed":
+            return "made administrator" if given else "dismissed as administrator"
+        case {"password": _} if action == "changed" and len(changes) == 1:
+            return "changed password"
+    return action
+
+
+def _word_for_team(action: str, changes: audit.Changes) -> str:
+    if action == "changed" and "may_publish" in changes:
+        return "allowed to publish" if changes["may_publish"][1] else "no longer allowed to publish"
+    return action
+
+
+def label_within(team: Team, slug: str) -> str:
+    """`payments/orders`; the slug of a personal team is made of somebody's address and stays out of the trail."""
+    return slug if team.is_personal else f"{team.slug}/{slug}"
+
+
+def _name_of(team: Team) -> str:
+    return f"personal team of person {team.person_id}" if team.is_personal else team.slug
 
 
 class Invitation(Base):
@@ -107,11 +136,24 @@ class Invitation(Base):
 audit.watch(
     Person,
     label=lambda person: f"person {person.id}",
+    word=_word_for_person,
     hidden={"email", "name", "password"},
     unseen={"fs_uniquifier", "created_at"},
 )
-audit.watch(Team, label=lambda team: team.slug, unseen={"created_at"})
-audit.watch(Membership, label=lambda membership: f"person {membership.person_id} in team {membership.team_id}")
+audit.watch(
+    Team,
+    label=_name_of,
+    team=lambda team: team.id,
+    word=_word_for_team,
+    hidden=lambda team: {"slug", "name"} if team.is_personal else (),
+    unseen={"created_at"},
+)
+audit.watch(
+    Membership,
+    label=lambda membership: f"person {membership.person_id} in {_name_of(audit.parent(membership, 'team'))}",
+    team=lambda membership: membership.team_id,
+    word=lambda action, _changes: {"created": "added", "deleted": "removed", "changed": "changed role"}[action],
+)
 audit.watch(
     Invitation,
     label=lambda invitation: f"invitation {invitation.id}",

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import Permission, standing
+from portal.accounts import Permission, audit, standing
 from portal.accounts.models import Person, Team
 from portal.db import utcnow
 from portal.errors import Changed, Conflict, Invalid, NameTaken, PathTaken
@@ -83,6 +83,8 @@ def resume(session: Session, api: Api) -> None:
 def unpublish(session: Session, api: Api) -> None:
     """Take the API away from callers and free its mounts. Releases, subscriptions and keys stay."""
     session.execute(delete(Mount).where(Mount.api_id == api.id))
+    if api.live_release is not None:
+        audit.record(session, "unpublished", api, release=api.live_release.number)
     api.live_release = None
     api.paused = False
     session.flush()  # `state` and `delete_api` read the column behind it
@@ -100,7 +102,9 @@ def offer_plans(session: Session, api: Api, plans: Collection[Plan]) -> None:
 def delete_api(session: Session, api: Api) -> None:
     """For good, with its releases and subscriptions. Calls stay in the log and in the charts."""
     unpublish(session, api)
-    session.execute(delete(Subscription).where(Subscription.api_id == api.id))
+    # One by one: the end of each is told in the trail of its consumer's team.
+    for subscription in session.scalars(select(Subscription).where(Subscription.api_id == api.id)):
+        session.delete(subscription)
     session.delete(api)
 
 

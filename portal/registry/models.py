@@ -21,8 +21,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts import audit
-from portal.accounts.models import Person, Team
-from portal.db import Base, UTCDateTime, utcnow
+from portal.accounts.models import Person, Team, label_within
+from portal.db import NEVER_AGAIN, Base, UTCDateTime, utcnow
 
 
 class SubscriptionState(StrEnum):
@@ -87,7 +87,7 @@ class Api(Base):
     )
     plans: Mapped[list["Plan"]] = relationship(secondary=api_plan, back_populates="apis", order_by="Plan.name")
 
-    __table_args__ = (UniqueConstraint("team_id", "slug", "version"),)
+    __table_args__ = (UniqueConstraint("team_id", "slug", "version"), NEVER_AGAIN)
 
     @property
     def label(self) -> str:
@@ -135,7 +135,7 @@ class Release(Base):
     api: Mapped[Api] = relationship(back_populates="releases", foreign_keys=api_id)
     published_by: Mapped[Person | None] = relationship()
 
-    __table_args__ = (UniqueConstraint("api_id", "number"),)
+    __table_args__ = (UniqueConstraint("api_id", "number"), NEVER_AGAIN)
 
 
 class Plan(Base):
@@ -162,6 +162,7 @@ class Plan(Base):
         UniqueConstraint("team_id", "slug"),
         CheckConstraint("per_second IS NULL OR per_second > 0", name="per_second_is_positive"),
         CheckConstraint("per_minute IS NULL OR per_minute > 0", name="per_minute_is_positive"),
+        NEVER_AGAIN,
     )
 
 
@@ -187,7 +188,7 @@ class Consumer(Base):
         back_populates="consumer", cascade="all, delete-orphan", order_by="Key.id.desc()"
     )
 
-    __table_args__ = (UniqueConstraint("team_id", "slug"),)
+    __table_args__ = (UniqueConstraint("team_id", "slug"), NEVER_AGAIN)
 
 
 class Subscription(Base):
@@ -228,6 +229,7 @@ class Subscription(Base):
             sqlite_where=text("state != 'ended'"),
             postgresql_where=text("state != 'ended'"),
         ),
+        NEVER_AGAIN,
     )
 
 
@@ -251,6 +253,8 @@ class Key(Base):
     consumer: Mapped[Consumer] = relationship(back_populates="keys")
     created_by: Mapped[Person | None] = relationship()
 
+    __table_args__ = (NEVER_AGAIN,)
+
     def state_at(self, now: datetime) -> str:
         """`active`, `expired` or `revoked`."""
         if self.revoked_at is not None:
@@ -258,11 +262,71 @@ class Key(Base):
         return "expired" if self.expires_at is not None and self.expires_at <= now else "active"
 
 
+def _word_for_api(action: str, changes: audit.Changes) -> str:
+    match changes:
+        case {"paused": [_, paused]} if action == "changed":
+            return "paused" if paused else "resumed"
+        case {"plans": _} if action == "changed" and len(changes) == 1:
+            return "changed offer"
+        case {"draft_number": _} if action == "changed":
+            return "changed draft"
+    return action
+
+
+def _word_for_key(action: str, changes: audit.Changes) -> str:
+    if action == "changed" and changes.get("revoked_at", [None, None])[1]:
+        return "revoked"
+    return "issued" if action == "created" else action
+
+
+def _word_for_subscription(action: str, changes: audit.Changes) -> str:
+    if action == "changed" and changes.get("state", [None, None])[1] == SubscriptionState.ENDED.value:
+        return "ended"
+    return "subscribed" if action == "created" else action
+
+
+def _name_of_subscription(it: Subscription) -> str:
+    consumer = audit.parent(it, "consumer")
+    return f"{label_within(consumer.team, consumer.slug)} to {it.api.label}"
+
+
 audit.watch(
-    Api, label=lambda api: f"{api.slug}/{api.version}", unseen={"draft_number", "draft_changed_at", "created_at"}
+    Api,
+    label=lambda api: api.label,
+    team=lambda api: api.team_id,
+    word=_word_for_api,
+    # What goes live is told by the release, and by `unpublish`.
+    unseen={"draft_changed_at", "draft_changed_by_id", "live_release_id", "created_at"},
+    lists={"plans": lambda plan: plan.slug},
 )
-audit.watch(Release, label=lambda release: f"release {release.number}", hidden={"document"}, unseen={"published_at"})
-audit.watch(Plan, label=lambda plan: plan.slug, unseen={"created_at"})
-audit.watch(Consumer, label=lambda consumer: consumer.slug, unseen={"created_at"})
-audit.watch(Subscription, label=lambda it: f"consumer {it.consumer_id} to API {it.api_id}")
-audit.watch(Key, label=lambda key: f"pco_{key.public_id}", unseen={"sha256", "created_at"})
+audit.watch(
+    Release,
+    label=lambda release: f"{audit.parent(release, 'api').label} release {release.number}",
+    team=lambda release: audit.parent(release, "api").team_id,
+    word=lambda action, _changes: "published" if action == "created" else action,
+    hidden={"document"},
+    unseen={"published_at", "published_by_id"},
+)
+audit.watch(
+    Plan, label=lambda plan: label_within(plan.team, plan.slug), team=lambda plan: plan.team_id, unseen={"created_at"}
+)
+audit.watch(
+    Consumer,
+    label=lambda consumer: label_within(consumer.team, consumer.slug),
+    team=lambda consumer: consumer.team_id,
+    unseen={"created_at"},
+)
+audit.watch(
+    Subscription,
+    label=_name_of_subscription,
+    team=lambda it: audit.parent(it, "consumer").team_id,
+    word=_word_for_subscription,
+    unseen={"starts_at", "created_by_id"},
+)
+audit.watch(
+    Key,
+    label=lambda key: f"pco_{key.public_id}",
+    team=lambda key: audit.parent(key, "consumer").team_id,
+    word=_word_for_key,
+    unseen={"sha256", "created_at", "created_by_id"},
+)

@@ -60,6 +60,8 @@ def delete_plan(session: Session, plan: Plan) -> None:
     if used:
         noun = "subscription has" if used == 1 else "subscriptions have"
         raise InUse(f"{used} {noun} or had the plan {plan.name}. Take it out of the APIs' offers instead.")
+    for api in list(plan.apis):
+        api.plans.remove(plan)  # so that the trail of each API says what it no longer offers
     session.delete(plan)
 
 

@@ -11,7 +11,7 @@ from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal.config import Config
-from portal.web import format, guards, navigation, problems, sessions, signin
+from portal.web import audit, format, guards, navigation, problems, sessions, signin
 
 
 def set_up(app: Flask, config: Config) -> None:
@@ -52,6 +52,7 @@ def set_up(app: Flask, config: Config) -> None:
     CSRFProtect(app)
     signin.set_up(app, config)
     sessions.set_up(app, config)
+    audit.set_up(app)
     app.before_request(guards.sign_changes)
     problems.set_up(app)
     format.register(app)

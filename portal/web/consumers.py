@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from portal import config_of, registry
-from portal.accounts import Permission
+from portal.accounts import Permission, audit
 from portal.db import db, utcnow
 from portal.errors import Conflict, Invalid, NotFound
 from portal.registry.models import Api, Consumer, Key, Plan, Subscription
@@ -196,6 +196,7 @@ def new_key(consumer: Consumer) -> ResponseReturnValue:
             key, token = registry.issue(
                 session, consumer, by=me(), label=form.label.data or "", expires_at=expires_at, public_id=public_id
             )
+            audit.record(session, "shown", key)
     except Invalid as error:
         status = form.refuse(error)
         return render_template("consumers/new_key.html", consumer=consumer, form=form, address=address), status

@@ -196,6 +196,7 @@ def new_person() -> ResponseReturnValue:
                 password_hash=password_hash,
                 is_administrator=form.is_administrator.data,
             )
+            accounts.audit.record(session, "shown password", somebody)
     except Conflict as error:
         status = form.refuse(error)
         return render_template("settings/new_person.html", form=form), status
@@ -264,6 +265,7 @@ def reset_password(somebody: Person) -> ResponseReturnValue:
     with db.begin() as session:
         accounts.set_password(somebody, password_hash)
         letters.password_changed(session, somebody)
+        accounts.audit.record(session, "shown password", somebody)
     return render_template("settings/password_once.html", somebody=somebody, password=password, made=False), 201
 
 

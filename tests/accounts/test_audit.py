@@ -20,6 +20,7 @@ class TestChanges:
     def test_adding_changing_and_deleting_are_entries_of_the_same_transaction(self, session):
         audit.act_as(session, Actor(7, "page", "192.0.2.1"))
         plan = factories.plan(session, slug="gold", per_second=10)
+        plan_team = plan.team.slug
         session.commit()
         plan.per_second = 20
         session.flush()
@@ -32,7 +33,7 @@ class TestChanges:
         made, changed, deleted = entries(session, "plan")
         assert [each.action for each in (made, changed, deleted)] == ["created", "changed", "deleted"]
         assert {(each.person_id, each.by, each.address, each.label) for each in (made, changed, deleted)} == {
-            (7, "page", "192.0.2.1", "gold")
+            (7, "page", "192.0.2.1", f"{plan_team}/gold")
         }
         assert made.changes["per_second"] == [None, 10]
         assert changed.changes == {"per_second": [10, 30]}
