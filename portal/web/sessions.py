@@ -113,7 +113,6 @@ def _keep(response: Response) -> Response:
         with db.begin() as writing:
             row = writing.get(SignIn, ended)
             if row is not None:
-                audit.record(writing, "signed out", row.person)
                 writing.delete(row)
     return response
 
@@ -128,11 +127,7 @@ def _write(writing: Any, begun: _Begun) -> bool:
         is_remembered=begun.is_remembered,
         now=utcnow(),
     )
-    if row is None:
-        return False
-    audit.act_as(writing, audit.Actor(row.person_id, "page", request.remote_addr))
-    audit.record(writing, "signed in", row.person)
-    return True
+    return row is not None
 
 
 @bp.get("")

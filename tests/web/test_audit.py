@@ -85,8 +85,9 @@ class TestSigningIn:
                     audit._tell_failure()
                     db.session.remove()
 
-        assert len(told(session, "failed to sign in")) == 200
-        row = session.scalars(select(Throttle).where(Throttle.attempts == 200)).one()
+        # One more in each half minute that the flood lasts.
+        assert 200 <= len(told(session, "failed to sign in")) < 210
+        row = session.scalars(select(Throttle).where(Throttle.attempts >= 200)).one()
         assert row.free_at - row.at > timedelta()
 
     def test_one_account_is_told_again_after_others_were_flooded(self, client, session, somebody):
