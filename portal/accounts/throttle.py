@@ -76,6 +76,22 @@ def letters(address: str, email: str) -> list[Limit]:
     ]
 
 
+def second_factor(address: str, who: str) -> list[Limit]:
+    """Who gives codes has given the right password: so the account counts too, wherever the attempts come from.
+
+    Four guesses a minute against a million codes; the owner gets in between them.
+    """
+    return [
+        Limit(f"second factor of {who}", free=30, longest=15),
+        Limit(f"second factor {_network(address)} {who}", free=5, longest=60),
+    ]
+
+
+def password_again(address: str, who: str) -> list[Limit]:
+    """Somebody who is signed in gives their password once more."""
+    return [Limit(f"password again {_network(address)} {who}", free=5, longest=60)]
+
+
 def attempt(session: Session, limits: Sequence[Limit], *, now: datetime) -> None:
     """Count one. Raises TooManyAttempts with the seconds to wait; such an attempt is not counted."""
     rows = {limit.id: _row(session, limit, now) for limit in sorted(limits, key=lambda each: each.id)}

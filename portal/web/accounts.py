@@ -26,7 +26,9 @@ bp = Blueprint("accounts", __name__)
 FORGOT, CONFIRM = "/sign-in/forgot", "/sign-in/confirm"
 
 _COUNTED = {"security.login", "security.register"}
-_FORMS = _COUNTED | {"security.change_password", "security.verify", "security.reset_password"}
+_AGAIN = {"security.change_password", "security.verify"}
+"""Ask somebody who is signed in for the password that they have."""
+_FORMS = _COUNTED | _AGAIN | {"security.reset_password"}
 
 
 @bp.app_context_processor
@@ -43,7 +45,7 @@ def _ways_in() -> dict[str, bool]:
 def _count() -> ResponseReturnValue | None:
     """Before the password is looked at, and in a transaction of its own: a failure must stay counted."""
     limits = _limits()
-    if not limits or current_user.is_authenticated:
+    if not limits:
         return None
     try:
         with db.begin() as session:
@@ -62,19 +64,24 @@ def _judge(response: Response) -> Response:
     """Flask-Security answers 200 to a form that it refuses, and sends on what it accepts."""
     if request.method != "POST" or request.endpoint not in _FORMS:
         return response
+    is_refused = response.status_code >= 400 or (response.status_code == 200 and response.mimetype == "text/html")
     counted: Sequence[throttle.Limit] = g.pop("counted", ())
-    if counted and request.endpoint == "security.login" and current_user.is_authenticated:
+    if counted and request.endpoint != "security.register" and not is_refused:
         with db.begin() as session:
             throttle.succeeded(session, counted)
-    if response.status_code == 200 and response.mimetype == "text/html":
+    if is_refused and response.status_code == 200:
         response.status_code = 422
     return response
 
 
 def _limits() -> list[throttle.Limit]:
-    if request.method != "POST" or request.endpoint not in _COUNTED:
+    if request.method != "POST" or request.endpoint not in _FORMS:
         return []
     address = request.remote_addr or ""
+    if current_user.is_authenticated:
+        return throttle.password_again(address, str(current_user.id)) if request.endpoint in _AGAIN else []
+    if request.endpoint in _AGAIN:
+        return []
     if request.endpoint == "security.register":
         return throttle.sign_up(address)
     body = request.get_json(silent=True) if request.is_json else request.form

@@ -131,6 +131,19 @@ class TestThrottle:
         elsewhere.environ_base["REMOTE_ADDR"] = "192.0.2.9"
         assert attempt(elsewhere).status_code == 302
 
+    @pytest.mark.parametrize("url", ["/verify", "/settings/password"])
+    def test_holds_for_the_password_that_somebody_signed_in_gives_again(self, client, session, mika, url):
+        new = {"new_password": "another good one", "new_password_confirm": "another good one"}
+        attempt(client)
+        assert {client.post(url, data={"password": f"wrong {n}"} | new).status_code for n in range(5)} == {422}
+        make_wait(session)
+
+        assert client.post(url, data={"password": PASSWORD} | new).status_code == 429
+
+    def test_a_password_given_again_rightly_is_not_counted(self, client, mika):
+        attempt(client)
+        assert {client.post("/verify", data={"password": PASSWORD}).status_code for _ in range(8)} == {302}
+
     def test_holds_for_sign_up(self, client, session):
         assert {client.post("/sign-up", data={"email": "x"}).status_code for _ in range(10)} == {422}
         make_wait(session)

@@ -55,7 +55,7 @@ def rows(session) -> list[SignIn]:
 def trail(session) -> list[AuditEntry]:
     """What was not a change of a row."""
     session.rollback()
-    events = select(AuditEntry).where(AuditEntry.action.not_in(["created", "changed", "deleted"]))
+    events = select(AuditEntry).where(AuditEntry.action.not_in(["added", "created", "changed", "deleted"]))
     return list(session.scalars(events.order_by(AuditEntry.id)))
 
 
