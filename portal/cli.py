@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, func, select
 
 from portal import config_of, letters
 from portal.accounts import Person, audit, people
+from portal.accounts import second_factor as factor
 from portal.db import db, engine_options, engine_url
 from portal.errors import PortalError
 
@@ -79,8 +80,9 @@ def create_user(email: str, name: str | None, administrator: bool, ask: bool) ->
 
 @user.command("reset")
 @click.argument("email")
+@click.option("--second-factor", is_flag=True, help="Also take the second factor off.")
 @_ask
-def reset_user(email: str, ask: bool) -> None:
+def reset_user(email: str, second_factor: bool, ask: bool) -> None:
     """Give EMAIL a new password and sign them out everywhere."""
     password = _password(ask)
     with db.begin() as session:
@@ -91,8 +93,12 @@ def reset_user(email: str, ask: bool) -> None:
         letters.password_changed(session, person)
         if not ask:
             audit.record(session, "shown password", person)
-        email = person.email
+        if second_factor and person.has_second_factor:
+            factor.take_off(person)
+        email, asks_for_code = person.email, person.has_second_factor
     _tell(email, password, ask)
+    if asks_for_code:
+        click.echo("Their second factor is still asked for; --second-factor takes it off.")
 
 
 @database.command("upgrade")

@@ -167,6 +167,12 @@ class Config:
         "1 lets people who sign up in only after they opened a link mailed to them; "
         "empty means 1 where PORTAL_SMTP_URL is set, as mail reaches nobody without.",
     )
+    require_mfa: str = _setting(
+        "nobody",
+        _one_of("nobody", "administrators", "everybody"),
+        "Who must have a second factor: nobody, administrators or everybody. "
+        "Who has none sees only the page that sets it up.",
+    )
     session_idle_minutes: int = _setting(60, _one_or_more, "Minutes without use after which a session ends.")
     session_hours: int = _setting(24, _one_or_more, "Hours after which a session ends in any case.")
     remember_days: int = _setting(

@@ -6,6 +6,7 @@ HMAC-SHA-256: https://cryptography.io/en/latest/fernet/
 
 import base64
 import hashlib
+import hmac
 from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -22,6 +23,18 @@ class Unreadable(Unavailable):
         )
 
 
+def derived(config: Config, purpose: str) -> list[bytes]:
+    """Keys of 256 bits for a library that seals by itself, the newest first: one of each encryption key.
+
+    What is learned of one purpose's key tells nothing of another's (HMAC-SHA-256 as in RFC 5869, 2.3).
+    """
+    return [hmac.digest(key.encode(), purpose.encode(), "sha256") for key in _keys_of(config)]
+
+
+def _keys_of(config: Config) -> Sequence[str]:
+    return config.encryption_keys or kept_secret(config.data_dir, "encryption_keys").split()
+
+
 class Vault:
     """`keys` are texts with 256 bits of chance or more, the newest first; one at least."""
 
@@ -32,7 +45,7 @@ class Vault:
 
     @classmethod
     def of(cls, config: Config) -> "Vault":
-        return cls(config.encryption_keys or kept_secret(config.data_dir, "encryption_keys").split())
+        return cls(_keys_of(config))
 
     def seal(self, plain: bytes) -> bytes:
         return self._keys.encrypt(plain)

@@ -1,4 +1,4 @@
-"""sessions"""
+"""sessions and the second factor"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -28,7 +28,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("token_hash", name=op.f("uq__sign_in__token_hash")),
     )
     op.create_index(op.f("ix__sign_in__person_id"), "sign_in", ["person_id"])
+    op.add_column("person", sa.Column("tf_primary_method", sa.String(length=64), nullable=True))
+    op.add_column("person", sa.Column("tf_totp_secret", sa.String(length=300), nullable=True))
+    op.add_column("person", sa.Column("tf_last_step", sa.Integer(), nullable=True))
+    op.add_column("person", sa.Column("mf_recovery_codes", sa.JSON(), nullable=True))
 
 
 def downgrade() -> None:
+    for column in ("mf_recovery_codes", "tf_last_step", "tf_totp_secret", "tf_primary_method"):
+        op.drop_column("person", column)
     op.drop_table("sign_in")

@@ -1,6 +1,6 @@
 """People, teams, roles and rights."""
 
-from portal.accounts import audit, sessions, throttle
+from portal.accounts import audit, second_factor, sessions, throttle
 from portal.accounts.invitations import INVITATION_LASTS, accept, find_invitation, invite, send_anew, withdraw
 from portal.accounts.models import Invitation, Membership, Person, Role, Team
 from portal.accounts.people import (
@@ -56,6 +56,7 @@ __all__ = [
     "new_password",
     "remove_member",
     "rename_team",
+    "second_factor",
     "send_anew",
     "sessions",
     "set_password",

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from flask_security import UserMixin
-from sqlalchemy import CheckConstraint, Enum, ForeignKey, String, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, Enum, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts import audit
@@ -37,11 +37,23 @@ class Person(UserMixin, Base):
     confirmed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     """When the address was known to be theirs: by a mailed link, or because an administrator gave it."""
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
+    tf_primary_method: Mapped[str | None] = mapped_column(String(64))
+    """`authenticator` with a second factor. This and the next belong to Flask-Security."""
+    tf_totp_secret: Mapped[str | None] = mapped_column(String(300))
+    """What codes are computed from, sealed."""
+    tf_last_step: Mapped[int | None]
+    """The time step (RFC 6238) of the last code that was used; no earlier one is taken."""
+    mf_recovery_codes: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """Those that are left, each sealed."""
 
     memberships: Mapped[list["Membership"]] = relationship(back_populates="person", cascade="all, delete-orphan")
 
     roles: tuple[str, ...] = ()  # type: ignore[assignment]
     """Flask-Security's own roles, which are not used: rights come from memberships (rights.py)."""
+
+    @property
+    def has_second_factor(self) -> bool:
+        return bool(self.tf_primary_method and self.tf_totp_secret)
 
     @property
     def teams(self) -> list["Team"]:
@@ -137,8 +149,8 @@ audit.watch(
     Person,
     label=lambda person: f"person {person.id}",
     word=_word_for_person,
-    hidden={"email", "name", "password"},
-    unseen={"fs_uniquifier", "created_at"},
+    hidden={"email", "name", "password", "tf_totp_secret", "mf_recovery_codes"},
+    unseen={"fs_uniquifier", "created_at", "tf_last_step"},
 )
 audit.watch(
     Team,

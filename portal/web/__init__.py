@@ -26,6 +26,7 @@ def set_up(app: Flask, config: Config) -> None:
         home,
         invitations,
         plans,
+        second_factor,
         settings,
         traffic,
     )
@@ -66,6 +67,7 @@ def set_up(app: Flask, config: Config) -> None:
         health,
         invitations,
         plans,
+        second_factor,
         sessions,
         settings,
         traffic,

@@ -129,6 +129,15 @@ LIBRARY_VIEWS = {
     "security.confirm_email": Permission.PUBLIC,
     "security.verify": Permission.SIGNED_IN,
     "security.change_password": Permission.SIGNED_IN,
+    # Between password and code somebody is not signed in yet.
+    "security.two_factor_token_validation": Permission.PUBLIC,
+    "security.mf_recovery": Permission.PUBLIC,
+    # Lead to our own page (second_factor.py).
+    "security.two_factor_setup": Permission.PUBLIC,
+    "security.two_factor_setup_validate": Permission.PUBLIC,
+    "security.two_factor_rescue": Permission.PUBLIC,
+    "security.tf_select": Permission.PUBLIC,
+    "security.mf_recovery_codes": Permission.PUBLIC,
 }
 """Views that are not ours, and what they ask for themselves."""
 

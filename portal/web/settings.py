@@ -269,6 +269,22 @@ def reset_password(somebody: Person) -> ResponseReturnValue:
     return render_template("settings/password_once.html", somebody=somebody, password=password, made=False), 201
 
 
+@bp.route("/people/<int:person>/second-factor", methods=["GET", "POST"])
+@requires(Permission.ADMINISTER, a_person)
+def take_off_second_factor(somebody: Person) -> ResponseReturnValue:
+    if request.method == "GET":
+        return render_template(
+            "settings/confirm_person.html",
+            somebody=somebody,
+            title=f"Take the second factor off {somebody.name}",
+            text="Their password alone signs them in until they set up another one. Their recovery codes stop working.",
+            button="Take second factor off",
+        )
+    with db.begin():
+        accounts.second_factor.take_off(somebody)
+    return _back(f"{somebody.name} signs in with the password alone now.", ".somebody", person=somebody.id)
+
+
 @bp.get("/installation")
 @requires(Permission.ADMINISTER)
 def installation() -> ResponseReturnValue:

@@ -26,6 +26,7 @@ from portal.config import Config
 from portal.db import db, utcnow
 from portal.errors import NotSignedIn
 from portal.web import accounts as pages
+from portal.web import second_factor
 
 _WRONG = ("E-mail address or password is wrong.", "error")
 """One sentence for a wrong address and a wrong password: nobody learns who has an account."""
@@ -135,6 +136,7 @@ def set_up(app: Flask, config: Config) -> None:
         "SECURITY_CSRF_IGNORE_UNAUTH_ENDPOINTS": False,
         "SECURITY_STATIC_FOLDER": None,
     }
+    settings |= second_factor.settings(config)
     for name, value in settings.items():
         app.config.setdefault(name, value)
     security = Security(
@@ -144,6 +146,9 @@ def set_up(app: Flask, config: Config) -> None:
         register_form=SignUpForm,
         login_form=SignInForm,
         reset_password_form=ResetForm,
+        two_factor_rescue_form=second_factor.NoRescueForm,
+        totp_cls=second_factor.Codes,
+        mf_recovery_codes_util_cls=second_factor.RecoveryCodes,
     )
     app.view_functions["security.forgot_password"] = pages.forgot
     if config.confirm_email:
