@@ -148,7 +148,7 @@ class Config:
     node_name: str = _setting(socket.gethostname(), _text, "Name of this machine's node; one holder at a time.")
     upstream_loopback: bool = _setting(False, _switch, "1 allows upstreams on this very machine (`make run` sets it).")
     upstream_private: bool = _setting(True, _switch, "0 refuses upstreams in private networks.")
-    sign_up: bool = _setting(True, _switch, "0 closes sign-up; administrators then add people.")
+    sign_up: bool = _setting(True, _switch, "0 closes sign-up; administrators then invite or add people.")
     smtp_url: str = _setting(
         "",
         _smtp,

@@ -6,17 +6,20 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.config import Config as AlembicConfig
-from sqlalchemy import Engine, create_engine, inspect, text
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 import portal
 from portal import migrate, schema
+from portal.accounts import Person
 from portal.db import Base, engine_options, engine_url
 from portal.errors import Conflict
 from tests import factories
@@ -113,6 +116,33 @@ class TestUpgrade:
             migrate.pending(empty)
 
 
+BEFORE = {
+    "id": 1,
+    "email": "mika@portico.example",
+    "name": "Mika",
+    "password": "!",
+    "active": True,
+    "fs_uniquifier": "u" * 32,
+    "is_administrator": False,
+    "created_at": datetime(2026, 5, 17, 12, tzinfo=UTC),
+}
+"""A person as the first release knew them."""
+
+
+class TestConfirmedAddresses:
+    def test_people_who_were_there_before_count_as_confirmed(self, empty):
+        script = ScriptDirectory.from_config(AlembicConfig(MIGRATIONS / "alembic.ini"))
+        apply_until(empty, str(script.get_revision("0003").down_revision))
+        with empty.begin() as connection:
+            connection.execute(insert(Person.__table__).values(BEFORE))
+
+        migrate.upgrade(empty)
+
+        with Session(empty) as session:
+            person = session.scalars(select(Person)).one()
+            assert person.confirmed_at == person.created_at == BEFORE["created_at"]
+
+
 class TestEnvironment:
     """How `env.py` applies revisions, with revisions of the test's own."""
 
@@ -182,6 +212,14 @@ def loaded_by_schema() -> set[str]:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
+
+
+def apply_until(engine: Engine, revision: str) -> None:
+    """Our own revisions up to this one."""
+    settings = AlembicConfig(MIGRATIONS / "alembic.ini")
+    with engine.connect() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, revision)
 
 
 def apply(engine: Engine, folder: Path, *revisions: str) -> None:

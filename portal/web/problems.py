@@ -96,7 +96,7 @@ def _http(error: HTTPException) -> ResponseReturnValue:
 
 def _overtaken(error: IntegrityError) -> ResponseReturnValue:
     """The verbs look first and say what is taken; only somebody faster by a moment gets past them to a constraint."""
-    log.warning("%s %s met a constraint", request.method, request.path, exc_info=error)
+    log.warning("%s %s met a constraint", request.method, _where(), exc_info=error)
     return answer(409, "Somebody else saved the same at this moment, so nothing of yours was. Go back and try again.")
 
 
@@ -106,5 +106,11 @@ def _database(error: OperationalError) -> ResponseReturnValue:
 
 
 def _unexpected(error: Exception) -> ResponseReturnValue:
-    log.exception("%s %s failed", request.method, request.path, exc_info=error)
+    log.exception("%s %s failed", request.method, _where(), exc_info=error)
     return answer(500, _SENTENCES[500])
+
+
+def _where() -> str:
+    """The path, without the token of a mailed link: it would let a reader of the log in."""
+    token = (request.view_args or {}).get("token")
+    return request.path.replace(token, "…") if token else request.path

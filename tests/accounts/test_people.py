@@ -1,6 +1,9 @@
+from datetime import timedelta
+
 import pytest
 
 from portal import accounts
+from portal.db import utcnow
 from portal.errors import Conflict, NameTaken
 from tests import factories
 
@@ -52,6 +55,36 @@ class TestSessions:
         accounts.activate(person)
 
         assert person.active
+
+
+class TestAddress:
+    def test_changing_it_ends_sessions_and_counts_as_confirmed(self, session):
+        person = factories.person(session)
+        before = person.fs_uniquifier
+
+        accounts.change_email(session, person, "new@portico.example")
+
+        assert person.email == "new@portico.example"
+        assert person.fs_uniquifier != before
+        assert person.confirmed_at is not None
+
+    def test_one_that_somebody_else_has_is_refused(self, session):
+        person = factories.person(session, email="mika@portico.example")
+        factories.person(session, email="taken@portico.example")
+
+        with pytest.raises(NameTaken, match=r"Taken@portico\.example has an account already"):
+            accounts.change_email(session, person, "Taken@portico.example")
+        accounts.change_email(session, person, "Mika@portico.example")
+
+        assert person.email == "Mika@portico.example"
+
+    def test_it_is_confirmed_once(self, session):
+        person, now = factories.person(session), utcnow()
+        accounts.confirm(person, now=now)
+
+        accounts.confirm(person, now=now + timedelta(days=1))
+
+        assert person.confirmed_at == now
 
 
 class TestAdministrators:

@@ -103,7 +103,6 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
             "invitation": invitation.id,
             "token": "of-nobody",
             "sign_in": 1,
-            "token": "x",
             "request_id": logged.id_of(call),
             "filename": "tokens.css",
             "name": "rds/rds.json",

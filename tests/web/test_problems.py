@@ -19,6 +19,7 @@ RAISED = {
     "forbidden": errors.Forbidden(),
     "missing": errors.NotFound(),
     "conflict": errors.PathTaken("/a", "Orders"),
+    "link": errors.LinkDead("Ask for another one."),
     "invalid": errors.Invalid({"name": "Give it a name."}),
     "often": errors.TooManyAttempts(7),
     "later": errors.Unavailable("Come back later."),
@@ -74,6 +75,18 @@ class TestEveryError:
         assert answer.text.count("<h1") == 1
         assert answer.headers["X-Request-Id"] in answer.text
         assert "secret" not in answer.text
+
+
+class TestLog:
+    @pytest.mark.parametrize("how", ["bug", "overtaken"])
+    def test_has_no_token_of_a_mailed_link(self, failing, client, caplog, monkeypatch, how):
+        monkeypatch.setattr(logging.getLogger("portal"), "propagate", True)
+        failing.add_url_rule("/<how>/<token>", view_func=lambda how, token: failing.view_functions["fail"](how=how))
+
+        client.get(f"/{how}/letting-in")
+
+        assert f"GET /{how}/… " in caplog.text
+        assert "letting-in" not in caplog.text
 
 
 class TestDetails:
