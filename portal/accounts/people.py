@@ -45,8 +45,10 @@ def create_person(
 
 
 def set_password(person: Person, password_hash: str) -> None:
-    """Every session of the person ends."""
+    """Every session of the person ends. Whoever hands the password over vouches for the address: without mail there
+    would be no way in for somebody who has not confirmed it."""
     person.password = password_hash
+    confirm(person, now=utcnow())
     _end_sessions(person)
 
 

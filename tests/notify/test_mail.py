@@ -1,24 +1,32 @@
 """Mail as queued work: composed and sealed in a transaction, delivered by the worker."""
 
+import os
+import signal
 import stat
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.policy import default
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import select
 
-from portal import config_of, jobs, notify, worker
+from portal import config_of, jobs, letters, notify, worker
 from portal.db import db, utcnow
 from portal.jobs import Job
 from portal.notify import NotSent
 from portal.notify.delivery import may_go_plain
 from portal.notify.mail import compose
 from portal.programs import free_port
+from tests import factories
 from tests.notify.server import PASSWORD, REFUSED, USER, certified, mail_server
 
+ROOT = Path(__file__).parent.parent.parent
 LINK = "https://portal.example/sign-in/forgot/" + "secret-token." * 12
 TEXT = f"Open this link:\n\n{LINK}\n"
 LOGIN = f"{USER.decode()}:p%40ss%2Fword"
@@ -244,3 +252,37 @@ class TestFailure:
 
         assert left is not None
         assert left.failed_at is not None
+
+
+class TestProcess:
+    def test_a_worker_sends_what_was_asked_for(self, app, session, config):
+        with mail_server() as letterbox:
+            environment = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")} | {
+                "PORTAL_DATA_DIR": str(config.data_dir),
+                "PORTAL_SMTP_URL": f"smtp://localhost:{letterbox.port}",
+            }
+            with app.app_context():
+                factories.person(session, email="ada@portico.example")
+                letters.ask_for_link(session, "reset", "ada@portico.example")
+                session.commit()
+            process = subprocess.Popen(
+                [sys.executable, "-m", "flask", "worker", "run"],
+                cwd=ROOT,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            try:
+                until = time.monotonic() + 60
+                while not letterbox.mails:
+                    assert process.poll() is None
+                    assert time.monotonic() < until
+                    time.sleep(0.05)
+            finally:
+                process.send_signal(signal.SIGTERM)
+                said, _ = process.communicate(timeout=30)
+
+        assert "http://127.0.0.1:8000/sign-in/forgot/" in letterbox.mails[0].get_content()
+        assert "ada@" not in said
+        assert "/sign-in/forgot/" not in said

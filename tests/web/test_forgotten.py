@@ -293,6 +293,19 @@ class TestConfirmation:
         assert enter(browser(app), "jun@portico.example", PASSWORD).status_code == 422
         assert enter(client, "jun@portico.example", NEW).status_code == 302
 
+    def test_an_administrator_sees_who_waits_and_can_let_them_in(self, client, session, cast):
+        client.post("/sign-up", data=self.FORM)
+        session.rollback()
+        person = session.scalars(select(Person).where(Person.email == "jun@portico.example")).one()
+        url = f"/settings/people/{person.id}"
+
+        assert "Not confirmed" in sign_in(client, cast.administrator).get(url).text
+        client.post(f"{url}/password")
+
+        assert "Not confirmed" not in client.get(url).text
+        session.rollback()
+        assert person.confirmed_at is not None
+
     def test_somebody_deactivated_is_still_told_only_with_the_right_password(self, client, session, mika):
         mika.active = False
         session.commit()
