@@ -29,6 +29,7 @@ def set_up(app: Flask, config: Config) -> None:
         second_factor,
         settings,
         traffic,
+        trail,
     )
 
     if config.trusted_hops:
@@ -71,6 +72,7 @@ def set_up(app: Flask, config: Config) -> None:
         sessions,
         settings,
         traffic,
+        trail,
     ):
         app.register_blueprint(room.bp)
     app.jinja_env.globals.update(

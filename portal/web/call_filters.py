@@ -143,14 +143,14 @@ def _min_ms(_session: Session, _scope: Scope, value: str) -> dict[str, Any]:
 
 
 def _from(_session: Session, _scope: Scope, value: str) -> dict[str, Any]:
-    return {"since": _instant(value)}
+    return {"since": instant(value)}
 
 
 def _to(_session: Session, _scope: Scope, value: str) -> dict[str, Any]:
-    return {"until": _instant(value)}
+    return {"until": instant(value)}
 
 
-def _instant(value: str) -> datetime:
+def instant(value: str) -> datetime:
     try:
         moment = datetime.fromisoformat(value)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -25,8 +25,21 @@ def settings_tabs(active: str) -> list[tuple[str, str, bool]]:
     """The parts of the settings for the `tabs` macro; `active` is the endpoint of the one that is open."""
     parts = [("Me", "settings.show"), ("Sessions", "sessions.index"), ("Teams", "settings.teams")]
     if me().is_administrator:
-        parts += [("People", "settings.people"), ("Installation", "settings.installation")]
+        parts += [
+            ("People", "settings.people"),
+            ("Installation", "settings.installation"),
+            ("Audit trail", "trail.index"),
+        ]
     return [(label, url_for(endpoint), endpoint == active) for label, endpoint in parts]
+
+
+@bp.app_template_global()
+def team_tabs(team: Team, active: str) -> list[tuple[str, str, bool]]:
+    """The parts of one team for the `tabs` macro."""
+    parts = [("Team", "settings.team")]
+    if may(Permission.MANAGE_TEAM, team):
+        parts.append(("Audit trail", "trail.of_team"))
+    return [(label, url_for(endpoint, team=team.slug), endpoint == active) for label, endpoint in parts]
 
 
 def _back(message: str, endpoint: str, **parts: Any) -> Response:
