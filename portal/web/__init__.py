@@ -11,7 +11,7 @@ from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal.config import Config
-from portal.web import audit, format, guards, navigation, problems, sessions, signin
+from portal.web import audit, format, guards, intake, navigation, problems, sessions, signin
 
 
 def set_up(app: Flask, config: Config) -> None:
@@ -51,6 +51,7 @@ def set_up(app: Flask, config: Config) -> None:
     )
     app.before_request(_begin)
     app.after_request(_finish)
+    intake.set_up(app)
     CSRFProtect(app)
     signin.set_up(app, config)
     sessions.set_up(app, config)

@@ -3,7 +3,7 @@
 Attempts are slowed down (`accounts/throttle.py`), and a form that was refused answers 422.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
@@ -84,9 +84,7 @@ def _limits() -> list[throttle.Limit]:
         return []
     if request.endpoint == "security.register":
         return throttle.sign_up(address)
-    body = request.get_json(silent=True) if request.is_json else request.form
-    email = body.get("email") if isinstance(body, Mapping) else None
-    return throttle.sign_in(address, str(email or ""))
+    return throttle.sign_in(address, request.form.get("email", ""))
 
 
 @requires(Permission.PUBLIC)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlencode
 
 from flask import request, url_for
 from sqlalchemy import Select, exists, func, or_, select, tuple_
@@ -17,6 +18,7 @@ from portal.accounts import Invitation, Membership, Person, Role, Team
 from portal.registry.models import Api, Consumer, Key, Plan, Subscription, SubscriptionState, api_plan
 from portal.traffic.models import Call, instant
 from portal.web.forms import stripped
+from portal.web.intake import LARGEST_ID
 
 SIZE = 50
 T = TypeVar("T")
@@ -43,7 +45,7 @@ def page(
     key = tuple_(func.lower(name), id)
     anchor_id = request.args.get("after", type=int) or request.args.get("before", type=int)
     backwards = "after" not in request.args and "before" in request.args
-    if anchor_id is not None and not -(2**63) <= anchor_id < 2**63:
+    if anchor_id is not None and not 0 < anchor_id <= LARGEST_ID:
         anchor_id = None
     anchor = anchor_id and session.scalar(select(func.lower(name)).where(id == anchor_id))
     if anchor is not None:
@@ -74,8 +76,11 @@ def without(*names: str) -> str:
 
 
 def _here(**changes: Any) -> str:
-    kept = {name: value for name, value in request.args.items() if name not in {"after", "before"}}
-    return url_for(request.endpoint or "", **(request.view_args or {}), **(kept | changes))
+    # As a query and not as arguments of `url_for`, which has words of its own: `_scheme` would make other links of it.
+    asked = {name: value for name, value in request.args.items() if name not in {"after", "before"}} | changes
+    query = urlencode({name: value for name, value in asked.items() if value is not None})
+    here = url_for(request.endpoint or "", **(request.view_args or {}))
+    return f"{here}?{query}" if query else here
 
 
 def visible_teams(person: Person, limit: int = 200) -> Select[Team]:
