@@ -6,10 +6,11 @@ import time
 import uuid
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from portal import config_of
 from portal.config import Config
 from portal.web import audit, format, guards, intake, navigation, problems, sessions, signin
 
@@ -112,6 +113,10 @@ def _finish(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    if config_of(current_app).url.startswith("https://"):
+        # Two years; without subdomains, which are not the portal's to decide about (RFC 6797, 6.1).
+        response.headers["Strict-Transport-Security"] = "max-age=63072000"
     if request.endpoint != "static":
         response.headers.setdefault("Cache-Control", "no-store")
     return response

@@ -5,7 +5,8 @@ Its own views that look an address up before they answer are replaced: how long 
 
 from typing import Any
 
-from flask import Flask
+from flask import Flask, g, session
+from flask_login import user_logged_in
 from flask_security import (
     LoginForm,
     RegisterFormV2,
@@ -164,13 +165,20 @@ def set_up(app: Flask, config: Config) -> None:
     user_not_registered.connect(_already_here, app)
     password_changed.connect(_tell_of_password, app)
     password_reset.connect(_reset, app)
+    user_logged_in.connect(_begin_anew, app)
+
+
+def _begin_anew(_app: Flask, **_extra: Any) -> None:
+    """Who planted a session in this browser before knows its form token; from now on another one counts."""
+    session.pop("csrf_token", None)
+    g.pop("csrf_token", None)
 
 
 def _welcome(_app: Flask, user: Person, confirmation_token: str | None = None, **_extra: Any) -> None:
     """Everyone has a personal team from the first moment: it is made in the transaction that makes the person."""
-    session = db.session()
-    session.flush()  # the team refers to the person's id
-    accounts.create_personal_team(session, user)
+    writing = db.session()
+    writing.flush()  # the team refers to the person's id
+    accounts.create_personal_team(writing, user)
     if confirmation_token:
         letters.confirmation(session, user, confirmation_token)
 
