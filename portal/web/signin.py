@@ -180,7 +180,7 @@ def _welcome(_app: Flask, user: Person, confirmation_token: str | None = None, *
     writing.flush()  # the team refers to the person's id
     accounts.create_personal_team(writing, user)
     if confirmation_token:
-        letters.confirmation(session, user, confirmation_token)
+        letters.confirmation(writing, user, confirmation_token)
 
 
 def _already_here(_app: Flask, user: Person, **_extra: Any) -> None:
