@@ -105,6 +105,10 @@ def _folder(value: str) -> Path:
     return Path(value).expanduser().absolute()
 
 
+def _file(value: str) -> str:
+    return str(Path(value).expanduser().absolute())
+
+
 def _setting(default: Any, read: Callable[[str], Any], says: str, *, secret: bool = False) -> Any:
     return field(default=default, metadata={"read": read, "says": says, "secret": secret})
 
@@ -145,6 +149,13 @@ class Config:
     gateway_trusted_hops: int = _setting(
         0, _count, "Proxies in front of the gateway whose X-Forwarded-For is believed."
     )
+    gateway_tls_cert: str = _setting(
+        "",
+        _file,
+        "File with the gateway's certificate and those above it (PEM); with it the gateway speaks https. "
+        "A replaced file is taken while running.",
+    )
+    gateway_tls_key: str = _setting("", _file, "File with the private key of that certificate (PEM, no password).")
     node_name: str = _setting(socket.gethostname(), _text, "Name of this machine's node; one holder at a time.")
     upstream_loopback: bool = _setting(False, _switch, "1 allows upstreams on this very machine (`make run` sets it).")
     upstream_private: bool = _setting(True, _switch, "0 refuses upstreams in private networks.")
@@ -213,8 +224,15 @@ class Config:
             fill(self, "database_url", f"sqlite:///{self.data_dir / 'portico.sqlite3'}")
         if not self.url:
             fill(self, "url", f"http://{_reachable(self.bind, '127.0.0.1')}:{self.port}")
+        for given, other in (("CERT", "KEY"), ("KEY", "CERT")):
+            if getattr(self, f"gateway_tls_{given.lower()}") and not getattr(self, f"gateway_tls_{other.lower()}"):
+                raise WrongSetting(
+                    f"PORTAL_GATEWAY_TLS_{other} must be set too, since PORTAL_GATEWAY_TLS_{given} is: "
+                    "https needs both, http neither."
+                )
         if not self.gateway_url:
-            fill(self, "gateway_url", f"http://{_reachable(self.gateway_bind, 'localhost')}:{self.gateway_port}")
+            scheme = "https" if self.gateway_tls else "http"
+            fill(self, "gateway_url", f"{scheme}://{_reachable(self.gateway_bind, 'localhost')}:{self.gateway_port}")
         if self.confirm_email is None:
             fill(self, "confirm_email", bool(self.smtp_url))
         if not self.mail_from:
@@ -227,6 +245,27 @@ class Config:
     @property
     def gateway_dir(self) -> Path:
         return self.data_dir / "gateway"
+
+    @property
+    def gateway_tls(self) -> bool:
+        return bool(self.gateway_tls_cert)
+
+    @property
+    def in_clear(self) -> tuple[str, ...]:
+        """A sentence for each listener that others than this machine reach without encryption."""
+        found = []
+        if not self.gateway_tls and not ipaddress.ip_address(self.gateway_bind).is_loopback:
+            found.append(
+                f"The gateway listens on {self.gateway_bind} port {self.gateway_port} in clear, so that keys can be "
+                "read on the way. Set PORTAL_GATEWAY_TLS_CERT and PORTAL_GATEWAY_TLS_KEY, or let only a proxy that "
+                "speaks https reach it."
+            )
+        if not ipaddress.ip_address(self.bind).is_loopback:
+            found.append(
+                f"The portal listens on {self.bind} port {self.port} in clear, so that passwords can be read on the "
+                "way. Let only a proxy that speaks https reach it."
+            )
+        return tuple(found)
 
 
 _FOREIGN = {"PORTAL_TEST_POSTGRES_URL", "PORTAL_TEST_REQUIRE_ALL"}

@@ -8,6 +8,7 @@ import pwd
 import shlex
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -61,8 +62,8 @@ class Programs:
         """Which of the two do not answer: the portal with its database, the gateway with its listener."""
         config = self._config
         asked = {
-            "portal": (config.bind, config.port, "/readyz", urlsplit(config.url).netloc),
-            "gateway": (config.gateway_bind, config.gateway_port, "/_portico/health", None),
+            "portal": (config.bind, config.port, "/readyz", urlsplit(config.url).netloc, False),
+            "gateway": (config.gateway_bind, config.gateway_port, "/_portico/health", None, config.gateway_tls),
         }
         return [name for name, where in asked.items() if not _answers(*where)]
 
@@ -195,8 +196,15 @@ def _bracketed(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def _answers(bind: str, port: int, path: str, host: str | None) -> bool:
-    connection = http.client.HTTPConnection(loopback(bind), port, timeout=2)
+def _answers(bind: str, port: int, path: str, host: str | None, tls: bool) -> bool:
+    if tls:
+        # Whether clients believe the certificate is theirs to say, and it has no reason to name this address.
+        context = ssl._create_unverified_context()
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            loopback(bind), port, timeout=2, context=context
+        )
+    else:
+        connection = http.client.HTTPConnection(loopback(bind), port, timeout=2)
     try:
         connection.request("GET", path, headers={"Host": host} if host else {})
         return connection.getresponse().status == 200

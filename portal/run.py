@@ -60,6 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         config = Config.read()
         with alone(config):
             _check_ports(config)
+            _check_certificate(config)
             start = prepare(config, may_migrate="--migrate" in wanted)
             return _supervise(config, start)
     except (PortalError, WrongSetting) as error:
@@ -96,6 +97,17 @@ def _check_ports(config: Config) -> None:
             f"port {config.gateway_port} on {config.gateway_bind}, for the gateway, is in use by another program. "
             "Stop that program, or choose another port with PORTAL_GATEWAY_PORT."
         )
+
+
+def _check_certificate(config: Config) -> None:
+    """Here too, because Supervisor would start a node that cannot start over and over."""
+    if config.gateway_tls:
+        from portal.gateway import certificate, place
+
+        try:
+            certificate.judge(*place.pair_of(config).read())
+        except certificate.Unusable as error:
+            raise CannotRun(str(error)) from error
 
 
 def prepare(config: Config, *, may_migrate: bool) -> Start:
@@ -222,13 +234,16 @@ def _say_ready(config: Config, start: Start) -> None:
     else:
         lines += [f"    Sign in   {start.administrator}"]
         lines += [f"    New password: {flask} user reset {start.administrator}"]
+    for sentence in config.in_clear:
+        lines += ["", f"  Warning: {sentence}"]
     print("\n".join([*lines, ""]), flush=True)
 
 
 def _send_sample_calls(config: Config, token: "Token", quiet: threading.Event) -> None:
     from portal import sample
 
-    gateway = f"http://{loopback(config.gateway_bind)}:{config.gateway_port}"
+    scheme = "https" if config.gateway_tls else "http"
+    gateway = f"{scheme}://{loopback(config.gateway_bind)}:{config.gateway_port}"
     threading.Thread(target=sample.send_calls, args=(gateway, token, quiet), name="sample calls", daemon=True).start()
 
 

@@ -8,6 +8,7 @@
 | cds/cds.json         | clusters, addresses  | upstreams, addresses, place.ca_bundle       |
 | limits/limits.json   | limit filter         | plans                                       |
 | keys/keys.json       | key filter           | the name of the key data, see `keys.py`     |
+| tls/tls.json         | certificate          | the pair of the settings, `certificate.py`  |
 
 Each is read again when a file is renamed into its directory, so write `.tmp` elsewhere and rename. Publish clusters
 before routes. The listener must not change while Envoy runs: that would reset every limit.
@@ -16,14 +17,14 @@ before routes. The listener must not change while Envoy runs: that would reset e
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from portal.gateway import answers, clusters, routes
+from portal.gateway import answers, clusters, routes, tls
 from portal.gateway.clusters import Addresses
 from portal.gateway.filters import chain, chain_inlined, cleaning, key, limits
 from portal.gateway.ir import Place, Snapshot, Upstream
 from portal.gateway.resource import Resource, discovery_file, encoded, typed, version_of, watched
 from portal.traffic.line import FIELDS
 
-DIRECTORIES = ("lds", "rds", "cds", "limits", "keys", "data", "log")
+DIRECTORIES = ("lds", "rds", "cds", "limits", "keys", "tls", "data", "log")
 """What must exist in `Place.directory` before Envoy starts. The key data lies in `data`, which nothing watches."""
 
 STAT_PREFIX = "gateway"
@@ -35,6 +36,7 @@ _STATISTICS = (
     "^cluster_manager\\.(cds\\..*|active_clusters|warming_clusters|cluster_modified)$",
     f"^http\\.{STAT_PREFIX}\\.(downstream_rq_(completed|total|active|[2345]xx)|rq_direct_response|rds\\..*|lua.*)$",
     ".*extension_config_discovery\\..*",
+    f".*sds\\.{tls.NAME}\\..*",
     ".*http_local_rate_limit\\..*",
     "^filesystem\\..*",
     "^access_logs\\..*",
@@ -46,6 +48,7 @@ VERSION_STATISTICS = {
     "cds/cds.json": "cluster_manager.cds.version_text",
     "limits/limits.json": f"extension_config_discovery.http_filter.{limits.NAME}.version_text",
     "keys/keys.json": f"extension_config_discovery.http_filter.{key.NAME}.version_text",
+    tls.FILE: f"sds.{tls.NAME}.version_text",
 }
 """File -> the text statistic (`/stats?type=TextReadouts`) that says which version of it Envoy has taken. Where it
 stays, the counter beside it that has grown (`update_rejected`, `update_failure`, `config_fail`) says that it will."""
@@ -94,6 +97,8 @@ def static_twin(snapshot: Snapshot, place: Place, addresses: Addresses) -> bytes
     files that a bootstrap names. Its key filter has the same script and no key data."""
     inline = {"route_config": _untyped(routes.route_configuration(snapshot))}
     listener = _listener(place, inline, chain_inlined(snapshot, place))
+    # The certificate was judged where it was read, no publish changes it, and a private key has no place in a draft.
+    listener["filter_chains"][0].pop("transport_socket", None)
     return encoded(
         {
             **_process(place),
@@ -175,7 +180,12 @@ def _listener(place: Place, route_source: Resource, filters: list[Resource]) -> 
         name=STAT_PREFIX,
         address={"socket_address": {"address": place.bind, "port_value": place.port}},
         per_connection_buffer_limit_bytes=262_144,
-        filter_chains=[{"filters": [{"name": "http", "typed_config": manager}]}],
+        filter_chains=[
+            {
+                "filters": [{"name": "http", "typed_config": manager}],
+                **({"transport_socket": tls.transport_socket(place)} if place.tls else {}),
+            }
+        ],
     )
 
 

@@ -120,6 +120,8 @@ class Place:
     """How many proxies in front are believed in X-Forwarded-For (Envoy's `xff_num_trusted_hops`)."""
     workers: int | None = None
     """Envoy's worker threads; None lets Envoy take one a core."""
+    tls: bool = False
+    """Whether clients speak https; the certificate then lies in `tls/tls.json`."""
     ca_bundle: Path | None = None
     """The system's certificate authorities; None stands for a machine that has none, so that https is refused."""
 

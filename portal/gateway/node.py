@@ -24,10 +24,11 @@ from portal.config import Config
 from portal.db import engine_options, engine_url, existing, utcnow
 from portal.gateway import roster
 from portal.gateway.admin import EnvoySilent
+from portal.gateway.certificate import Certificate
 from portal.gateway.claims import CannotStart, take_folder
 from portal.gateway.ir import Api, Plan
 from portal.gateway.loop import Loop, Outage
-from portal.gateway.place import place_of, rules_of
+from portal.gateway.place import pair_of, place_of, rules_of
 from portal.gateway.publish import Publisher, Refused
 from portal.gateway.read import Reader, Reading, consistent, read_revision
 from portal.gateway.resolve import Resolver
@@ -95,6 +96,7 @@ class Node:
         self._place = place_of(config)
         self._resolver = Resolver(self._place.directory / "addresses.json", rules_of(config), lookup=lookup)
         self._publisher = Publisher(self._place, envoy, self._resolver)
+        self._certificate = Certificate(self._place, pair_of(config), envoy) if config.gateway_tls else None
         self._reader = Reader()
         self._ingest = Ingest(engine, node=config.node_name, log_path=self._place.access_log)
         self._instance = ""
@@ -126,6 +128,7 @@ class Node:
             self._routes_loop,
             Loop("tend Envoy", self.tend_envoy, pause=0.1, outage=outage),
             Loop("resolve", self.resolve, pause=10.0, outage=outage),
+            Loop("renew the certificate", self.renew_certificate, pause=2.0, outage=outage),
             self._store_loop,
             self._report_loop,
         )
@@ -137,6 +140,8 @@ class Node:
         """
         self._lock, self._instance = take_folder(self._place.directory)
         self._publisher.prepare()
+        if self._certificate is not None:
+            self._certificate.prepare()
         try:
             with self._engine.execution_options(sqlite_begin="IMMEDIATE").begin() as connection:
                 roster.claim(connection, self._config.node_name, self._instance, **self._standing())
@@ -152,6 +157,8 @@ class Node:
                 f"{self._place.directory / 'log' / 'envoy.out'} has its own words."
             )
         self._state = "serving"
+        for sentence in self._config.in_clear:
+            log.warning("%s", sentence)
         log.info("The gateway answers on %s port %d.", self._place.bind, self._place.port)
         for loop in self._loops:
             loop.start()
@@ -229,6 +236,12 @@ class Node:
         """Ask for every upstream's addresses again."""
         if self._reading is not None and self._resolver.learn(self._reading.snapshot, seconds=_NAMES_SECONDS):
             self._routes_loop.wake()
+        return False
+
+    def renew_certificate(self) -> bool:
+        """Have Envoy show what the settings' files hold now; see `problems` for what is wrong with it."""
+        if self._certificate is not None and self._certificate.renew():
+            self._report_loop.wake()
         return False
 
     def tend_envoy(self) -> bool:
@@ -321,6 +334,8 @@ class Node:
     def _problems(self) -> list[NodeProblem]:
         whole = (self._key_complaint, self._route_complaint, self._store_complaint)
         found = [NodeProblem("", complaint) for complaint in whole if complaint is not None]
+        if self._certificate is not None:
+            found += [NodeProblem("", sentence) for sentence in self._certificate.problems()]
         if self._reading is not None:
             names = self._resolver.problems(self._reading.snapshot)
             found += self._route_problems + [NodeProblem(each.api or "", each.sentence) for each in names]

@@ -4,6 +4,7 @@ import ssl
 from pathlib import Path
 
 from portal.config import Config
+from portal.gateway.certificate import Files
 from portal.gateway.ir import Place
 from portal.outbound.addresses import AddressRules, Listener
 
@@ -23,8 +24,14 @@ def place_of(config: Config) -> Place:
         port=config.gateway_port,
         trusted_hops=config.gateway_trusted_hops,
         workers=config.gateway_workers or None,
+        tls=config.gateway_tls,
         ca_bundle=_ca_bundle(),
     )
+
+
+def pair_of(config: Config) -> Files:
+    """Where the gateway's certificate and its key lie; asked only where it speaks https."""
+    return Files(Path(config.gateway_tls_cert), Path(config.gateway_tls_key))
 
 
 def rules_of(config: Config) -> AddressRules:

@@ -10,6 +10,7 @@ import http.client
 import logging
 import os
 import signal
+import ssl
 import subprocess
 import time
 from collections.abc import Mapping
@@ -113,7 +114,14 @@ class Envoy:
     def answers(self) -> bool:
         """Whether a call goes through: Envoy's own /ready says yes before the listener stands."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.place.bind, self.place.bind)
-        connection = http.client.HTTPConnection(host, self.place.port, timeout=1.0)
+        if self.place.tls:
+            # Whether clients believe the certificate is theirs to say, and it has no reason to name this address.
+            context = ssl._create_unverified_context()
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                host, self.place.port, timeout=1.0, context=context
+            )
+        else:
+            connection = http.client.HTTPConnection(host, self.place.port, timeout=1.0)
         try:
             connection.request("GET", "/_portico/health")
             return connection.getresponse().status == 200

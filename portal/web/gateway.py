@@ -62,6 +62,7 @@ def show() -> ResponseReturnValue:
         "gateway/_live.html" if "HX-Request" in request.headers else "gateway/show.html",
         nodes=nodes,
         coverage=gateway.coverage(session),
+        in_clear=config_of(current_app).in_clear,
         api_problems=_api_problems(session, nodes),
         node_problems=[(node.name, each.sentence) for node in nodes for each in node.problems if not each.api],
         waiting=sum(node.log_waiting for node in nodes),

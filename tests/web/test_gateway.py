@@ -1,5 +1,6 @@
 """The page of the gateway: nodes, problems, and what Envoy gets."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import orjson
@@ -80,6 +81,17 @@ class TestNodes:
         fragment = administrator.get("/gateway", headers={"HX-Request": "true"}).text
         assert "<html" not in fragment
         assert "node-1" in fragment
+
+
+class TestEncryption:
+    @pytest.mark.parametrize(("bind", "warned"), [("127.0.0.1", False), ("0.0.0.0", True)])
+    def test_of_listeners_in_clear_is_missed_aloud(self, administrator, app, bind, warned):
+        app.extensions["portico"] = replace(app.extensions["portico"], gateway_bind=bind)
+
+        page = administrator.get("/gateway").text
+
+        assert ("Not everything is encrypted" in page) == warned
+        assert (f"The gateway listens on {bind} port 8080 in clear" in page) == warned
 
 
 class TestFiles:
