@@ -22,6 +22,8 @@ def local_replies() -> Resource:
             # Path normalisation is what else answers 400; it leaves no flag.
             _mapper(_both(_status(400), _details("path_normalization_failed")), "bad_path"),
             _mapper(_status(400), "bad_request"),
+            # An upgrade that is not offered, HTTP/1.0, a transfer coding that nobody knows.
+            *(_mapper(_status(code), "bad_request") for code in (403, 426, 501)),
             _mapper(_status(408), "call_timeout"),
             _mapper(_flags("UT"), "upstream_timeout", status=504),
             _mapper(_both(_flags("SI"), _status(504)), "upstream_timeout"),
@@ -30,6 +32,8 @@ def local_replies() -> Resource:
             _mapper(_flags("UPE"), "upstream_not_http", status=502),
             _mapper(_flags("UC", "UR", "LR"), "upstream_reset", status=502),
             _mapper(_flags("NR"), "no_such_api", status=404),
+            # `OPTIONS *` asks for no path, and Envoy gives it no flag.
+            _mapper(_status(404), "no_such_api"),
             # Admission too: the key filter failed without saying so.
             _mapper(_status(500), "gateway_error"),
         ],

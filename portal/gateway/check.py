@@ -20,8 +20,11 @@ _HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`~-]+")
 _BASE = re.compile(r"/[\x21-\x22\x24-\x3e\x40-\x5b\x5d-\x7e]*")
 _RESERVED_PATH = "/_portico"
 _GATEWAYS_OWN = re.compile(
-    r"x[-_](consumer[-_].*|envoy[-_].*|forwarded[-_].*|(subscription|key|plan|request)[-_]id)"
-    r"|host|cookie|connection|content-.*|transfer-encoding|te|upgrade|expect|keep-alive|trailer|proxy-.*"
+    # Whatever begins with x_ is taken off in front, see filters/cleaning.py.
+    r"x_.*|x-(consumer[-_].*|envoy[-_].*|forwarded[-_].*|(subscription|key|plan|request)[-_]id|real[-_]ip)|forwarded"
+    r"|host|cookie|connection|content[-_].*|transfer[-_]encoding|te|upgrade|expect|keep-alive|trailer|proxy-.*"
+    # The key filter looks into these before it looks for the key.
+    r"|user-agent|traceparent"
 )
 _LONGEST_HEADER = 100
 _MOST_TOKENS = 2**32 - 1

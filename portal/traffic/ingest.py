@@ -23,7 +23,7 @@ from portal.registry.models import Consumer, Key
 from portal.traffic import logfiles, store
 from portal.traffic.logfiles import LogFile
 from portal.traffic.models import Call, LogPosition, MisreadLine
-from portal.traffic.parse import Misread, ParsedCall, parse
+from portal.traffic.parse import Misread, ParsedCall, parse, without_keys
 from portal.traffic.tally import FIELDS, Row, tally
 
 LOCK_SECONDS = 0.045
@@ -98,7 +98,8 @@ class Ingest:
         # Another first line, or less than was read: it is another file, or was emptied.
         offset = known.offset if known is not None and known.head == head and known.offset <= file.size else 0
         chunk = _whole_lines(file, offset, self._turn(file.size - offset))
-        lines = chunk.splitlines() if b"\r" not in chunk else chunk.rstrip(b"\n").split(b"\n")
+        text = without_keys(chunk)
+        lines = text.splitlines() if b"\r" not in text else text.rstrip(b"\n").split(b"\n")
         if lines:
             plain = b"\\" not in chunk and b'"None"' not in chunk
             self._store(file, head, known, offset + len(chunk), lines, plain=plain)

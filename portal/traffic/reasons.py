@@ -11,6 +11,7 @@ REASONS = {
     "key_missing": "The call carried no key where this API expects one.",
     "key_malformed": "What was sent as the key is not one of this portal's keys: its form or its checksum is wrong.",
     "key_repeated": "The call carried more than one key, so none was believed.",
+    "key_misplaced": "The call's path held a key, which would stand in logs. Send it where the API expects it.",
     "key_unknown": "The key has the right form, but this portal does not know it.",
     "key_revoked": "The key has been revoked.",
     "key_expired": "The key has expired.",

@@ -46,7 +46,7 @@ local function mend(handle, headers, location, content_location, cookies)
     local kept = {}
     for i = 0, headers:getNumValues("set-cookie") - 1 do
       local cookie = headers:getAtIndex("set-cookie", i)
-      if not find(cookie, "^%s*portico_") then kept[#kept + 1] = outward_cookie(cookie, mount) end
+      if not is_portal_cookie(cookie) then kept[#kept + 1] = outward_cookie(cookie, mount) end
     end
     headers:remove("set-cookie")
     for _, cookie in ipairs(kept) do headers:add("set-cookie", cookie) end

@@ -14,7 +14,15 @@ _NAME = "portico.forwarded"
 # speak CGI or WSGI read `X_Consumer_Id` and `X-Consumer-Id` as one name, so either spelling goes, and whatever else
 # begins with `x_`.
 _PREFIXES = ("x_", "x-consumer-", "x-consumer_", "x-envoy", "x-subscription")
-_NAMES = ("x-key-id", "x-key_id", "x-plan-id", "x-plan_id", "x-request_id")
+_NAMES = (
+    *("x-key-id", "x-key_id", "x-plan-id", "x-plan_id", "x-request_id"),
+    # Other ways to say where a call came from, which upstreams may believe.
+    *("forwarded", "x-real-ip", "x-real_ip"),
+    # To such servers these are the length of the body, and the gateway goes by another one.
+    *("content_length", "transfer_encoding"),
+    # Meant for a proxy, which the gateway is; upstreams have no use for it.
+    "proxy-authorization",
+)
 
 
 def early_mutations(place: Place) -> list[Resource]:

@@ -68,7 +68,21 @@ local function decoded(text)
   return (gsub(gsub(text, "+", " "), "%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
-local function is_portal_key(text) return find(text, "^%s*pc[oc]_") ~= nil end
+local function is_portal_key(text) return find(text, "^%s*pc[oc]_") ~= nil or find(text, "pc[oc]_%w+_%w") ~= nil end
+
+-- Headers that are another's business than the key's, but that keys are known to stray into: a page's address with the
+-- key in its query becomes the next call's Referer.
+local function remove_if_it_holds_a_key(headers, name)
+  local value = headers:get(name)
+  if value and find(value, "pc[oc]_%w") then headers:remove(name) end
+end
+
+local function masked(text) return (gsub(text, "pc[oc]_[%w_-]+", "(key)")) end
+
+-- A name or address, and perhaps a port. Two Host headers arrive here as one with a comma.
+local function is_host(authority)
+  return find(authority, "^[%w._-]+:?%d*$") ~= nil or find(authority, "^%[[%x:.]+%]:?%d*$") ~= nil
+end
 
 -- The path without the key parameter and without values that are keys; the values of the parameter. What stays,
 -- stays byte for byte.
@@ -88,11 +102,12 @@ local function without_keys(path, question, parameter)
   return rest, values
 end
 
-local function holds_portal_key(value)
-  for part in string.gmatch(value, "[^,]+") do
-    if is_portal_key(part) or find(part, "^%s*%S+%s+pc[oc]_") then return true end
-  end
-  return false
+-- Browsers send the portal's cookies along where portal and gateway share a host, whatever their ports. One without a
+-- name has its value in its place; some servers take a comma for a semicolon.
+local function is_portal_cookie(cookie)
+  local text = "," .. string.lower(cookie)
+  return find(text, "^,[%s=]*portico_") or find(text, ",%s*portico_[^=]*=")
+    or find(text, ",[%s=]*__host%-portico_") or find(text, ",[%s=]*__secure%-portico_")
 end
 
 local function remove_portal_cookies(headers)
@@ -100,7 +115,7 @@ local function remove_portal_cookies(headers)
   for i = 0, headers:getNumValues("cookie") - 1 do
     for pair in string.gmatch(headers:getAtIndex("cookie", i), "[^;]+") do
       local cookie = match(pair, "^%s*(.-)%s*$")
-      if cookie ~= "" and sub(cookie, 1, 8) ~= "portico_" then kept[#kept + 1] = cookie end
+      if cookie ~= "" and not is_portal_cookie(cookie) and not is_portal_key(cookie) then kept[#kept + 1] = cookie end
     end
   end
   headers:remove("cookie")
@@ -126,14 +141,8 @@ local function take_key(api, headers)
     if #rest ~= #path then headers:replace(":path", rest) end
     if api.in_query then token, several = values[1], #values > 1 end
   end
-  if api.name ~= "authorization" then
-    local other = headers:get("authorization")
-    if other and holds_portal_key(other) then headers:remove("authorization") end
-  end
-  if api.name ~= "x-api-key" then
-    local other = headers:get("x-api-key")
-    if other and holds_portal_key(other) then headers:remove("x-api-key") end
-  end
+  if api.name ~= "authorization" then remove_if_it_holds_a_key(headers, "authorization") end
+  if api.name ~= "x-api-key" then remove_if_it_holds_a_key(headers, "x-api-key") end
   return token, several, plain_path
 end
 
@@ -146,13 +155,28 @@ local function decide(handle)
   local headers = handle:headers()
 
   local theirs = headers:get("x-request-id")
-  if theirs then headers:add("x-consumer-request-id", sub(theirs, 1, 200)) end
+  if theirs then headers:add("x-consumer-request-id", masked(sub(theirs, 1, 200))) end
   local ms = handle:timestamp()
   headers:replace("x-request-id", new_id(ms))
+  -- These three are logged, the first by its beginning only.
+  local asked, host = headers:get(":path") or "", headers:get(":authority") or ""
+  remove_if_it_holds_a_key(headers, "user-agent")
+  remove_if_it_holds_a_key(headers, "traceparent")
+  if not is_host(host) or find(host, "pc[oc]_%w") then
+    headers:replace("x-forwarded-host", masked(host))
+    return "400", "bad_request"
+  end
+  if find(asked, "^[^?]*pc[oc]_%w+_%w") then
+    headers:replace("x-envoy-original-path", masked(asked))
+    return "400", "key_misplaced"
+  end
   if api.missing then return "404", "no_such_api" end
 
   local cookies = headers:get("cookie")
-  if cookies and find(cookies, "portico_", 1, true) then remove_portal_cookies(headers) end
+  if cookies and (find(string.lower(cookies), "portico_", 1, true) or find(cookies, "pc[oc]_")) then
+    remove_portal_cookies(headers)
+  end
+  remove_if_it_holds_a_key(headers, "referer")
   if api.public then return end
   local token, several, path = take_key(api, headers)
 

@@ -21,6 +21,7 @@ _WORDS = (
     "no_such_api",
     "api_paused",
     "key_repeated",
+    "key_misplaced",
     "key_missing",
     "key_malformed",
     "key_unknown",
@@ -28,6 +29,7 @@ _WORDS = (
     "key_expired",
     "not_subscribed",
     "too_large",
+    "bad_request",
     "gateway_error",
 )
 
