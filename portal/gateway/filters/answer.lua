@@ -55,6 +55,12 @@ end
 
 function envoy_on_response(handle)
   local headers = handle:headers()
+  -- A client that did not ask for an upgrade may take 101 for the first half of an answer, and the answer to its next
+  -- call for the second.
+  if headers:get(":status") == "101" and not handle:streamInfo():dynamicMetadata():get("portico") then
+    headers:replace(":status", "502")
+    headers:replace("content-length", "0")
+  end
   local cookies = headers:get("set-cookie")
   local location, content_location = headers:get("location"), headers:get("content-location")
   if not (location or content_location or cookies) then return end

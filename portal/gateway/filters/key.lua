@@ -203,8 +203,10 @@ local function decide(handle)
   headers:add("x-key-id", rights[4])
   headers:add("x-plan-id", rights[5])
   headers:add("x-subscription-id", rights[6])
+  local upgrade = headers:get("upgrade")
+  if upgrade then handle:streamInfo():dynamicMetadata():set("portico", "upgrade", upgrade) end -- for answer.lua
   -- What follows an upgrade is no body, and has no end that one could wait for.
-  return nil, nil, nil, not length and not headers:get("upgrade") and api.limit
+  return nil, nil, nil, not length and not upgrade and api.limit
 end
 
 local function refuse(handle, status, reason, api)
