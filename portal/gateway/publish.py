@@ -7,6 +7,7 @@ all the others go live. The key data goes its own way, because a key must not wa
 import contextlib
 import logging
 import os
+import re
 import shutil
 import struct
 import time
@@ -31,6 +32,7 @@ _ORDER = ("cds/cds.json", "limits/limits.json", "lds/lds.json", "rds/rds.json")
 _SETS_KEPT = 5
 _KEY_FILES_KEPT = 3
 """Envoy's workers may still look into the one before; the rest is for whoever wonders."""
+_DATA_NAME = re.compile(rb"keys-[0-9a-f]{16}\.bin")
 _PATIENCE = 10.0
 """Seconds that Envoy has to take a file. With 3 000 APIs it needs half of one."""
 _LONGEST_SEARCH = 60.0
@@ -66,7 +68,8 @@ class Publisher:
             stale = name in {"lds/lds.json", "bootstrap.json"} and self._read(name) != content
             if stale or not (directory / name).exists():
                 self._write(name, content)
-        if not (directory / "keys" / "keys.json").exists():
+        if not self._keys_are_whole():
+            # None rather than older ones, of which some may have been revoked since.
             self._replace_keys(keys.pack_keys(ir.Snapshot(0)))
         self._good = _remembered(directory / "good" / "apis.json")
 
@@ -243,6 +246,21 @@ class Publisher:
             self._write(f"data/{data.name}", packed)
         os.utime(data)
         self._write("keys/keys.json", keys.key_filter(str(data)))
+
+    def _keys_are_whole(self) -> bool:
+        """Whether Envoy can be started with the keys that it had. It would refuse damaged ones and then all calls, and
+        equal ones would never be written again."""
+        try:
+            content = (self._place.directory / "keys" / "keys.json").read_bytes()
+            orjson.loads(content)
+            (name,) = set(_DATA_NAME.findall(content))
+            data = self._place.directory / "data" / name.decode()
+            whole: bool = keys.key_file_name(data.read_bytes()) == data.name
+            if not whole:
+                data.unlink()
+        except (FileNotFoundError, ValueError):
+            return False
+        return whole
 
     def _forget_key_data(self) -> None:
         data = sorted((self._place.directory / "data").glob("keys-*.bin"), key=lambda path: path.stat().st_mtime_ns)

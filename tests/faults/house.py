@@ -26,6 +26,7 @@ from portal.gateway import roster
 from portal.gateway.place import place_of
 from portal.gateway.roster import NodeView
 from portal.programs import free_port
+from portal.registry.models import Consumer, Plan
 from portal.traffic.models import ByOperation, Call
 from tests import factories
 from tests.faults.witness import Testimony, Witness, witness
@@ -134,31 +135,28 @@ class House:
 
     def issue(self, **fields: Any) -> str:
         """Another key of the same consumer."""
-        from portal.registry.models import Consumer
-
         with self.session() as session:
-            consumer = session.scalars(select(Consumer).order_by(Consumer.id)).first()
-            assert consumer is not None
-            _, token = factories.key(session, consumer, **fields)
+            _, token = factories.key(session, session.get_one(Consumer, 1), **fields)
             session.commit()
         return token.value
 
     def publish_another(self) -> str:
-        """The path of another API that the same key may call."""
-        from portal.registry.models import Consumer
-
+        """The path of another API that the same key may call, under the same plan."""
         with self.session() as session:
-            consumer = session.scalars(select(Consumer).order_by(Consumer.id)).first()
-            assert consumer is not None
-            path = published(session, consumer, self.backend.port)
+            path = published(session, session.get_one(Consumer, 1), self.backend.port, plan=session.get_one(Plan, 1))
             session.commit()
         return path
 
 
-def published(session: Session, consumer: Any, port: int, **plan: Any) -> str:
-    api = factories.api(session, live=True, upstream={"targets": [{"url": f"http://127.0.0.1:{port}"}]})
-    limits = {"per_second": 100_000, "per_minute": 6_000_000} | plan
-    factories.subscription(session, consumer, api, factories.plan(session, team=api.team, **limits))
+def published(session: Session, consumer: Consumer, port: int, *, plan: Plan | None = None, **limits: int) -> str:
+    """The path of a live API with an upstream on that port. The consumer is subscribed to it under `plan`, or under
+    a new one with these limits."""
+    upstream = {"targets": [{"url": f"http://127.0.0.1:{port}"}]}
+    api = factories.api(session, team=plan and plan.team, live=True, upstream=upstream)
+    chosen = plan or factories.plan(
+        session, team=api.team, **({"per_second": 100_000, "per_minute": 6_000_000} | limits)
+    )
+    factories.subscription(session, consumer, api, chosen)
     return str(api.draft["path"])
 
 

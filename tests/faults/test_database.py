@@ -46,7 +46,7 @@ def away(home: House) -> Iterator[None]:
 def test_with_everything_stopped_and_the_database_away_the_gateway_serves_on(home: House, seconds: int) -> None:
     with home.session() as session:
         consumer = session.get_one(Consumer, 1)
-        limited = published(session, consumer, home.backend.port, per_minute=3, per_minute_burst=3, per_second=3)
+        limited = published(session, consumer, home.backend.port, per_second=3, per_minute=3)
         session.commit()
     wait_for(lambda: home.answers(path=limited) == 200, "the limited API answers")
     ending = home.issue(expires_at=utcnow() + timedelta(seconds=seconds))
