@@ -7,12 +7,21 @@ HMAC-SHA-256: https://cryptography.io/en/latest/fernet/
 import base64
 import hashlib
 import hmac
+import os
+import secrets
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from sqlalchemy import select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.config import Config, kept_secret
 from portal.errors import Unavailable
+
+_KEPT = "encryption_keys"
+"""The file in the data folder that holds the keys where no setting does: one a line, the newest first."""
 
 
 class Unreadable(Unavailable):
@@ -32,7 +41,7 @@ def derived(config: Config, purpose: str) -> list[bytes]:
 
 
 def _keys_of(config: Config) -> Sequence[str]:
-    return config.encryption_keys or kept_secret(config.data_dir, "encryption_keys").split()
+    return config.encryption_keys or kept_secret(config.data_dir, _KEPT).split()
 
 
 class Vault:
@@ -63,3 +72,49 @@ class Vault:
             return self._keys.rotate(sealed)
         except InvalidToken:
             raise Unreadable from None
+
+
+def keeps(column: InstrumentedAttribute[bytes] | InstrumentedAttribute[bytes | None]) -> None:
+    """Said once, beside a model: this column holds what a vault has sealed, so `reseal` must not forget it."""
+    _columns.append(column)
+
+
+_columns: list[InstrumentedAttribute[Any]] = []
+
+
+def make_newest(folder: Path) -> None:
+    """Put a new key before those that are kept in `folder`, which still open. All or nothing; raises OSError."""
+    older = kept_secret(folder, _KEPT).split()
+    draft = folder / f".{_KEPT}.{os.getpid()}.{secrets.token_hex(4)}"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write("\n".join([secrets.token_urlsafe(48), *older]) + "\n")
+            file.flush()
+            # Before anything is sealed with it: a power failure must not take the key and leave what it has sealed.
+            os.fsync(file.fileno())
+        os.replace(draft, folder / _KEPT)
+    finally:
+        draft.unlink(missing_ok=True)
+    parent = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)
+
+
+def reseal(session: Session, vault: Vault) -> int:
+    """Seal every stored secret with the newest key of `vault`; how many there were.
+
+    Raises Unreadable for one that no key opens; the caller's transaction then keeps all as they were.
+    """
+    count = 0
+    for column in _columns:
+        table = column.class_.__table__
+        (key,) = table.primary_key.columns
+        stored = table.columns[column.key]
+        for row_id, sealed in session.execute(select(key, stored).where(stored.is_not(None))).all():
+            # Somebody may have stored another value since it was read; that one is sealed with a key that is kept.
+            session.execute(update(table).where(key == row_id, stored == sealed).values({stored: vault.renew(sealed)}))
+            count += 1
+    return count

@@ -26,6 +26,7 @@ from portal.registry.difference import Difference, differences, facts
 from portal.registry.document import Document, read_document
 from portal.registry.keys import Token, bury, issue, new_public_id, revoke
 from portal.registry.plans import change_plan, create_plan, delete_plan
+from portal.registry.secrets import delete_secret, replace_secret, secrets_of, store_secret, users_of
 from portal.registry.teams import belongings, delete_team
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "delete_api",
     "delete_consumer",
     "delete_plan",
+    "delete_secret",
     "delete_team",
     "differences",
     "end_subscription",
@@ -52,10 +54,14 @@ __all__ = [
     "pause",
     "publish",
     "read_document",
+    "replace_secret",
     "resume",
     "revoke",
     "save_draft",
+    "secrets_of",
+    "store_secret",
     "subscribe",
     "subscribers",
     "unpublish",
+    "users_of",
 ]

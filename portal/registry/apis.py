@@ -12,7 +12,17 @@ from portal.db import utcnow
 from portal.errors import Changed, Conflict, Invalid, NameTaken, PathTaken
 from portal.registry import revision
 from portal.registry.document import SLUG, VERSION, Document, read_document
-from portal.registry.models import Api, Consumer, Mount, Plan, Release, Revision, Subscription, SubscriptionState
+from portal.registry.models import (
+    Api,
+    Consumer,
+    Mount,
+    Plan,
+    Release,
+    Revision,
+    Subscription,
+    SubscriptionState,
+    UpstreamSecret,
+)
 
 
 def create_api(session: Session, team: Team, *, slug: str, version: str, document: Document, by: Person | None) -> Api:
@@ -49,7 +59,7 @@ def publish(session: Session, api: Api, *, by: Person | None, expected: int, not
     """Freeze the draft as the next release and put it before callers.
 
     Raises Changed when the draft is not the one that was looked at, PathTaken when another live API is served there,
-    Conflict when the draft is what is live already.
+    Conflict when the draft is what is live already or names a secret that the team does not have.
     """
     _claim_turn(session)
     _require(session, api, expected)
@@ -58,6 +68,7 @@ def publish(session: Session, api: Api, *, by: Person | None, expected: int, not
             f"Release {api.live_release.number} of {api.name} is live and says the same. Nothing to publish."
         )
     document = read_document(api.draft)
+    _require_secret(session, api, document)
     _claim_mounts(session, api, document, by)
     last = session.scalar(select(func.max(Release.number)).where(Release.api_id == api.id)) or 0
     release = Release(api=api, number=last + 1, document=api.draft, note=note.strip(), published_by=by)
@@ -126,6 +137,26 @@ def _require(session: Session, api: Api, expected: int) -> None:
     session.refresh(api, ["draft_number", "draft", "draft_changed_by_id"], with_for_update=True)
     if api.draft_number != expected:
         raise Changed(api.name, api.draft_changed_by.name if api.draft_changed_by else None)
+
+
+def _require_secret(session: Session, api: Api, document: Document) -> None:
+    credential = document.upstream.credential
+    if credential is None:
+        return
+    kind = session.scalar(
+        select(UpstreamSecret.kind).where(
+            UpstreamSecret.team_id == api.team_id, UpstreamSecret.name == credential.secret
+        )
+    )
+    if kind is None:
+        raise Conflict(
+            f"{api.name} names the secret {credential.secret}, which {api.team.name} does not have. "
+            "Store it, or choose another one in the document."
+        )
+    if kind != credential.kind:
+        raise Conflict(
+            f"The secret {credential.secret} is of another kind than {api.name} wants. Choose it again in the document."
+        )
 
 
 def _claim_turn(session: Session) -> None:

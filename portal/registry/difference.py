@@ -64,6 +64,18 @@ def _ca(document: Document) -> str:
     return f"{count} certificate{'' if count == 1 else 's'}, {len(pem):,} characters"
 
 
+def _credential(document: Document) -> str:
+    credential = document.upstream.credential
+    if credential is None:
+        return ""
+    how = {
+        "header": f"header {credential.header}",
+        "basic": "Authorization: Basic",
+        "client_certificate": "client certificate",
+    }[credential.kind]
+    return f"{how}, from the secret {credential.secret}"
+
+
 def _plain(field: str) -> Callable[[Document], str]:
     def say(document: Document) -> str:
         value: Any = getattr(document, field)
@@ -76,6 +88,7 @@ _FIELDS: tuple[tuple[str, Callable[[Document], str]], ...] = (
     ("Name", _plain("name")),
     ("Description", _plain("description")),
     ("Targets", _targets),
+    ("Credential for the targets", _credential),
     ("Verify TLS certificates", lambda it: "yes" if it.upstream.tls_verify else "no, any certificate is taken"),
     ("Own certificate authority", _ca),
     ("Connect timeout", _seconds("connect_timeout_ms")),

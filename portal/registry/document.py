@@ -22,6 +22,23 @@ _NOT_FOR_KEYS = frozenset(
     ("host", "content-length", "content-type", "transfer-encoding", "connection", "te", "upgrade", "cookie", "expect")
 )
 
+_CREDENTIAL_HEADER = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+MOST_DASHES = 5
+"""In a credential's header: the gateway takes off what a client sends under each spelling with underscores."""
+_NOT_FOR_CREDENTIALS = _NOT_FOR_KEYS | {
+    # Written into the log, or by the gateway.
+    "user-agent",
+    "traceparent",
+    "x-request-id",
+    "x-subscription-id",
+    "x-key-id",
+    "x-plan-id",
+    # Between two neighbours only, or of the body.
+    "keep-alive",
+    "trailer",
+}
+_NOT_FOR_CREDENTIALS_BEGINS = ("x-forwarded-", "x-envoy-", "x-consumer-", "x-subscription-", "content-", "proxy-")
+
 
 def _target_url(url: str) -> str:
     try:
@@ -81,6 +98,23 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _secret_name(name: str) -> str:
+    if not SLUG.fullmatch(name):
+        raise ValueError("The name of a secret has small letters, digits and dashes, such as orders-token.")
+    return name
+
+
+def _credential_header(name: str) -> str:
+    lower = name.strip().lower()
+    if not _CREDENTIAL_HEADER.fullmatch(lower) or lower.count("-") > MOST_DASHES:
+        raise ValueError("The name of a header has letters, digits and at most five dashes, such as X-Api-Token.")
+    if lower in _NOT_FOR_CREDENTIALS or lower.startswith(_NOT_FOR_CREDENTIALS_BEGINS):
+        raise ValueError(
+            f"The header {name.strip()} has a meaning of its own. Authorization and X-Api-Token are usual."
+        )
+    return name.strip()
+
+
 Name = Annotated[str, Field(max_length=80), AfterValidator(_not_blank)]
 
 
@@ -99,6 +133,25 @@ class Target(_Part):
         return urlsplit(self.url)
 
 
+class Credential(_Part):
+    """What targets ask of the gateway: the *name* of a secret of the API's team, which lives outside the document."""
+
+    kind: Literal["header", "basic", "client_certificate"]
+    secret: Annotated[str, Field(max_length=63), AfterValidator(_secret_name)]
+    header: Annotated[str, Field(max_length=64), AfterValidator(_credential_header)] | None = None
+    """The header that carries the secret; only for the kind `header`."""
+
+    @model_validator(mode="after")
+    def _header_fits(self) -> Self:
+        if (self.kind == "header") != (self.header is not None):
+            raise ValueError(
+                "Give the name of the header that carries the secret, such as X-Api-Token."
+                if self.kind == "header"
+                else "Only a secret of the kind “header” needs the name of one."
+            )
+        return self
+
+
 class Upstream(_Part):
     """Targets share scheme and path, because the path is decided before the target is."""
 
@@ -110,6 +163,16 @@ class Upstream(_Part):
     idle_timeout_ms: Annotated[int, Field(ge=1_000, le=3_600_000)] = 300_000
     retries: Annotated[int, Field(ge=0, le=5)] = 1
     """Attempts after a failed connection, for idempotent methods only."""
+    credential: Credential | None = None
+
+    @model_validator(mode="after")
+    def _certificate_is_asked_for(self) -> Self:
+        wants = self.credential is not None and self.credential.kind == "client_certificate"
+        if wants and self.targets[0].parts.scheme != "https":
+            raise ValueError(
+                "A client certificate is shown to https targets only. Change the address, or leave it out."
+            )
+        return self
 
     @model_validator(mode="after")
     def _targets_agree(self) -> Self:
@@ -168,7 +231,11 @@ class Document(_Part):
         return by_path + ([(self.host, "/")] if self.host else [])
 
     def as_json(self) -> dict[str, Any]:
-        return self.model_dump(mode="json")
+        values = self.model_dump(mode="json")
+        if self.upstream.credential is None:
+            # What was stored before there was such a field stays equal to what leaves it empty.
+            del values["upstream"]["credential"]
+        return values
 
 
 def read_document(values: dict[str, Any]) -> Document:

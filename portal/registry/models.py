@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from portal import vault
 from portal.accounts import audit
 from portal.accounts.models import Person, Team, label_within
 from portal.db import NEVER_AGAIN, Base, UTCDateTime, utcnow
@@ -30,6 +31,25 @@ class SubscriptionState(StrEnum):
 
     APPROVED = "approved"
     ENDED = "ended"
+
+
+class SecretKind(StrEnum):
+    """How an upstream wants to be convinced."""
+
+    HEADER = "header"
+    BASIC = "basic"
+    CLIENT_CERTIFICATE = "client_certificate"
+
+
+def _words(kind: type[StrEnum], length: int) -> Enum:
+    """A column of these words, as text that a later release may add to."""
+    return Enum(
+        kind,
+        native_enum=False,
+        create_constraint=False,
+        length=length,
+        values_callable=lambda words: [word.value for word in words],
+    )
 
 
 class Revision(Base):
@@ -200,16 +220,7 @@ class Subscription(Base):
     consumer_id: Mapped[int] = mapped_column(ForeignKey("consumer.id", ondelete="CASCADE"))
     api_id: Mapped[int] = mapped_column(ForeignKey("api.id", ondelete="CASCADE"), index=True)
     plan_id: Mapped[int] = mapped_column(ForeignKey("plan.id"), index=True)
-    state: Mapped[SubscriptionState] = mapped_column(
-        Enum(
-            SubscriptionState,
-            native_enum=False,
-            create_constraint=False,
-            length=12,
-            values_callable=lambda states: [state.value for state in states],
-        ),
-        default=SubscriptionState.APPROVED,
-    )
+    state: Mapped[SubscriptionState] = mapped_column(_words(SubscriptionState, 12), default=SubscriptionState.APPROVED)
     starts_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
     ends_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     """When it stops by itself, or when it was ended."""
@@ -260,6 +271,33 @@ class Key(Base):
         if self.revoked_at is not None:
             return "revoked"
         return "expired" if self.expires_at is not None and self.expires_at <= now else "active"
+
+
+class UpstreamSecret(Base):
+    """What a team's upstreams ask of the gateway. Documents name it; only nodes open it."""
+
+    __tablename__ = "upstream_secret"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    team_id: Mapped[int] = mapped_column(ForeignKey("team.id"))
+    name: Mapped[str] = mapped_column(String(63))
+    kind: Mapped[SecretKind] = mapped_column(_words(SecretKind, 20))
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    """A JSON object of texts, see `secrets.py`, sealed by the vault."""
+    edition: Mapped[str] = mapped_column(String(16))
+    """New with every value that is stored, so that nodes notice a replaced one without opening it."""
+    expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    """When a client certificate ends."""
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
+    replaced_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    replaced_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
+
+    team: Mapped[Team] = relationship()
+    created_by: Mapped[Person | None] = relationship(foreign_keys=created_by_id)
+    replaced_by: Mapped[Person | None] = relationship(foreign_keys=replaced_by_id)
+
+    __table_args__ = (UniqueConstraint("team_id", "name"),)
 
 
 def _word_for_api(action: str, changes: audit.Changes) -> str:
@@ -330,3 +368,11 @@ audit.watch(
     word=_word_for_key,
     unseen={"sha256", "created_at", "created_by_id"},
 )
+audit.watch(
+    UpstreamSecret,
+    label=lambda secret: label_within(secret.team, secret.name),
+    team=lambda secret: secret.team_id,
+    hidden={"sealed"},
+    unseen={"edition", "created_at", "created_by_id", "replaced_at", "replaced_by_id"},
+)
+vault.keeps(UpstreamSecret.sealed)

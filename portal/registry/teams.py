@@ -5,14 +5,19 @@ from sqlalchemy.orm import Session
 
 from portal.accounts.models import Team
 from portal.errors import Conflict, InUse
-from portal.registry.models import Api, Consumer, Plan
+from portal.registry.models import Api, Consumer, Plan, UpstreamSecret
 
 
 def belongings(session: Session, team: Team) -> dict[str, int]:
     """How many of each kind of thing the team owns; kinds of which it has none are left out."""
     counted = {
         word: session.scalar(select(func.count()).where(kind.team_id == team.id)) or 0
-        for word, kind in (("API", Api), ("plan", Plan), ("consumer", Consumer))
+        for word, kind in (
+            ("API", Api),
+            ("plan", Plan),
+            ("consumer", Consumer),
+            ("upstream secret", UpstreamSecret),
+        )
     }
     return {word: count for word, count in counted.items() if count}
 

@@ -65,6 +65,7 @@ def test_every_field_of_a_document_is_compared():
         "first_byte_timeout_ms": 101,
         "idle_timeout_ms": 1001,
         "retries": 5,
+        "credential": {"kind": "basic", "secret": "s"},
     }
     assert set(other) | {"schema_version", "upstream"} == set(values)
     assert set(other_upstream) == set(values["upstream"])
