@@ -17,6 +17,7 @@ from portal.gateway.ir import Api, Plan, Snapshot
 _SEGMENTS = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`~-]+")
+_CREDENTIAL = re.compile(r"[a-z0-9]+(-[a-z0-9]+){0,5}")
 _BASE = re.compile(r"/[\x21-\x22\x24-\x3e\x40-\x5b\x5d-\x7e]*")
 _RESERVED_PATH = "/_portico"
 _GATEWAYS_OWN = re.compile(
@@ -50,6 +51,12 @@ def problems(snapshot: Snapshot) -> list[Problem]:
     return sorted(set(found), key=lambda problem: (problem.api or "", problem.sentence))
 
 
+def lacking(snapshot: Snapshot) -> list[Problem]:
+    """APIs that are served, but whose calls go nowhere because their targets' credential is not to be had."""
+    found = [Problem(api.label, api.lacks) for api in snapshot.apis if api.lacks]
+    return sorted(found, key=lambda problem: (problem.api or "", problem.sentence))
+
+
 def _of_api(api: Api) -> Iterator[str]:
     if api.path is None and api.host is None:
         yield "It has neither a path nor a host, so that nobody can call it. Give it one."
@@ -61,6 +68,7 @@ def _of_api(api: Api) -> Iterator[str]:
         yield f"Its targets' path, “{api.base_path}”, must begin with / and hold no space, ?, #, \\ or dot segment."
     yield from _of_key_name(api)
     yield from _of_upstream(api)
+    yield from _of_credential(api)
     for name, number in (
         ("time to the first byte", api.first_byte_timeout_ms),
         ("idle time", api.idle_timeout_ms),
@@ -105,6 +113,17 @@ def _of_upstream(api: Api) -> Iterator[str]:
             yield f"The port of its target {named} must be between 1 and 65535."
         if not 0 <= target.weight <= 1_000:
             yield f"The weight of its target {named} must be between 0 and 1000."
+
+
+def _of_credential(api: Api) -> Iterator[str]:
+    """Repeats no secret: what is said here is stored and shown."""
+    if api.credential is not None:
+        if not _CREDENTIAL.fullmatch(api.credential.header) or _GATEWAYS_OWN.fullmatch(api.credential.header):
+            yield f"The header “{api.credential.header}” cannot carry its targets' secret. Choose another one."
+        if not api.credential.value.isprintable():
+            yield "Its targets' secret holds signs that no header may hold. Replace it."
+    if api.upstream.client_certificate is not None and not api.upstream.tls:
+        yield "A client certificate can be shown to https targets only."
 
 
 def _of_mounts(apis: Sequence[Api]) -> Iterator[Problem]:

@@ -14,6 +14,9 @@ from math import lcm
 from portal.gateway.ir import Place, Snapshot, Target, Upstream
 from portal.gateway.resource import Resource, typed
 
+NOWHERE = "nowhere"
+"""Name of a cluster that there never is: what is sent to it is answered with 503."""
+
 Addresses = Mapping[str, Sequence[str]]
 """Host of a target -> the IP addresses that it may be reached at. A host that is missing has none."""
 
@@ -29,6 +32,9 @@ def upstreams(snapshot: Snapshot) -> dict[str, Upstream]:
 def cluster_name(upstream: Upstream) -> str:
     """A hash of what the upstream is, so that a changed upstream is another cluster."""
     parts = repr((sorted(upstream.targets, key=repr), upstream.tls, upstream.tls_verify, upstream.ca_pem))
+    if upstream.client_certificate is not None:
+        # Its edition and not its key: pages show the name.
+        parts += upstream.client_certificate.edition
     return "u-" + hashlib.sha256(f"{parts}{upstream.connect_timeout_ms}".encode()).hexdigest()[:16]
 
 
@@ -116,6 +122,10 @@ def _tls(host: str, upstream: Upstream, place: Place) -> Resource:
     client or from the Host header, which may carry a port."""
     is_address = _is_address(host)
     context: Resource = {"alpn_protocols": ["http/1.1"]}
+    if (ours := upstream.client_certificate) is not None:
+        context["tls_certificates"] = [
+            {"certificate_chain": {"inline_string": ours.chain_pem}, "private_key": {"inline_string": ours.key_pem}}
+        ]
     if upstream.tls_verify:
         kind = "IP_ADDRESS" if is_address else "DNS"
         authorities = {"inline_string": upstream.ca_pem} if upstream.ca_pem else {"filename": str(place.ca_bundle)}

@@ -5,7 +5,7 @@ since 1970 (UTC), because that is what the key file stores and the key filter co
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -22,6 +22,24 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Credential:
+    """A header that every call carries to the targets, whatever its client has sent. Lower case; the value as sent."""
+
+    header: str
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """What the gateway shows to targets that ask who it is."""
+
+    edition: str
+    """Equal editions are equal certificates; it says nothing about the key."""
+    chain_pem: str = field(repr=False)
+    key_pem: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Upstream:
     """Where an API's calls are sent. APIs with equal upstreams share one Envoy cluster."""
 
@@ -31,6 +49,7 @@ class Upstream:
     ca_pem: str | None = None
     """Certificates that the targets are verified with; None stands for those of the system."""
     connect_timeout_ms: int = 5_000
+    client_certificate: ClientCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +77,9 @@ class Api:
     """Attempts after a failed connection, for idempotent methods only."""
     body_limit_bytes: int = 10_000_000
     paused: bool = False
+    credential: Credential | None = None
+    lacks: str | None = None
+    """Why the targets cannot be given what they ask for, in a sentence. No call is sent to them without."""
 
 
 @dataclass(frozen=True, slots=True)

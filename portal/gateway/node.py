@@ -15,6 +15,7 @@ import threading
 import time
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Engine, create_engine
@@ -36,6 +37,7 @@ from portal.gateway.roster import NodeNameTaken, NodeProblem
 from portal.gateway.supervisor import Envoy, Gateway
 from portal.outbound import addresses
 from portal.traffic.ingest import Ingest
+from portal.vault import Vault
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +99,7 @@ class Node:
         self._resolver = Resolver(self._place.directory / "addresses.json", rules_of(config), lookup=lookup)
         self._publisher = Publisher(self._place, envoy, self._resolver)
         self._certificate = Certificate(self._place, pair_of(config), envoy) if config.gateway_tls else None
-        self._reader = Reader()
+        self._reader = Reader(partial(Vault.of, config))
         self._ingest = Ingest(engine, node=config.node_name, log_path=self._place.access_log)
         self._instance = ""
         self._lock: int | None = None

@@ -19,9 +19,10 @@ from typing import Any
 import orjson
 
 from portal.errors import PortalError
-from portal.gateway import check, compile, ir, keys
+from portal.gateway import check, compile, ir, keys, masking
 from portal.gateway.admin import EnvoySilent
 from portal.gateway.check import Problem
+from portal.gateway.files import write_private
 from portal.gateway.resolve import Resolver
 from portal.gateway.supervisor import Gateway
 
@@ -55,11 +56,14 @@ class Publisher:
         self._validated: tuple[Any, ...] | None = None
         self._refused: dict[ir.Api, str] = {}
         """What Envoy said against an API, so that it is not searched for again with every publish."""
+        self._hidden: list[str] = []
+        """What must not be repeated of Envoy's words."""
 
     def prepare(self) -> None:
         """Everything that Envoy needs in order to start: what was last published, or an empty gateway."""
         directory = self._place.directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.chmod(0o700)  # it may have been made by somebody else
         for name in (*compile.DIRECTORIES, "new", "good"):
             (directory / name).mkdir(exist_ok=True)
         empty = compile.compile_files(ir.Snapshot(0), self._place, {})
@@ -106,6 +110,7 @@ class Publisher:
         Raises Refused when nothing could be published, OSError when the disk fails.
         """
         addresses = self._resolver.addresses
+        self._hidden = masking.stretches((*snapshot.apis, *self._good.values()))
         accepted, problems = self._accept(snapshot, addresses)
         files = compile.compile_files(self._resolver.usable(accepted), self._place, addresses)
         changed = {name: files[name] for name in _ORDER if files[name] != self._read(name)}
@@ -113,7 +118,7 @@ class Publisher:
             self._switch(changed, accepted, addresses)
             self._keep_good(accepted)
         self._good = {api.id: api for api in accepted.apis}
-        return problems
+        return [*problems, *check.lacking(accepted)]
 
     def _accept(
         self, snapshot: ir.Snapshot, addresses: Mapping[str, Sequence[str]]
@@ -131,7 +136,7 @@ class Publisher:
             if asked == self._validated or (self._validated is None and self._is_served(accepted, addresses)):
                 self._validated = asked
                 break
-            complaint = self._envoy.validate(compile.static_twin(accepted, self._place, addresses))
+            complaint = self._validate(accepted, addresses)
             if complaint is None:
                 self._validated = asked
                 break
@@ -151,9 +156,10 @@ class Publisher:
         """`snapshot` with each wrong API as it was when it was last served, or without it."""
         fine = [api for api in snapshot.apis if api.label not in wrong]
         former = [
-            replace(self._good[api.id], label=api.label, paused=api.paused)
+            # What one of the two lacks must not be sent without.
+            replace(good, label=api.label, paused=api.paused, lacks=api.lacks or good.lacks)
             for api in snapshot.apis
-            if api.label in wrong and api.id in self._good
+            if api.label in wrong and (good := self._good.get(api.id)) is not None
         ]
         former = [api for api in former if api not in self._refused]
         tried = replace(snapshot, apis=(*fine, *former))
@@ -161,15 +167,17 @@ class Publisher:
         again = _by_label(check.problems(tried)) if former else {}
         return replace(snapshot, apis=(*fine, *(api for api in former if api.label not in again)))
 
+    def _validate(self, snapshot: ir.Snapshot, addresses: Mapping[str, Sequence[str]]) -> str | None:
+        complaint = self._envoy.validate(compile.static_twin(snapshot, self._place, addresses))
+        return None if complaint is None else masking.masked(complaint, self._hidden)
+
     def _guilty(
         self, suspects: Sequence[ir.Api], addresses: Mapping[str, Sequence[str]], until: float
     ) -> dict[ir.Api, str]:
         """By halves: the APIs that Envoy refuses even when they are alone with their half."""
         if not suspects:
             return {}
-        complaint = self._envoy.validate(
-            compile.static_twin(ir.Snapshot(0, apis=tuple(suspects)), self._place, addresses)
-        )
+        complaint = self._validate(ir.Snapshot(0, apis=tuple(suspects)), addresses)
         if complaint is None:
             return {}
         if len(suspects) == 1:
@@ -220,7 +228,8 @@ class Publisher:
         if not self._envoy.is_alive():
             return None  # it reads the files when it starts
         try:
-            return self._envoy.took(compile.expected_versions(files), refusals, seconds=_PATIENCE)
+            complaint = self._envoy.took(compile.expected_versions(files), refusals, seconds=_PATIENCE)
+            return None if complaint is None else masking.masked(complaint, self._hidden)
         except EnvoySilent:
             return None  # it died or is busy; the files were validated, and the node restarts it
 
@@ -234,7 +243,7 @@ class Publisher:
         # Beside, not in, the watched folder: Envoy reads again whenever anything is renamed into it.
         draft = self._place.directory / "new" / name.replace("/", ".")
         draft.parent.mkdir(exist_ok=True)
-        draft.write_bytes(content)
+        write_private(draft, content)  # several of them hold secrets of upstreams
         os.replace(draft, self._place.directory / name)
 
     def _key_data(self, packed: bytes) -> Path:
@@ -305,7 +314,16 @@ def _remembered(path: Path) -> dict[int, ir.Api]:
 def _api(values: dict[str, Any]) -> ir.Api:
     upstream = values.pop("upstream")
     targets = tuple(ir.Target(**target) for target in upstream.pop("targets"))
-    return ir.Api(**values, upstream=ir.Upstream(targets=targets, **upstream))
+    credential, certificate = values.pop("credential", None), upstream.pop("client_certificate", None)
+    return ir.Api(
+        **values,
+        credential=ir.Credential(**credential) if credential else None,
+        upstream=ir.Upstream(
+            targets=targets,
+            client_certificate=ir.ClientCertificate(**certificate) if certificate else None,
+            **upstream,
+        ),
+    )
 
 
 def _to_disk(path: Path) -> None:

@@ -5,7 +5,7 @@ never change, and takes rows of keys straight from the driver, since a new key a
 second (80 ms this way, 310 ms as SQLAlchemy rows).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -13,10 +13,23 @@ from sqlalchemy import BigInteger, ClauseElement, ColumnElement, Connection, Eng
 
 from portal.accounts.models import Team
 from portal.errors import Invalid
-from portal.gateway import ir
+from portal.gateway import credentials, ir
 from portal.gateway.check import Problem
-from portal.registry.document import Document, read_document
-from portal.registry.models import Api, Consumer, Key, Plan, Release, Revision, Subscription, SubscriptionState
+from portal.gateway.credentials import Secret
+from portal.registry.document import Credential, Document, read_document
+from portal.registry.models import (
+    Api,
+    Consumer,
+    Key,
+    Plan,
+    Release,
+    Revision,
+    Subscription,
+    SubscriptionState,
+    UpstreamSecret,
+)
+from portal.registry.secrets import open_secret
+from portal.vault import Unreadable, Vault
 
 _AT_ONCE = 500
 """Documents asked for in one statement; databases limit how many values one may carry."""
@@ -34,10 +47,18 @@ class _Live(NamedTuple):
     id: int
     release_id: int
     number: int
+    team_id: int
     team: str
     slug: str
     version: str
     paused: bool
+
+
+class _Wanting(NamedTuple):
+    """An API whose targets ask for a credential: served as what `credentials.py` makes of it."""
+
+    api: ir.Api
+    credential: Credential
 
 
 @contextmanager
@@ -54,15 +75,22 @@ def read_revision(connection: Connection) -> int:
 
 
 def read_snapshot(connection: Connection) -> ir.Snapshot:
-    """For one look; whoever looks again keeps a Reader."""
+    """For one look, with secrets masked; whoever looks again keeps a Reader."""
     return Reader().read(connection).snapshot
 
 
 class Reader:
-    """Reads snapshots and remembers what cannot change. An API that did not change is the same object again."""
+    """Reads snapshots and remembers what cannot change. An API that did not change is the same object again.
 
-    def __init__(self) -> None:
-        self._apis: dict[_Live, ir.Api | Problem] = {}
+    `vault` gives this moment's vault, since keys come and go while a node runs; without one, secrets are masked.
+    """
+
+    def __init__(self, vault: Callable[[], Vault] | None = None) -> None:
+        self._vault = vault
+        self._apis: dict[_Live, ir.Api | _Wanting | Problem] = {}
+        self._secrets: dict[tuple[int, str], Secret] = {}
+        """By team and name, as they were read last: what is open need not be opened again."""
+        self._given: dict[_Live, tuple[Secret | None, ir.Api]] = {}
 
     def read(self, connection: Connection) -> Reading:
         """Raises sqlalchemy.exc.DBAPIError when the database cannot be reached."""
@@ -116,7 +144,7 @@ class Reader:
         live = [
             _Live(*row)
             for row in connection.execute(
-                select(Api.id, Release.id, Release.number, Team.slug, Api.slug, Api.version, Api.paused)
+                select(Api.id, Release.id, Release.number, Team.id, Team.slug, Api.slug, Api.version, Api.paused)
                 .join(Release, Release.id == Api.live_release_id)
                 .join(Team, Team.id == Api.team_id)
             )
@@ -129,17 +157,55 @@ class Reader:
                 row = some[release_id]
                 self._apis[row] = _served(row, values)
         self._apis = {row: self._apis[row] for row in live}
-        return list(self._apis.values())
+        wanting = {row: found for row, found in self._apis.items() if isinstance(found, _Wanting)}
+        self._secrets = self._read_secrets(connection) if wanting else {}
+        self._given = {row: self._give(row, found) for row, found in wanting.items()}
+        return [self._given[row][1] if isinstance(found, _Wanting) else found for row, found in self._apis.items()]
+
+    def _read_secrets(self, connection: Connection) -> dict[tuple[int, str], Secret]:
+        found = {}
+        statement = select(
+            UpstreamSecret.team_id,
+            UpstreamSecret.name,
+            UpstreamSecret.kind,
+            UpstreamSecret.edition,
+            UpstreamSecret.sealed,
+        )
+        vault = self._vault() if self._vault is not None else None
+        for team_id, name, kind, edition, sealed in connection.execute(statement):
+            known = self._secrets.get((team_id, name))
+            if known is not None and known.edition == edition and known.texts is not None:
+                found[team_id, name] = known
+            else:
+                found[team_id, name] = Secret(kind, edition, _opened(sealed, vault))
+        return found
+
+    def _give(self, row: _Live, wanting: _Wanting) -> tuple[Secret | None, ir.Api]:
+        secret = self._secrets.get((row.team_id, wanting.credential.secret))
+        before = self._given.get(row)
+        if before is not None and before[0] == secret:
+            return before
+        make = credentials.given if self._vault is not None else credentials.veiled
+        return secret, make(wanting.api, wanting.credential, secret)
 
 
-def _served(row: _Live, values: dict[str, Any]) -> ir.Api | Problem:
+def _opened(sealed: bytes, vault: Vault | None) -> Mapping[str, str] | None:
+    if vault is None:
+        return None
+    try:
+        return open_secret(sealed, vault)
+    except Unreadable:
+        return None
+
+
+def _served(row: _Live, values: dict[str, Any]) -> ir.Api | _Wanting | Problem:
     label = f"{row.team}/{row.slug}/{row.version}"
     try:
         document = read_document(values)
     except Invalid as error:
         return Problem(label, f"Release {row.number} cannot be read by this version of Portico. {error}")
     first = document.upstream.targets[0].parts
-    return ir.Api(
+    api = ir.Api(
         id=row.id,
         release=row.number,
         label=label,
@@ -155,6 +221,8 @@ def _served(row: _Live, values: dict[str, Any]) -> ir.Api | Problem:
         body_limit_bytes=document.body_limit_bytes,
         paused=row.paused,
     )
+    credential = document.upstream.credential
+    return api if credential is None else _Wanting(api, credential)
 
 
 def _upstream(document: Document) -> ir.Upstream:

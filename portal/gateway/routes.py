@@ -5,11 +5,12 @@ APIs.
 """
 
 from collections.abc import Iterable
+from itertools import product
 from operator import attrgetter
 
 from portal.gateway import clusters
 from portal.gateway.filters import admission
-from portal.gateway.ir import Api, Snapshot
+from portal.gateway.ir import Api, Credential, Snapshot
 from portal.gateway.resource import Resource, typed
 
 NAME = "apis"
@@ -111,8 +112,9 @@ def _route(api: Api, *, prefix: str, match: Resource) -> Resource:
         metadata={"filter_metadata": {"envoy.filters.http.lua": mount}},
         # Of bodies without a Content-Length, which the key filter collects; it checks the others by their length.
         request_body_buffer_limit=api.body_limit_bytes,
+        **(_credential(api.credential) if api.credential else {}),
         route={
-            "cluster": clusters.cluster_name(api.upstream),
+            "cluster": clusters.NOWHERE if api.lacks else clusters.cluster_name(api.upstream),
             # Each endpoint carries the host of its target.
             "auto_host_rewrite": True,
             "append_x_forwarded_host": True,
@@ -126,6 +128,26 @@ def _route(api: Api, *, prefix: str, match: Resource) -> Resource:
             },
         },
     )
+
+
+def _credential(credential: Credential) -> Resource:
+    """The router writes it, after all filters: the key filter has taken the key from that very header before.
+
+    What the client sent in its place goes, also under the other spellings that CGI and WSGI read as the same name.
+    https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#custom-request-response-headers
+    """
+    first, *rest = credential.header.split("-")
+    spellings = sorted(first + "".join(ends) for ends in product(*((f"-{part}", f"_{part}") for part in rest)))
+    return {
+        "request_headers_to_remove": spellings,
+        "request_headers_to_add": [
+            {
+                # A percent sign begins a command of Envoy's, and doubled stands for itself.
+                "header": {"key": credential.header, "value": credential.value.replace("%", "%%")},
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            }
+        ],
+    }
 
 
 def _retries(api: Api) -> Resource:

@@ -23,6 +23,7 @@ from portal.gateway import verdict
 from portal.gateway.admin import Admin, EnvoySilent
 from portal.gateway.claims import CannotStart, is_locked, require_free, take_lock
 from portal.gateway.compile import compile_bootstrap, envoy_arguments
+from portal.gateway.files import write_private
 from portal.gateway.ir import Place
 
 log = logging.getLogger(__name__)
@@ -199,7 +200,7 @@ class Envoy:
             if (size := self._output.stat().st_size) > _MOST_OUTPUT:
                 with self._output.open("rb") as file:
                     file.seek(size - 1_000_000)
-                    self._output.with_suffix(".out.1").write_bytes(file.read())
+                    write_private(self._output.with_suffix(".out.1"), file.read())
                 os.truncate(self._output, 0)
 
     def _launch(self, mark: str) -> None:
@@ -207,6 +208,8 @@ class Envoy:
         try:
             lock = take_lock(self._lock_path)
             try:
+                self._output.touch(0o600)
+                self._output.chmod(0o600)
                 with self._output.open("ab") as output:
                     self._process = subprocess.Popen(
                         [str(self._binary), *envoy_arguments(self.place, self._bootstrap)],

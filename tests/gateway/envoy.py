@@ -263,13 +263,16 @@ class Upstream(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, *, tls: bool = False) -> None:
+    def __init__(self, *, tls: bool = False, asks: bool = False) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.names: list[str | None] = []
         """The name (SNI) that each TLS connection asked for."""
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             AUTHORITY.issue_cert("orders.internal", "127.0.0.1").configure_cert(context)
+            if asks:
+                AUTHORITY.configure_trust(context)
+                context.verify_mode = ssl.CERT_REQUIRED
             context.sni_callback = lambda connection, name, context: self.names.append(name)
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self.over = threading.Event()
@@ -372,9 +375,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(*, tls: bool = False) -> Iterator[Upstream]:
-    """An upstream on a free port, gone afterwards."""
-    with Upstream(tls=tls) as upstream:
+def serving(*, tls: bool = False, asks: bool = False) -> Iterator[Upstream]:
+    """An upstream on a free port, gone afterwards. One that `asks` lets in only who has a certificate of AUTHORITY."""
+    with Upstream(tls=tls, asks=asks) as upstream:
         thread = threading.Thread(target=upstream.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:

@@ -13,7 +13,7 @@ import pytest
 
 from portal.gateway import compile as compiler
 from portal.gateway.check import problems
-from portal.gateway.ir import Api, Place, Plan, Snapshot, Target, Upstream
+from portal.gateway.ir import Api, ClientCertificate, Credential, Place, Plan, Snapshot, Target, Upstream
 from tests.gateway.envoy import AUTHORITY, validate
 
 GOLDENS = Path(__file__).with_name("goldens")
@@ -26,12 +26,36 @@ def place_of(case: dict[str, Any]) -> Place:
 
 
 def snapshot_of(case: dict[str, Any]) -> Snapshot:
-    apis = tuple(Api(**{**fields, "upstream": upstream_of(fields["upstream"])}) for fields in case.get("apis", ()))
+    apis = tuple(api_of(fields) for fields in case.get("apis", ()))
     return Snapshot(1, apis, tuple(Plan(**fields) for fields in case.get("plans", ())))
 
 
+def api_of(fields: dict[str, Any]) -> Api:
+    credential = fields.get("credential")
+    made = {"upstream": upstream_of(fields["upstream"]), "credential": Credential(*credential) if credential else None}
+    return Api(**{**fields, **made})
+
+
 def upstream_of(fields: dict[str, Any]) -> Upstream:
-    return Upstream(**{**fields, "targets": tuple(Target(*target) for target in fields["targets"])})
+    certificate = fields.get("client_certificate")
+    made = {
+        "targets": tuple(Target(*target) for target in fields["targets"]),
+        "client_certificate": ClientCertificate(*certificate) if certificate else None,
+    }
+    return Upstream(**{**fields, **made})
+
+
+def with_real_certificates(snapshot: Snapshot) -> Snapshot:
+    """Goldens hold words where a key would stand."""
+    ours = AUTHORITY.issue_cert("portico.internal")
+    chain, key = (blob.bytes().decode() for blob in (ours.cert_chain_pems[0], ours.private_key_pem))
+    apis = tuple(
+        replace(api, upstream=replace(api.upstream, client_certificate=replace(shown, chain_pem=chain, key_pem=key)))
+        if (shown := api.upstream.client_certificate)
+        else api
+        for api in snapshot.apis
+    )
+    return replace(snapshot, apis=apis)
 
 
 def compiled(case: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +91,8 @@ def test_envoy_takes_it(source: Path, tmp_path: Path) -> None:
     place = replace(place_of(case), directory=tmp_path, ca_bundle=authorities)
     (tmp_path / "log").mkdir()
 
-    assert validate(compiler.static_twin(snapshot_of(case), place, case.get("addresses", {})), tmp_path) == ""
+    snapshot = with_real_certificates(snapshot_of(case))
+    assert validate(compiler.static_twin(snapshot, place, case.get("addresses", {})), tmp_path) == ""
 
 
 @pytest.mark.envoy
