@@ -30,13 +30,14 @@ gateway = _Group("gateway", help="The gateway of this machine.")
 worker = _Group("worker", help="Queued and periodic work.")
 user = _Group("user", help="People who sign in.")
 database = _Group("db", help="The database's schema.")
+the_secrets = _Group("secrets", help="What is stored sealed.")
 the_sample = _Group("sample", help="The sample of the first start.")
 
 _ask = click.option("--ask", is_flag=True, help="Ask for the password instead of making one.")
 
 
 def set_up(app: Flask) -> None:
-    for group in (gateway, worker, user, database, the_sample):
+    for group in (gateway, worker, user, database, the_secrets, the_sample):
         app.cli.add_command(group)
 
 
@@ -124,6 +125,26 @@ def check_database() -> None:
     if found := migrate.differences(db.engine, schema.metadata):
         raise click.ClickException("Tables and models differ:\n" + "\n".join(found))
     click.echo("The database is as this release needs it.")
+
+
+@the_secrets.command("rotate")
+def rotate_secrets() -> None:
+    """Seal every stored secret anew, with a new key or with the first of PORTAL_ENCRYPTION_KEYS."""
+    from portal import schema, vault
+
+    assert schema.metadata  # every model is there now, and has said what it keeps
+    config = config_of(current_app)
+    if not config.encryption_keys:
+        try:
+            vault.make_newest(config.data_dir)
+        except OSError as error:
+            raise click.ClickException(f"The new key cannot be kept: {error.strerror} ({error.filename}).") from error
+    with db.begin() as session:
+        count = vault.reseal(session, vault.Vault.of(config))
+    key = "the first key of PORTAL_ENCRYPTION_KEYS" if config.encryption_keys else "a new key"
+    click.echo(
+        f"{count:,} {'secret is' if count == 1 else 'secrets are'} sealed with {key}. Nothing stored needs an older one now."
+    )
 
 
 @the_sample.command("remove")

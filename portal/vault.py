@@ -25,9 +25,9 @@ _KEPT = "encryption_keys"
 
 
 class Unreadable(Unavailable):
-    def __init__(self) -> None:
+    def __init__(self, which: str = "A stored secret") -> None:
         super().__init__(
-            "A stored secret cannot be read with the encryption keys of this installation. "
+            f"{which} cannot be read with the encryption keys of this installation. "
             "Restore PORTAL_ENCRYPTION_KEYS, or store the secret again."
         )
 
@@ -79,6 +79,11 @@ def keeps(column: InstrumentedAttribute[bytes] | InstrumentedAttribute[bytes | N
     _columns.append(column)
 
 
+def kept_columns() -> set[str]:
+    """`table.column` of everything that `reseal` seals anew."""
+    return {f"{column.class_.__tablename__}.{column.key}" for column in _columns}
+
+
 _columns: list[InstrumentedAttribute[Any]] = []
 
 
@@ -115,6 +120,10 @@ def reseal(session: Session, vault: Vault) -> int:
         stored = table.columns[column.key]
         for row_id, sealed in session.execute(select(key, stored).where(stored.is_not(None))).all():
             # Somebody may have stored another value since it was read; that one is sealed with a key that is kept.
-            session.execute(update(table).where(key == row_id, stored == sealed).values({stored: vault.renew(sealed)}))
+            try:
+                renewed = vault.renew(sealed)
+            except Unreadable:
+                raise Unreadable(f"The secret in row {row_id} of {table.name}") from None
+            session.execute(update(table).where(key == row_id, stored == sealed).values({stored: renewed}))
             count += 1
     return count

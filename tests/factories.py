@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from portal import accounts, registry
 from portal.accounts import Person, Role, Team
-from portal.registry.models import Api, Consumer, Key, Plan, Subscription
+from portal.registry.models import Api, Consumer, Key, Plan, SecretKind, Subscription, UpstreamSecret
+from portal.vault import Vault
 
 _n = itertools.count(1)
 
@@ -77,6 +78,14 @@ def plan(session: Session, *, team: Team | None = None, **fields: Any) -> Plan:
     n = next(_n)
     values = {"slug": f"plan-{n}", "name": f"Plan {n}", "per_second": 10, "per_minute": 100} | fields
     row = registry.create_plan(session, team or globals()["team"](session), **values)
+    session.flush()
+    return row
+
+
+def upstream_secret(session: Session, *, team: Team, vault: Vault | None = None, **fields: Any) -> UpstreamSecret:
+    """A header whose value is `hush`, unless said otherwise. Without `vault`, nothing of the test's opens it."""
+    values = {"name": f"secret-{next(_n)}", "kind": SecretKind.HEADER, "texts": {"value": "hush"}} | fields
+    row = registry.store_secret(session, team, vault=vault or Vault(["k" * 40]), by=None, **values)
     session.flush()
     return row
 

@@ -7,6 +7,10 @@ from sqlalchemy import select
 
 from portal import sample, schema
 from portal.accounts import Person
+from portal.config import Config
+from portal.registry.models import UpstreamSecret
+from portal.registry.secrets import open_secret
+from portal.vault import Unreadable, Vault, kept_columns
 from tests import factories
 
 
@@ -139,3 +143,85 @@ class TestSampleRemove:
         assert (first.output, second.output) == ("The sample is gone.\n", "There is no sample.\n")
         session.rollback()
         assert not sample.exists(session)
+
+
+class TestSecretsRotate:
+    @pytest.fixture
+    def stored(self, session, config):
+        """Three secrets, sealed with the installation's keys."""
+        team = factories.team(session)
+        for n in range(3):
+            factories.upstream_secret(session, team=team, vault=Vault.of(config), texts={"value": f"hush-{n}"})
+        session.commit()
+
+    def opened(self, session, vault):
+        session.rollback()
+        sealed = session.scalars(select(UpstreamSecret.sealed).order_by(UpstreamSecret.id)).all()
+        return [open_secret(each, vault)["value"] for each in sealed]
+
+    def test_a_new_key_seals_everything_and_the_older_one_can_be_taken_away(self, flask, session, config, stored):
+        file = config.data_dir / "encryption_keys"
+        (older,) = file.read_text().split()
+
+        answer = flask("secrets", "rotate")
+
+        assert answer.exit_code == 0, answer.output
+        assert answer.output.startswith("3 secrets are sealed with a new key.")
+        newest, kept = file.read_text().splitlines()
+        assert kept == older
+        assert newest not in answer.output
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert self.opened(session, Vault([newest])) == ["hush-0", "hush-1", "hush-2"]
+        with pytest.raises(Unreadable):
+            self.opened(session, Vault([older]))
+
+        file.write_text(newest + "\n")
+        assert self.opened(session, Vault.of(config)) == ["hush-0", "hush-1", "hush-2"]
+        assert flask("secrets", "rotate").exit_code == 0
+        assert len(list(config.data_dir.glob("*encryption_keys*"))) == 1, "no draft is left"
+
+    def test_one_that_no_key_opens_leaves_all_as_they_were(self, flask, session, config, stored):
+        lost = factories.upstream_secret(session, team=factories.team(session), vault=Vault(["l" * 40]))
+        session.commit()
+        before = session.scalars(select(UpstreamSecret.sealed)).all()
+
+        answer = flask("secrets", "rotate")
+
+        assert answer.exit_code == 1
+        assert f"row {lost.id} of upstream_secret cannot be read" in answer.output
+        session.rollback()
+        assert session.scalars(select(UpstreamSecret.sealed)).all() == before
+
+    def test_nothing_stored_is_nothing_to_do(self, flask):
+        assert flask("secrets", "rotate").output.startswith("0 secrets are sealed")
+
+
+class TestSecretsRotateWithASetting:
+    NEW, OLD = "n" * 40, "o" * 40
+
+    @pytest.fixture
+    def config(self, tmp_path):
+        return Config(data_dir=tmp_path / "var", encryption_keys=(self.NEW, self.OLD))
+
+    def test_the_first_key_seals_everything(self, flask, session, config):
+        factories.upstream_secret(session, team=factories.team(session), vault=Vault([self.OLD]))
+        session.commit()
+
+        answer = flask("secrets", "rotate")
+
+        assert answer.output.startswith("1 secret is sealed with the first key of PORTAL_ENCRYPTION_KEYS.")
+        session.rollback()
+        assert open_secret(session.scalars(select(UpstreamSecret.sealed)).one(), Vault([self.NEW])) == {"value": "hush"}
+        assert not (config.data_dir / "encryption_keys").exists()
+
+
+def test_rotation_forgets_no_column_that_holds_sealed_values():
+    named = {
+        f"{table.name}.{column.name}"
+        for table in schema.metadata.tables.values()
+        for column in table.columns
+        if column.name.startswith("sealed") or column.name.endswith("_sealed")
+    }
+
+    assert named
+    assert named <= kept_columns()
