@@ -142,9 +142,8 @@ def rotate_secrets() -> None:
     with db.begin() as session:
         count = vault.reseal(session, vault.Vault.of(config))
     key = "the first key of PORTAL_ENCRYPTION_KEYS" if config.encryption_keys else "a new key"
-    click.echo(
-        f"{count:,} {'secret is' if count == 1 else 'secrets are'} sealed with {key}. Nothing stored needs an older one now."
-    )
+    counted = f"{count:,} {'secret is' if count == 1 else 'secrets are'}"
+    click.echo(f"{counted} sealed with {key}. Nothing stored needs an older one now.")
 
 
 @the_sample.command("remove")
