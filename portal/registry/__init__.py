@@ -26,7 +26,7 @@ from portal.registry.difference import Difference, differences, facts
 from portal.registry.document import Document, read_document
 from portal.registry.keys import Token, bury, issue, new_public_id, revoke
 from portal.registry.plans import change_plan, create_plan, delete_plan
-from portal.registry.secrets import delete_secret, replace_secret, secrets_of, store_secret, users_of
+from portal.registry.secrets import delete_secret, replace_secret, secrets_of, store_secret, users_of_secrets
 from portal.registry.teams import belongings, delete_team
 
 __all__ = [
@@ -63,5 +63,5 @@ __all__ = [
     "subscribe",
     "subscribers",
     "unpublish",
-    "users_of",
+    "users_of_secrets",
 ]

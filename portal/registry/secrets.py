@@ -16,7 +16,7 @@ from datetime import datetime
 from secrets import token_hex
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from portal.accounts.models import Person, Team
 from portal.db import utcnow
@@ -103,12 +103,25 @@ def secrets_of(session: Session, team: Team) -> list[UpstreamSecret]:
 
 def users_of(session: Session, secret: UpstreamSecret) -> list[Api]:
     """The team's APIs whose draft or live release names this secret."""
-    apis = session.scalars(select(Api).where(Api.team_id == secret.team_id).order_by(Api.slug, Api.version))
-    return [api for api in apis if secret.name in names_in(api)]
+    return users_of_secrets(session, secret.team).get(secret.name, [])
 
 
-def names_in(api: Api) -> set[str]:
-    """Names of the secrets that its draft and its live release want."""
+def users_of_secrets(session: Session, team: Team) -> dict[str, list[Api]]:
+    """Name of a secret -> the team's APIs whose draft or live release names it, by slug and version."""
+    apis = session.scalars(
+        select(Api)
+        .where(Api.team_id == team.id)
+        .options(selectinload(Api.live_release))
+        .order_by(Api.slug, Api.version)
+    )
+    found: dict[str, list[Api]] = {}
+    for api in apis:
+        for name in _names_in(api):
+            found.setdefault(name, []).append(api)
+    return found
+
+
+def _names_in(api: Api) -> set[str]:
     documents = [api.draft] + ([api.live_release.document] if api.live_release else [])
     wanted = (document["upstream"].get("credential") for document in documents)
     return {credential["secret"] for credential in wanted if credential}

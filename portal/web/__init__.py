@@ -31,6 +31,7 @@ def set_up(app: Flask, config: Config) -> None:
         settings,
         traffic,
         trail,
+        upstream_secrets,
     )
 
     if config.trusted_hops:
@@ -75,6 +76,7 @@ def set_up(app: Flask, config: Config) -> None:
         settings,
         traffic,
         trail,
+        upstream_secrets,
     ):
         app.register_blueprint(room.bp)
     app.jinja_env.globals.update(

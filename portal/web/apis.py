@@ -121,7 +121,7 @@ def document(api: Api) -> ResponseReturnValue:
     if not may(Permission.MANAGE_APIS, api.team):
         facts = registry.facts(registry.read_document(api.draft))
         return render_template("apis/document_read.html", api=api, facts=facts, address=address)
-    form = with_targets(DocumentForm, api.draft)
+    form = _document_form(api)
     form.number.data = str(api.draft_number)
     return _editor(api, form)
 
@@ -129,7 +129,7 @@ def document(api: Api) -> ResponseReturnValue:
 @bp.post("/<team>/<slug>/<version>/document")
 @requires(Permission.MANAGE_APIS, an_api)
 def save_document(api: Api) -> ResponseReturnValue:
-    form = with_targets(DocumentForm, api.draft)
+    form = _document_form(api)
     if form.was_reshaped or not form.validate_on_submit():
         return _editor(api, form, form.status)
     try:
@@ -143,6 +143,10 @@ def save_document(api: Api) -> ResponseReturnValue:
     except Invalid as error:
         return _editor(api, form, form.refuse(error))
     return _back(api, f"Draft {api.draft_number} of {api.name} is saved. Publish it to make it live.")
+
+
+def _document_form(api: Api) -> Any:
+    return with_targets(DocumentForm, api.draft).offer(registry.secrets_of(db.session(), api.team), api.draft)
 
 
 def _editor(

@@ -22,7 +22,7 @@ from portal import accounts
 from portal.accounts import Invitation, Membership, Permission, Person, Team, audit
 from portal.db import db
 from portal.errors import Forbidden, NotFound, NotSignedIn
-from portal.registry.models import Api, Consumer, Key, Plan, Release, Subscription
+from portal.registry.models import Api, Consumer, Key, Plan, Release, Subscription, UpstreamSecret
 
 View = Callable[..., ResponseReturnValue]
 
@@ -179,6 +179,12 @@ def _load_plan(session: Session, team: str, plan: str) -> Plan | None:
     return session.scalar(select(Plan).join(Plan.team).where(Team.slug == team, Plan.slug == plan))
 
 
+def _load_secret(session: Session, team: str, secret: str) -> UpstreamSecret | None:
+    return session.scalar(
+        select(UpstreamSecret).join(UpstreamSecret.team).where(Team.slug == team, UpstreamSecret.name == secret)
+    )
+
+
 def _load_consumer(session: Session, team: str, consumer: str) -> Consumer | None:
     return session.scalar(select(Consumer).join(Consumer.team).where(Team.slug == team, Consumer.slug == consumer))
 
@@ -208,6 +214,7 @@ a_release = Fetch(
 a_person = Fetch("somebody", ("person",), _load_person, None, Permission.ADMINISTER)
 an_invitation = Fetch("invitation", ("invitation",), _load_invitation, None, Permission.ADMINISTER)
 a_plan = Fetch("plan", ("team", "plan"), _load_plan, lambda plan: plan.team, Permission.SEE_APIS)
+a_secret = Fetch("secret", ("team", "secret"), _load_secret, lambda it: it.team, Permission.SEE_APIS)
 a_consumer = Fetch("consumer", ("team", "consumer"), _load_consumer, lambda it: it.team, Permission.MANAGE_CONSUMERS)
 a_key = Fetch("key", ("team", "consumer", "key"), _load_key, lambda it: it.consumer.team, Permission.MANAGE_CONSUMERS)
 a_subscription = Fetch(

@@ -15,7 +15,7 @@ from sqlalchemy import Select, exists, func, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, selectinload
 
 from portal.accounts import Invitation, Membership, Person, Role, Team
-from portal.registry.models import Api, Consumer, Key, Plan, Subscription, SubscriptionState, api_plan
+from portal.registry.models import Api, Consumer, Key, Plan, Subscription, SubscriptionState, UpstreamSecret, api_plan
 from portal.traffic.models import Call, instant
 from portal.web.forms import stripped
 from portal.web.intake import LARGEST_ID
@@ -194,6 +194,15 @@ def members(session: Session, team: Team) -> list[Membership]:
     rows = select(Membership).join(Membership.person).where(Membership.team_id == team.id)
     return list(
         session.scalars(rows.options(selectinload(Membership.person)).order_by(func.lower(Person.name), Person.id))
+    )
+
+
+def secrets(team: Team) -> Select[UpstreamSecret]:
+    """Upstream secrets of a team, with who stored them."""
+    return (
+        select(UpstreamSecret)
+        .where(UpstreamSecret.team_id == team.id)
+        .options(selectinload(UpstreamSecret.created_by), selectinload(UpstreamSecret.replaced_by))
     )
 
 

@@ -3,16 +3,26 @@
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 from flask import request
-from wtforms import BooleanField, Field, HiddenField, SelectField, StringField, TextAreaField
+from wtforms import (  # type: ignore[attr-defined]  # newer than its stubs
+    BooleanField,
+    Field,
+    HiddenField,
+    SelectChoice,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
 
 from portal.accounts import Team
 from portal.errors import Invalid
 from portal.registry import Document, read_document
 from portal.registry.document import SLUG, VERSION
+from portal.registry.models import SecretKind, UpstreamSecret
 from portal.web.forms import Form, NumberField, choices, one_line, slug_from, stripped
+from portal.web.forms.secrets import KINDS
 
 MOST_TARGETS = 50
 _ROW = re.compile(r"target_(\d{1,3})_url")
@@ -32,6 +42,9 @@ class DocumentForm(Form):
         "upstream.tls_verify": "tls_verify",
         "upstream.ca_pem": "ca_pem",
         "upstream.retries": "retries",
+        "upstream.credential": "credential_header",
+        "upstream.credential.header": "credential_header",
+        "upstream.credential.secret": "credential",
         **{f"upstream.{name}_ms": name for name in _IN_SECONDS},
         "key": "key_name",
         "key.name": "key_name",
@@ -39,6 +52,8 @@ class DocumentForm(Form):
         "body_limit_bytes": "body_limit",
     }
     rows = 1
+    kinds: Mapping[str, str] = {}
+    """Secret that may be chosen -> its kind."""
     usual_path: str | None = None
     """Where an API is served that gives neither path nor host."""
 
@@ -85,6 +100,27 @@ class DocumentForm(Form):
         "Body limit", needed=True, default=Decimal(10), description="Larger requests are answered with 413 too_large."
     )
 
+    credential = SelectField(
+        "Secret", filters=[stripped], description="What the gateway shows to the targets, whatever a client sends."
+    )
+    credential_header = one_line(
+        "Header", 64, description="Which one carries it, such as X-Api-Token; only for secrets of the kind Header."
+    )
+
+    def offer(self, secrets: Iterable[UpstreamSecret], stored: Mapping[str, Any]) -> Self:
+        """The secrets to choose from, and the one that the stored draft names even if it is gone."""
+        self.kinds = {secret.name: secret.kind.value for secret in secrets}
+        offered = [SelectChoice(value="", label="none")] + [
+            SelectChoice(value=name, label=f"{name} ({KINDS[SecretKind(kind)].lower()})")
+            for name, kind in self.kinds.items()
+        ]
+        named = stored["upstream"].get("credential")
+        if named and named["secret"] not in self.kinds:
+            self.kinds[named["secret"]] = named["kind"]
+            offered.append(SelectChoice(value=named["secret"], label=f"{named['secret']} (gone)"))
+        self.credential.choices = offered
+        return self
+
     @property
     def targets(self) -> list[tuple[Field, Field]]:
         """Address and weight of each row."""
@@ -104,6 +140,7 @@ class DocumentForm(Form):
                 "ca_pem": self.ca_pem.data or None,
                 "retries": self.retries.data,
                 **{f"{name}_ms": int(self[name].data * 1000) for name in _IN_SECONDS},
+                "credential": self._credential(),
             },
             "key": {"place": self.key_place.data, "name": self.key_name.data or "X-API-Key"},
             "body_limit_bytes": int(self.body_limit.data * 1_000_000),
@@ -113,9 +150,19 @@ class DocumentForm(Form):
         except Invalid as error:
             raise Invalid(dict(_in_our_units(error.fields, [row for row, _, _ in kept]))) from None
 
+    def _credential(self) -> dict[str, Any] | None:
+        if not self.credential or not self.credential.data:
+            return None
+        kind = self.kinds[self.credential.data]
+        header = (self.credential_header.data or None) if kind == SecretKind.HEADER else None
+        return {"kind": kind, "secret": self.credential.data, "header": header}
+
 
 class NewAPIForm(DocumentForm):
     conflict_at = "slug"
+    # The secrets to choose from are those of its team, which is chosen here too: the editor asks for them later.
+    credential = None  # type: ignore[assignment]  # how WTForms takes an inherited field away
+    credential_header = None  # type: ignore[assignment]
 
     team = SelectField("Team", description="Owns the API. Its publishers and owners may change it.")
     slug = StringField(
@@ -193,6 +240,7 @@ def from_document(stored: Mapping[str, Any]) -> dict[str, Any]:
     """A stored document as the form's values."""
     document = read_document(dict(stored))
     upstream = document.upstream
+    credential = upstream.credential
     values: dict[str, Any] = {
         "name": document.name,
         "description": document.description,
@@ -203,6 +251,8 @@ def from_document(stored: Mapping[str, Any]) -> dict[str, Any]:
         "retries": upstream.retries,
         "key_place": document.key.place,
         "key_name": document.key.name,
+        "credential": credential.secret if credential else "",
+        "credential_header": (credential.header if credential else None) or "",
         "body_limit": Decimal(document.body_limit_bytes) / 1_000_000,
     }
     for name in _IN_SECONDS:
