@@ -152,5 +152,10 @@ class Place:
         return self.directory / "admin.sock"
 
     @property
+    def output(self) -> Path:
+        """What Envoy itself says."""
+        return self.directory / "log" / "envoy.out"
+
+    @property
     def access_log(self) -> Path:
         return self.directory / "log" / "access.log"

@@ -169,7 +169,7 @@ class Publisher:
 
     def _validate(self, snapshot: ir.Snapshot, addresses: Mapping[str, Sequence[str]]) -> str | None:
         complaint = self._envoy.validate(compile.static_twin(snapshot, self._place, addresses))
-        return None if complaint is None else masking.masked(complaint, self._hidden)
+        return None if complaint is None else masking.told(complaint, self._hidden)
 
     def _guilty(
         self, suspects: Sequence[ir.Api], addresses: Mapping[str, Sequence[str]], until: float
@@ -229,7 +229,10 @@ class Publisher:
             return None  # it reads the files when it starts
         try:
             complaint = self._envoy.took(compile.expected_versions(files), refusals, seconds=_PATIENCE)
-            return None if complaint is None else masking.masked(complaint, self._hidden)
+            if complaint is not None:
+                masking.scrub(self._place.output, self._hidden)
+                complaint = masking.told(complaint, self._hidden)
+            return complaint
         except EnvoySilent:
             return None  # it died or is busy; the files were validated, and the node restarts it
 

