@@ -204,3 +204,19 @@ class TestGuessingBehindAProxy:
         make_wait(session)
         assert attempt("198.51.100.1", "203.0.113.99") == 429
         assert attempt("198.51.100.2", "203.0.113.1") == 422
+
+
+class TestPasswords:
+    @pytest.mark.parametrize(
+        "password", ["lowercase only", "1029384756", "Ünïcødé 漢字 Pass", "x" * 99 + "Y", '<b>"&amp;\\n%00 + ']
+    )
+    def test_are_made_of_anything_and_checked_as_they_were_typed(self, client, password):
+        form = {"name": "Jun", "email": "jun@portico.example", "password": password}
+        assert client.post("/sign-up", data=form).status_code == 302
+        client.post("/sign-out")
+
+        for other in (password[:-1], password.swapcase(), password[:72]):
+            if other != password:
+                assert sign_in(client, other, "jun@portico.example").status_code in {422, 429}
+        client.environ_base["REMOTE_ADDR"] = "198.51.100.7"
+        assert sign_in(client, password, "jun@portico.example").status_code == 302

@@ -1,0 +1,77 @@
+"""What `docs/security.md` says is shown by tests is there, and the words lead to each other."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENT = (ROOT / "docs/security.md").read_text()
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split(" | ")]
+    for line in DOCUMENT.splitlines()
+    if re.match(r"\| \d+\.\d+\.\d+ \|", line)
+]
+SECTIONS = {
+    **{"1.2": 5, "1.3": 2, "1.5": 1, "2.1": 1, "2.2": 2, "2.3": 1, "3.2": 2, "3.3": 1, "3.4": 2, "3.5": 3, "4.1": 1},
+    **{"4.4": 1, "5.2": 2, "5.3": 2, "6.1": 1, "6.2": 8, "6.3": 2, "6.4": 2, "7.2": 4, "7.4": 2, "8.1": 1, "8.2": 2},
+    **{"8.3": 1, "9.1": 3, "9.2": 1, "10.4": 5, "11.3": 2, "11.4": 1, "12.1": 1, "12.2": 2, "13.4": 1, "14.2": 1},
+    **{"14.3": 1, "15.1": 1, "15.2": 1, "15.3": 1},
+}
+"""How many requirements of level 1 each section of the ASVS 5.0.0 has; they are the first ones of it."""
+
+
+def exists(name: str) -> bool:
+    """Whether there is such a test: a file, and in it a function, a class or a method of one."""
+    file, *within = name.split("::")
+    path = ROOT / file
+    if not path.is_file():
+        return False
+    found: ast.AST | None = ast.parse(path.read_text())
+    for each in within:
+        body = getattr(found, "body", [])
+        found = next((node for node in body if getattr(node, "name", None) == each), None)
+    return found is not None
+
+
+class TestDocument:
+    def test_names_every_requirement_of_level_1_once(self):
+        expected = [f"{section}.{n}" for section, count in SECTIONS.items() for n in range(1, count + 1)]
+
+        assert len(expected) == 70
+        assert [row[0] for row in ROWS] == expected
+
+    @pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
+    def test_names_tests_that_are_there(self, row):
+        _, _, how, shown = row
+        names = re.findall(r"`([^`]+)`", shown)
+
+        assert names or shown == "does not apply" or (shown == "–" and "*Not met yet*" in how)
+        assert [name for name in names if not exists(name)] == []
+
+    def test_names_files_that_are_there(self):
+        files = set(re.findall(r"`((?:portal|tests)/[\w/]+\.py)", DOCUMENT))
+
+        assert len(files) > 10
+        assert [name for name in files if not (ROOT / name).is_file()] == []
+
+    def test_a_test_that_is_not_there_is_noticed(self):
+        assert exists("tests/test_security.py::TestDocument::test_a_test_that_is_not_there_is_noticed")
+        assert not exists("tests/test_security.py::TestDocument::test_of_nothing")
+        assert not exists("tests/test_of_nothing.py")
+
+
+class TestWords:
+    def test_lead_to_each_other(self):
+        readme, policy = (ROOT / "README.md").read_text(), (ROOT / "SECURITY.md").read_text()
+
+        assert "](SECURITY.md)" in readme
+        assert "](docs/security.md)" in readme
+        assert "](docs/security.md)" in policy
+
+    def test_how_to_report_is_private(self):
+        policy = (ROOT / "SECURITY.md").read_text()
+
+        assert "private vulnerability reporting" in policy
+        assert "@" not in policy
