@@ -34,7 +34,8 @@ def _migrate(connection: Connection) -> None:
         render_item=_render,
     )
     try:
-        with connection.begin():
+        # A restore migrates inside its own transaction; everybody else comes with a connection that is in none.
+        with connection.begin_nested() if connection.in_transaction() else connection.begin():
             if not sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             context.run_migrations()

@@ -3,27 +3,35 @@
 Every process imports this file; what takes long to import stands inside the command that needs it.
 """
 
+import os
+from pathlib import Path
+
 import click
 from flask import Flask, current_app
-from flask.cli import AppGroup
+from flask.cli import AppGroup, with_appcontext
 from flask_security import hash_password
 from sqlalchemy import create_engine, func, select
 
 from portal import config_of, letters
 from portal.accounts import Person, audit, people
 from portal.accounts import second_factor as factor
+from portal.config import Config
 from portal.db import db, engine_options, engine_url
 from portal.errors import PortalError
 
 
-class _Group(AppGroup):
-    """A group whose commands end with our sentence and status 1 when one of our errors is raised."""
+class _Spoken(click.Command):
+    """A command that ends with our sentence and status 1 when one of our errors is raised."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except PortalError as error:
             raise click.ClickException(str(error)) from error
+
+
+class _Group(_Spoken, AppGroup):
+    """The same for all commands of a group."""
 
 
 gateway = _Group("gateway", help="The gateway of this machine.")
@@ -37,8 +45,8 @@ _ask = click.option("--ask", is_flag=True, help="Ask for the password instead of
 
 
 def set_up(app: Flask) -> None:
-    for group in (gateway, worker, user, database, the_secrets, the_sample):
-        app.cli.add_command(group)
+    for each in (gateway, worker, user, database, the_secrets, the_sample, back_up, restore):
+        app.cli.add_command(each)
 
 
 @gateway.command("run")
@@ -154,6 +162,66 @@ def remove_sample() -> None:
     with db.begin() as session:
         removed = sample.remove(session)
     click.echo("The sample is gone." if removed else "There is no sample.")
+
+
+@click.command("backup", cls=_Spoken)
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--without-secrets", is_flag=True, help="Leave out the secrets that were made in the data folder.")
+@with_appcontext
+def back_up(file: Path | None, without_secrets: bool) -> None:
+    """Write everything into FILE, while everything runs.
+
+    Without FILE it stands in the working folder, with the time in its name.
+    """
+    from portal import __version__, backup
+
+    config = config_of(current_app)
+    made = backup.backup(config, file, version=__version__, secrets=not without_secrets)
+    click.echo(f"{made.path} has the database ({made.size / 1e6:,.1f} MB, schema {made.manifest.schema}).")
+    click.echo(_about_secrets(config, set(made.manifest.files)))
+
+
+@click.command("restore", cls=_Spoken)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--replace", is_flag=True, help="Also when there is data, which is kept in a file in the data folder.")
+@with_appcontext
+def restore(file: Path, replace: bool) -> None:
+    """Put FILE, a backup, in the place of what is there. All or nothing.
+
+    Nothing of this installation may run meanwhile but Envoy, which goes on serving.
+    """
+    from portal import __version__, backup, run
+    from portal.gateway import claims
+
+    config = config_of(current_app)
+    db.engine.dispose()  # or this very process would have the database open
+    with run.alone(config):
+        lock, _ = claims.take_folder(config.gateway_dir)
+        try:
+            done = backup.restore(config, file, version=__version__, replace=replace)
+        finally:
+            os.close(lock)
+    if done.kept:
+        click.echo(f"What was there before is in {done.kept}.")
+    for sentence in done.migrated:
+        click.echo(f"Migrated: {sentence}")
+    click.echo(f"Restored as it was at {done.manifest.made_at}. Start Portico: {file.name} is in its place.")
+    if "encryption_keys" not in done.manifest.files and not config.encryption_keys:
+        click.echo("The backup has no encryption keys. What was sealed with others cannot be opened; store it again.")
+
+
+def _about_secrets(config: Config, files: set[str]) -> str:
+    if config.encryption_keys:
+        return (
+            "The encryption keys come from PORTAL_ENCRYPTION_KEYS and are not in it. Keep them too: without them "
+            "sealed secrets cannot be read."
+        )
+    if files & {"secret_key", "encryption_keys"}:
+        return "It has the secrets that open what is sealed in the database: keep it as safe as a password."
+    return (
+        f"The secrets of {config.data_dir} are not in it. Keep the files secret_key and encryption_keys, if they are "
+        "there: without them sealed secrets cannot be read."
+    )
 
 
 def _normal(email: str) -> str:

@@ -7,7 +7,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, MetaData
+from sqlalchemy import Connection, Engine, MetaData
 
 from portal.errors import Conflict
 
@@ -18,10 +18,16 @@ def upgrade(engine: Engine) -> list[str]:
     """Apply what is pending, all or nothing; returns the sentences of the revisions that were applied."""
     waiting = pending(engine)
     if waiting:
-        settings = _settings()
         with engine.connect() as connection:
-            settings.attributes["connection"] = connection
-            command.upgrade(settings, "head")
+            _apply(connection)
+    return waiting
+
+
+def upgrade_within(connection: Connection) -> list[str]:
+    """The same as part of the transaction that `connection` is in. PostgreSQL only."""
+    waiting = _pending(connection)
+    if waiting:
+        _apply(connection)
     return waiting
 
 
@@ -30,9 +36,18 @@ def pending(engine: Engine) -> list[str]:
 
     Raises Conflict for a database that a newer release has migrated.
     """
-    scripts = ScriptDirectory.from_config(_settings())
     with engine.connect() as connection:
-        heads = MigrationContext.configure(connection).get_current_heads()
+        return _pending(connection)
+
+
+def revisions() -> set[str]:
+    """The names of all revisions that this release knows."""
+    return {each.revision for each in ScriptDirectory.from_config(_settings()).walk_revisions()}
+
+
+def _pending(connection: Connection) -> list[str]:
+    scripts = ScriptDirectory.from_config(_settings())
+    heads = MigrationContext.configure(connection).get_current_heads()
     known = {each.revision for each in scripts.walk_revisions()}
     if strange := sorted(set(heads) - known):
         raise Conflict(
@@ -52,6 +67,12 @@ def differences(engine: Engine, metadata: MetaData) -> list[str]:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         return [repr(each) for each in compare_metadata(context, metadata)]
+
+
+def _apply(connection: Connection) -> None:
+    settings = _settings()
+    settings.attributes["connection"] = connection
+    command.upgrade(settings, "head")
 
 
 def _settings() -> AlembicConfig:

@@ -1,13 +1,16 @@
 """`flask …`, as somebody types it."""
 
+import os
 import re
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from portal import sample, schema
+from portal import run, sample, schema
 from portal.accounts import Person
 from portal.config import Config
+from portal.gateway import claims
 from portal.registry.models import UpstreamSecret
 from portal.registry.secrets import open_secret
 from portal.vault import Unreadable, Vault, kept_columns
@@ -225,3 +228,49 @@ def test_rotation_forgets_no_column_that_holds_sealed_values():
 
     assert named
     assert named <= kept_columns()
+
+
+class TestBackupAndRestore:
+    @pytest.fixture
+    def empty(self, engine):
+        schema.metadata.drop_all(engine)
+        return engine
+
+    def test_there_and_back(self, flask, empty, tmp_path):
+        file = str(tmp_path / "b.tar.gz")
+        flask("db", "upgrade")
+        flask("user", "create", "nora@portico.example")
+
+        made = flask("backup", file)
+        refused = flask("restore", file)
+        flask("user", "create", "late@portico.example")
+        empty.dispose()
+        done = flask("restore", file, "--replace")
+
+        assert (made.exit_code, refused.exit_code, done.exit_code) == (0, 1, 0), made.output + done.output
+        assert "keep it as safe as a password" in made.output
+        assert "With --replace" in refused.output
+        assert "What was there before is in" in done.output
+        with Session(empty) as session:
+            assert session.scalars(select(Person.email)).all() == ["nora@portico.example"]
+
+    def test_not_while_it_runs(self, flask, empty, config, tmp_path):
+        flask("db", "upgrade")
+        flask("backup", str(tmp_path / "b.tar.gz"))
+
+        with run.alone(config):
+            answer = flask("restore", str(tmp_path / "b.tar.gz"))
+
+        assert answer.exit_code == 1
+        assert "runs in" in answer.output
+
+    def test_not_while_a_node_runs(self, flask, empty, config, tmp_path):
+        flask("db", "upgrade")
+        flask("backup", str(tmp_path / "b.tar.gz"))
+        lock, _ = claims.take_folder(config.gateway_dir)
+
+        answer = flask("restore", str(tmp_path / "b.tar.gz"))
+
+        os.close(lock)
+        assert answer.exit_code == 1
+        assert "Another node already runs" in answer.output

@@ -59,6 +59,12 @@ class TestCommands:
         told = set(re.findall(r"flask ([a-z]+ [a-z]+)", README))
         assert told == there
 
+    def test_every_single_flask_command_is_explained_and_exists(self, app):
+        there = {name for name, command in app.cli.commands.items() if not hasattr(command, "commands")}
+
+        told = set(re.findall(r"^\| `flask ([a-z]+)(?: [^a-z`][^`]*)?`", README, re.MULTILINE))
+        assert told == there
+
 
 class TestFiles:
     @pytest.mark.parametrize("name", sorted(set(re.findall(r'(?:\]\(|src="|srcset=")((?!http|#)[^")]+)', README))))

@@ -15,7 +15,7 @@ FLOORS = (
     {"accounts", "notify"},
     {"registry", "letters"},
     {"console", "ai", "gateway", "traffic"},
-    {"sample", "programs"},
+    {"sample", "programs", "backup"},
     {"schema"},
     {"web", "rest", "worker", "run"},
     {"cli"},

@@ -16,7 +16,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, insert, or_, select, update
 
 from portal.db import utcnow
 from portal.registry.models import Consumer, Key
@@ -93,10 +93,10 @@ class Ingest:
     def _read(self, file: LogFile) -> int:
         if file.size == 0 and not file.finished:
             return 0
-        known = self._position(file)
         head = logfiles.head_of(file.path)
-        # Another first line, or less than was read: it is another file, or was emptied.
-        offset = known.offset if known is not None and known.head == head and known.offset <= file.size else 0
+        known = self._position(file, head)
+        # Another first line: it is another file, or was emptied.
+        offset = known.offset if known is not None and known.head == head else 0
         chunk = _whole_lines(file, offset, self._turn(file.size - offset))
         text = without_keys(chunk)
         lines = text.splitlines() if b"\r" not in text else text.rstrip(b"\n").split(b"\n")
@@ -108,11 +108,32 @@ class Ingest:
             self._forget(file)
         return len(lines)
 
-    def _position(self, file: LogFile) -> Any:
+    def _position(self, file: LogFile, head: bytes) -> Any:
+        """How far this file is stored; None when nothing is.
+
+        A first line is written once, a device and inode are not for ever: a folder that was copied to another disk or
+        restored has others, and so have some disks after each start of the machine.
+        """
+        own = _POSITION.c.node == self._node
         with self._reader.connect() as connection:
-            return connection.execute(
-                select(_POSITION).where(_POSITION.c.node == self._node, _POSITION.c.file == file.identity)
-            ).first()
+            found = connection.execute(
+                select(_POSITION).where(own, or_(_POSITION.c.file == file.identity, _POSITION.c.head == head))
+            ).all()
+        here = next((each for each in found if each.file == file.identity), None)
+        if here is not None and here.head == head and here.offset <= file.size:
+            return here
+        # What two files both have as their first line tells nothing.
+        others = {each.identity for each in logfiles.in_order(self._log_path)} - {file.identity}
+        same = next((each for each in found if each.head == head and each.file not in others), None)
+        if same is None:
+            return here
+        # An older copy, or what a power failure left of the file: all of it is stored.
+        offset = min(same.offset, file.size)
+        with self._engine.begin() as connection:
+            for identity in {same.file, file.identity}:
+                connection.execute(_POSITION.delete().where(own, _POSITION.c.file == identity))
+            connection.execute(insert(_POSITION).values(node=self._node, file=file.identity, head=head, offset=offset))
+        return self._position(file, head)
 
     def _store(self, file: LogFile, head: bytes, known: Any, offset: int, lines: list[bytes], *, plain: bool) -> None:
         calls, misreads = _parse(lines)

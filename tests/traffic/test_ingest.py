@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, event, select
 from sqlalchemy.orm import Session
 
+from portal.gateway import roster
 from portal.traffic import histogram, store
 from portal.traffic.ingest import KEPT_MISREADS, Ingest
 from portal.traffic.models import LEVELS, ByConsumer, ByKey, ByOperation, Call, InAll, LogPosition, MisreadLine
@@ -205,6 +206,51 @@ class TestPosition:
 
         assert ingest.drain() == 2
 
+    def test_log_that_was_copied_to_another_place_goes_on(self, engine, log_path):
+        """As after a move to another disk: device and inode are others, the calls are stored already."""
+        log_path.write_bytes(line() + line(START + 1))
+        Ingest(engine, node="one", log_path=log_path).drain()
+        copied(log_path)
+        append(log_path, [line(START + 2)])
+
+        assert Ingest(engine, node="one", log_path=log_path).drain() == 1
+        assert len(rows(engine)) == 3
+        with Session(engine) as session:
+            assert session.scalars(select(LogPosition.offset)).all() == [log_path.stat().st_size]
+
+    def test_copied_log_waits_for_nothing(self, sqlite_engine, log_path):
+        log_path.write_bytes(line())
+        Ingest(sqlite_engine, node="one", log_path=log_path).drain()
+        copied(log_path)
+
+        assert Ingest(sqlite_engine, node="one", log_path=log_path).drain() == 0
+        with sqlite_engine.connect() as connection:
+            assert roster.log_waiting(connection, "one", log_path) == 0
+
+    def test_older_copy_of_the_log_is_stored_already_and_what_follows_is_not(self, sqlite_engine, log_path):
+        log_path.write_bytes(line() + line(START + 1))
+        Ingest(sqlite_engine, node="one", log_path=log_path).drain()
+        log_path.write_bytes(line())
+        copied(log_path)
+        ingest = Ingest(sqlite_engine, node="one", log_path=log_path)
+
+        assert ingest.drain() == 0
+        append(log_path, [line(START + 2)])
+        assert ingest.drain() == 1
+        assert sorted(row.at for row in rows(sqlite_engine)) == [START, START + 1, START + 2]
+
+    def test_copy_that_took_over_another_file_s_inode_goes_on(self, sqlite_engine, log_path):
+        log_path.write_bytes(line())
+        Ingest(sqlite_engine, node="one", log_path=log_path).drain()
+        copied(log_path)
+        found = log_path.stat()
+        with Session(sqlite_engine) as session:
+            session.add(LogPosition(node="one", file=f"{found.st_dev}:{found.st_ino}", head=b"other", offset=9))
+            session.commit()
+
+        assert Ingest(sqlite_engine, node="one", log_path=log_path).drain() == 0
+        assert len(rows(sqlite_engine)) == 1
+
     def test_second_reader_of_the_same_log_is_refused_and_stores_nothing(self, sqlite_engine, log_path):
         ingest = Ingest(sqlite_engine, node="one", log_path=log_path)
         log_path.write_bytes(line())
@@ -222,6 +268,14 @@ class TestPosition:
         with pytest.raises(RuntimeError, match="Another process stores the log of node one"):
             ingest.step()
         assert len(rows(sqlite_engine)) == 2
+
+
+def copied(path: Path) -> None:
+    """The same bytes as another file."""
+    twin = path.with_name("twin")
+    twin.write_bytes(path.read_bytes())
+    assert twin.stat().st_ino != path.stat().st_ino
+    os.replace(twin, path)
 
 
 class TestRotation:
