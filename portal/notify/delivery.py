@@ -108,6 +108,8 @@ def _to_file(folder: Path, message: EmailMessage) -> None:
     """One .eml file a mail, readable by its owner only: what is in it lets people in. Twice the same mail is one."""
     at = parsedate_to_datetime(message["Date"])
     name = hashlib.sha256(message["Message-ID"].encode()).hexdigest()[:12]
+    if message["Content-Transfer-Encoding"] == "quoted-printable":
+        message.set_content(message.get_content(), cte="8bit")  # people read the file: links stay whole in it
     path = folder / f"{at:%Y%m%d-%H%M%S}-{name}.eml"
     draft = path.with_suffix(".tmp")
     try:

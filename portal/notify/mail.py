@@ -51,6 +51,6 @@ def compose(config: Config, *, to: str, subject: str, text: str, now: datetime) 
     message["Date"] = format_datetime(now)
     message["Message-ID"] = make_msgid("portico", config.mail_from.rpartition("@")[2].rstrip(">"))
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no answer by a machine
-    # Links stay whole on one line, also for those who read the file.
+    # Where nothing has to be encoded links stay whole on one line, also for those who read the source of a mail.
     message.set_content(text, cte="7bit" if text.isascii() else "quoted-printable")
     return message

@@ -81,7 +81,7 @@ def set_up(app: Flask, config: Config) -> None:
         "SECURITY_MSG_PASSWORD_CHANGE": ("Your password is changed.", "success"),
         "SECURITY_POST_LOGIN_VIEW": "/",
         "SECURITY_POST_LOGOUT_VIEW": "/sign-in",
-        "SECURITY_POST_REGISTER_VIEW": "/",
+        "SECURITY_POST_REGISTER_VIEW": "/sign-in" if config.confirm_email else "/",
         "SECURITY_JOIN_USER_ROLES": False,
         "SECURITY_EMAIL_VALIDATOR_ARGS": {"check_deliverability": False},
         "SECURITY_MSG_USER_DOES_NOT_EXIST": _WRONG,
@@ -155,7 +155,6 @@ def set_up(app: Flask, config: Config) -> None:
     if config.confirm_email:
         app.view_functions["security.send_confirmation"] = pages.send_confirmation
         app.view_functions["security.confirm_email"] = pages.ask_first(app.view_functions["security.confirm_email"])
-        app.config["SECURITY_POST_REGISTER_VIEW"] = "/sign-in"
 
     def refuse(*_args: Any, **_kwargs: Any) -> Any:
         raise NotSignedIn()

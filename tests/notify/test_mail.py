@@ -107,6 +107,14 @@ class TestFiles:
         assert read["To"] == "jürg@portico.example"
         assert LINK in read.get_content()
 
+    def test_a_link_stays_whole_beside_letters_beyond_ascii(self, app, session, config):
+        notify.mail(session, config, to="ada@portico.example", subject="S", text=f"Grüße\n{LINK}\n")
+        session.commit()
+
+        assert work(app, config) is None
+        (file,) = (config.data_dir / "mail").iterdir()
+        assert f"Grüße\r\n{LINK}\r\n".encode() in file.read_bytes()
+
     def test_the_same_mail_twice_is_one_file(self, session, config):
         enqueue(session, config)
         payload = session.scalars(select(Job)).one().payload
