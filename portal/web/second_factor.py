@@ -6,12 +6,13 @@ with its parts, because a wrong code there must not cost the picture that was ju
 
 import hashlib
 import hmac
-from base64 import urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import wraps
 from typing import Any
 
+import qrcode
 from cryptography.fernet import InvalidToken
 from flask import Blueprint, Response, current_app, flash, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -20,6 +21,7 @@ from flask_security import MfRecoveryCodesUtil, Totp, TwoFactorRescueForm, UserM
 from flask_security.utils import check_and_update_authn_fresh
 from passlib.exc import TokenError
 from passlib.totp import TOTP, AppWallet
+from qrcode.image.svg import SvgPathFillImage
 from sqlalchemy import select
 from wtforms import RadioField, StringField
 from wtforms.validators import DataRequired
@@ -73,6 +75,11 @@ class Codes(Totp):
             return int(source.match(token, window=_SLACK).counter)
         except TokenError:
             return None
+
+    def generate_qrcode(self, username: str, totp: str) -> str:
+        """One path on white: the library's own picture has hairlines between its squares, and none behind them."""
+        made = qrcode.make(self.get_totp_uri(username, totp), image_factory=SvgPathFillImage)
+        return f"data:image/svg+xml;base64,{b64encode(made.to_string()).decode()}"
 
     def verify_totp(self, token: str, totp_secret: str, user: UserMixin, window: int = 0) -> bool:
         step = self.step_of(str(token), totp_secret)
@@ -175,9 +182,10 @@ def show() -> ResponseReturnValue:
 def set_up() -> ResponseReturnValue:
     """The secret waits, sealed, in the session's cookie until a code proves that the app has it."""
     form = CodeForm()
-    sealed = session.get("second_factor")
-    if request.method == "GET" or sealed is None:
-        session["second_factor"] = sealed = _codes().generate_totp_secret()
+    whose, sealed = session.get("second_factor", (None, ""))
+    if request.method == "GET" or whose != me().id:
+        sealed = _codes().generate_totp_secret()
+        session["second_factor"] = [me().id, sealed]
         form = CodeForm(formdata=None)
     elif form.validate_on_submit():
         step = _codes().step_of(form.code.data or "", sealed)

@@ -7,6 +7,10 @@ from portal import accounts
 from portal.accounts import sessions
 from portal.accounts.sessions import MOST, Lifetimes, SignIn
 from tests import factories
+from tests.registry import conftest as both
+
+# On both databases, as the registry.
+engine, postgres_engine, postgres_schema = both.engine, both.postgres_engine, both.postgres_schema
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 LIFETIMES = Lifetimes(idle=timedelta(hours=1), longest=timedelta(hours=24), remembered=timedelta(days=30))

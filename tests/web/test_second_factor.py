@@ -74,6 +74,11 @@ def give_password(client, **more):
     return client.post("/sign-in", data={"email": "mika@portico.example", "password": PASSWORD} | more)
 
 
+def sign_out(client):
+    client.post("/sign-out")
+    return client
+
+
 def key_on(page: str) -> str:
     return re.search(r'<div class="secret-value field"><code>([A-Z2-7 -]+)</code>', page)[1]
 
@@ -139,6 +144,20 @@ class TestSetUp:
         session.rollback()
         assert not person.has_second_factor
         assert client.post(SET_UP, data={"code": code_of(key)}).status_code == 201
+
+    def test_a_secret_that_was_shown_to_somebody_else_is_not_taken(self, session, person, cast, client):
+        sign_in(client, cast.owner)
+        with client.session_transaction() as cookie:
+            cookie["fs_paa"] = time.time()
+        key = key_on(client.get(SET_UP).text)
+        give_password(sign_out(client))
+
+        answer = client.post(SET_UP, data={"code": code_of(key)})
+
+        assert answer.status_code == 200
+        assert key_on(answer.text) != key
+        session.rollback()
+        assert not person.has_second_factor
 
     def test_needs_a_password_that_was_given_just_now(self, person, client):
         sign_in(client, person)
