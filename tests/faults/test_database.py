@@ -42,7 +42,7 @@ def away(home: House) -> Iterator[None]:
         (folder / file.name).rename(file)
 
 
-@pytest.mark.parametrize("seconds", [3, pytest.param(120, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seconds", [6, pytest.param(120, marks=pytest.mark.slow)])
 def test_with_everything_stopped_and_the_database_away_the_gateway_serves_on(home: House, seconds: int) -> None:
     with home.session() as session:
         consumer = session.get_one(Consumer, 1)

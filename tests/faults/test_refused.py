@@ -116,7 +116,15 @@ def _torn(path: Path) -> None:
 FILES = ["keys/keys.json", "data/*.bin", "limits/limits.json", "rds/rds.json", "cds/cds.json", "lds/lds.json"]
 
 
-@pytest.mark.parametrize("harm", [_missing, _empty, _damaged, _torn], ids=lambda harm: harm.__name__.strip("_"))
+@pytest.mark.parametrize(
+    "harm",
+    [
+        pytest.param(_missing, id="missing"),
+        pytest.param(_damaged, id="damaged"),
+        pytest.param(_empty, id="empty", marks=pytest.mark.slow),
+        pytest.param(_torn, id="torn", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("file", FILES)
 def test_file_that_was_harmed_while_all_was_stopped_is_made_anew(
     config: Config, engine: Engine, start: Callable[[], Node], good: Published, file: str, harm: Callable[[Path], None]

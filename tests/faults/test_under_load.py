@@ -1,6 +1,9 @@
 """What people do all day, done under load: no call fails for it, no stream ends, no used-up limit is filled again."""
 
 import http.client
+import os
+from pathlib import Path
+from statistics import mean
 
 import pytest
 from sqlalchemy import select
@@ -47,6 +50,38 @@ def test_no_call_fails_for_publishes_keys_and_limits(
 
     assert calls.failures == {}
     home.assert_stored_once(calls)
+
+
+@pytest.mark.parametrize("rounds", [6, pytest.param(600, marks=pytest.mark.slow)])
+def test_memory_stays_flat_under_a_mixed_load(home: House, rounds: int) -> None:
+    measured: list[tuple[int, int]] = []
+    with home.load(1_000) as seen:
+        # What is filled once, as the pools and caches of the first calls and publishes, does not count.
+        for n in range(3 + rounds):
+            seen.sees_another(500)
+            key = home.issue()
+            wait_for(lambda key=key: home.answers(key) == 200, "the new key works")
+            if n % 20 == 0:
+                change_limits(home, 100_000 + n)
+            if n >= 3:
+                measured.append((resident(home.node.pid), resident(home.envoy())))
+        calls = seen.end()
+
+    assert calls.failures == {}
+    for process in zip(*measured, strict=True):
+        first, second = halves(list(process))
+        assert second < first * 1.2 + 10_000_000
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def halves(values: list[int]) -> tuple[float, float]:
+    """The means of the first and of the second half."""
+    middle = len(values) // 2
+    return mean(values[:middle]), mean(values[middle:])
 
 
 def change_limits(home: House, per_second: int) -> None:
