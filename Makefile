@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check secrets bench lock clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name says; do \
@@ -21,10 +21,22 @@ test: $(VENV)/.installed-tests .venv-sample/.installed ## Set up and run every c
 	@$(MAKE) --no-print-directory check
 	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(if $(SLOW),,-m "not slow") $(ARGS)
 
-check: $(VENV)/.installed-tests ## Lint, formatting and types
+check: $(VENV)/.installed-tests ## Lint, formatting, types and secrets
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(MAKE) --no-print-directory secrets
+
+# What looks like a secret in the sources. Not looked at: what others made and the locks, which are full of hashes. No
+# secrets are: an alphabet; the names of templates; the user of an address that a test wants refused. In tests every
+# password is one that a test chose, so there the word alone says nothing.
+SOURCES := git ls-files -z -- ':!static/vendor' ':!*requirements.txt' ':!*.png' ':!*.svg'
+SCAN := xargs -0 $(BIN)/detect-secrets-hook --exclude-lines '_ALPHABET = |SECURITY_[A-Z_]+_TEMPLATE|//user:word@'
+secrets: $(VENV)/.installed-tests
+	@if git rev-parse --git-dir >/dev/null 2>&1; then \
+		$(SOURCES) ':!tests' | $(SCAN) && $(SOURCES) tests | $(SCAN) --disable-plugin KeywordDetector && \
+		! git grep --line-number --extended-regexp 'pc[oc]_[0-9A-Za-z]{12}_[0-9A-Za-z]{33}'; \
+	else echo "This is no git checkout: secrets were not looked for."; fi
 
 bench: $(VENV)/.installed-tests ## Measure (ONLY=name): a table and bench/results.json
 	@ONLY="$(ONLY)" $(BIN)/python -m bench

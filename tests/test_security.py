@@ -2,9 +2,14 @@
 
 import ast
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from portal.registry.keys import new_token
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = (ROOT / "docs/security.md").read_text()
@@ -75,3 +80,34 @@ class TestWords:
 
         assert "private vulnerability reporting" in policy
         assert "@" not in policy
+
+
+class TestSecrets:
+    """`make check` looks for them."""
+
+    @pytest.fixture
+    def secrets(self, tmp_path):
+        """What `make secrets` says of a checkout with one file; None when it finds nothing."""
+
+        def look(name: str, content: str) -> str | None:
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(content)
+            shutil.copy(ROOT / "Makefile", tmp_path)
+            subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+            subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
+            command = ["make", f"VENV={sys.prefix}", "-o", f"{sys.prefix}/.installed-tests", "secrets"]
+            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+            return done.stdout + done.stderr if done.returncode else None
+
+        return look
+
+    def test_are_none_in_ordinary_words(self, secrets):
+        assert secrets("tests/ordinary.py", 'PASSWORD = "correct horse battery"\n') is None
+
+    @pytest.mark.parametrize("name", ["portal/settings.py", "tests/fixture.py", "docs/how-to.md"])
+    def test_a_whole_key_is_found_everywhere(self, secrets, name):
+        assert name in (secrets(name, f"curl -H 'X-API-Key: {new_token().value}'\n") or "")
+
+    @pytest.mark.parametrize("content", ["-----BEGIN RSA " + "PRIVATE KEY-----", "token = 'AK" + "IAIOSFODNN7EXAMPL3'"])
+    def test_those_of_others_are_found(self, secrets, content):
+        assert "tests/fixture.py" in (secrets("tests/fixture.py", content + "\n") or "")
