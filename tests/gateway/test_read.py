@@ -8,9 +8,10 @@ from sqlalchemy.orm import Session
 
 from portal import registry
 from portal.db import utcnow
-from portal.gateway.ir import Api, Snapshot, Target
+from portal.gateway.ir import Api, Credential, Snapshot, Target
 from portal.gateway.read import Reader, consistent
-from portal.registry.models import Key, Release, Subscription
+from portal.registry.models import Key, Release, SecretKind, Subscription
+from portal.vault import Vault
 from tests import factories
 
 
@@ -160,3 +161,69 @@ def test_snapshot_knows_its_revision(session: Session, read: Callable[[], Snapsh
     factories.api(session, live=True)
 
     assert read().revision == first + 1
+
+
+class TestSecrets:
+    WANTED = {"kind": "header", "secret": "token", "header": "X-Token"}
+    UPSTREAM = {"targets": [{"url": "http://orders.example"}], "credential": WANTED}
+
+    @pytest.fixture
+    def look(self, engine: Engine, session: Session) -> Callable[..., Api]:
+        def at(reader: Reader) -> Api:
+            session.commit()
+            with consistent(engine) as connection:
+                return only(reader.read(connection).snapshot.apis)  # type: ignore[no-any-return]
+
+        return at
+
+    def test_is_opened_with_a_vault_and_masked_without(self, session: Session, look: Callable[..., Api]) -> None:
+        team = factories.team(session)
+        vault = Vault(["v" * 40])
+        factories.upstream_secret(session, team=team, vault=vault, name="token")
+        factories.upstream_secret(session, team=factories.team(session), name="token", texts={"value": "another"})
+        factories.api(session, team=team, live=True, upstream=self.UPSTREAM)
+
+        assert look(Reader(lambda: vault)).credential == Credential("x-token", "hush")
+        assert look(Reader()).credential == Credential("x-token", "…")
+
+    def test_only_what_changed_is_another_api(self, session: Session, look: Callable[..., Api]) -> None:
+        team = factories.team(session)
+        vault = Vault(["v" * 40])
+        secret = factories.upstream_secret(session, team=team, vault=vault, name="token")
+        factories.api(session, team=team, live=True, upstream=self.UPSTREAM)
+        reader = Reader(lambda: vault)
+        first = look(reader)
+        assert look(reader) is first
+
+        registry.replace_secret(session, secret, texts={"value": "new"}, vault=vault, by=None)
+        assert look(reader).credential == Credential("x-token", "new")
+
+    def test_what_was_opened_stays_open_when_it_is_sealed_anew(
+        self, session: Session, look: Callable[..., Api]
+    ) -> None:
+        """A node elsewhere may learn of the new key later than the row of it."""
+        team = factories.team(session)
+        secret = factories.upstream_secret(session, team=team, vault=Vault(["o" * 40]), name="token")
+        factories.api(session, team=team, live=True, upstream=self.UPSTREAM)
+        reader = Reader(lambda: Vault(["o" * 40]))
+        first = look(reader)
+
+        secret.sealed = Vault(["n" * 40, "o" * 40]).renew(secret.sealed)
+        session.flush()
+
+        assert look(reader) is first
+
+    def test_one_of_another_kind_is_not_sent(self, session: Session, look: Callable[..., Api]) -> None:
+        team = factories.team(session)
+        vault = Vault(["v" * 40])
+        secret = factories.upstream_secret(session, team=team, vault=vault, name="token")
+        factories.api(session, team=team, live=True, upstream=self.UPSTREAM)
+        session.delete(secret)
+        session.flush()
+        texts = {"user": "a", "password": "b"}
+        factories.upstream_secret(session, team=team, vault=vault, name="token", kind=SecretKind.BASIC, texts=texts)
+
+        api = look(Reader(lambda: vault))
+
+        assert api.credential is None
+        assert "no secret token of the kind" in (api.lacks or "")
