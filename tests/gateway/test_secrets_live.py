@@ -67,6 +67,8 @@ class Shop:
         self.session, self.port = session, config.gateway_port
         self.vault = Vault.of(config)
         self.team = factories.team(session, slug="shop")
+        # Waiting is done by calling.
+        self.plan = factories.plan(session, team=self.team, per_second=None, per_minute=None)
         self.consumer = factories.consumer(session)
         self.key = factories.key(session, self.consumer)[1].value
 
@@ -79,7 +81,7 @@ class Shop:
         }
         slug = path.strip("/")
         api = factories.api(self.session, team=self.team, slug=slug, path=path, upstream=wanted, live=True)
-        factories.subscription(self.session, self.consumer, api)
+        factories.subscription(self.session, self.consumer, api, self.plan)
 
     def call(self, path: str, **headers: str) -> tuple[int, dict[str, str]]:
         """Status, and the headers that reached the target."""
