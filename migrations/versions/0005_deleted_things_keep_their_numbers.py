@@ -1,4 +1,4 @@
-"""deleted things keep their numbers to themselves, and entries of the trail know their team
+"""deleted things keep their numbers to themselves, people can be deleted, entries of the trail know their team
 
 SQLite gives the number of the newest row again once that row is deleted, and then calls and entries of a deleted
 consumer would be told of the next one. AUTOINCREMENT never does; PostgreSQL's sequences never did.
@@ -27,6 +27,7 @@ _COUNTED = {
 
 def upgrade() -> None:
     op.add_column("audit_entry", sa.Column("team_id", sa.Integer(), nullable=True))
+    op.add_column("person", sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True))
     op.create_index(op.f("ix__audit_entry__team_id"), "audit_entry", ["team_id"])
     if op.get_bind().dialect.name == "sqlite":
         for table in _TABLES:
@@ -41,6 +42,7 @@ def downgrade() -> None:
             _replace(table, "id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", "id INTEGER NOT NULL PRIMARY KEY")
     op.drop_index(op.f("ix__audit_entry__team_id"), "audit_entry")
     op.drop_column("audit_entry", "team_id")
+    op.drop_column("person", "deleted_at")
 
 
 def _replace(table: str, column: str, by: str) -> None:

@@ -45,6 +45,8 @@ class Person(UserMixin, Base):
     """The time step (RFC 6238) of the last code that was used; no earlier one is taken."""
     mf_recovery_codes: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     """Those that are left, each sealed."""
+    deleted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    """Since then the row is nobody's, and only says that somebody made or did what refers to it."""
 
     memberships: Mapped[list["Membership"]] = relationship(back_populates="person", cascade="all, delete-orphan")
 
@@ -104,6 +106,8 @@ class Membership(Base):
 
 def _word_for_person(action: str, changes: audit.Changes) -> str:
     match changes:
+        case {"deleted_at": _} if action == "changed":
+            return "deleted"
         case {"active": [_, active]} if action == "changed":
             return "activated" if active else "deactivated"
         case {"is_administrator": [_, given]} if action == "changed":

@@ -72,7 +72,7 @@ def confirm(person: Person, *, now: datetime) -> None:
 
 def deactivate(session: Session, person: Person) -> None:
     """They cannot sign in, and are signed out everywhere. Keys of their teams go on working. Raises Conflict."""
-    _require_another_administrator(session, person)
+    require_another_administrator(session, person)
     person.active = False
     _end_sessions(person)
 
@@ -90,15 +90,28 @@ def appoint(person: Person) -> None:
 
 def dismiss(session: Session, person: Person) -> None:
     """Back to an ordinary person. Raises Conflict for the last administrator."""
-    _require_another_administrator(session, person)
+    require_another_administrator(session, person)
     person.is_administrator = False
+
+
+def blank(person: Person) -> None:
+    """Take everything out of the row that was somebody's. The address is free for a new account."""
+    for column in Person.__table__.columns:
+        if column.nullable:
+            setattr(person, column.key, None)
+    person.name, person.email = f"Deleted person {person.id}", f"deleted-{person.id}@portico.invalid"
+    person.password = "!"  # the hash of nothing
+    person.active = person.is_administrator = False
+    person.deleted_at = utcnow()
+    _end_sessions(person)
 
 
 def _end_sessions(person: Person) -> None:
     person.fs_uniquifier = uuid.uuid4().hex
 
 
-def _require_another_administrator(session: Session, person: Person) -> None:
+def require_another_administrator(session: Session, person: Person) -> None:
+    """Raises Conflict for the last one."""
     if not person.is_administrator:
         return
     # The rows are locked in one order, so that two administrators cannot dismiss each other at once.

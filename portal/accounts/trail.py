@@ -1,9 +1,10 @@
 """Reading the audit trail: the newest first, some of it, page by page."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.orm import Session
 
 from portal.accounts.audit import AuditEntry
@@ -50,6 +51,18 @@ def page(
         rows = rows.where(AuditEntry.id < before)
     found = list(session.scalars(rows.order_by(AuditEntry.id.desc()).limit(size + 1)))
     return Page(found[:size], before is not None, len(found) > size)
+
+
+def of_person(session: Session, person_id: int) -> Iterator[AuditEntry]:
+    """What this person did and what was done to their account and memberships, the oldest first; read bit by bit."""
+    chosen = select(AuditEntry).where(
+        or_(
+            AuditEntry.person_id == person_id,
+            and_(AuditEntry.kind == "person", AuditEntry.thing_id == person_id),
+            and_(AuditEntry.kind == "membership", AuditEntry.label.startswith(f"person {person_id} in ")),
+        )
+    )
+    yield from session.scalars(chosen.order_by(AuditEntry.id).execution_options(yield_per=1000))
 
 
 def _chosen(asked: Asked) -> Select[AuditEntry]:

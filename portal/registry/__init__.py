@@ -25,11 +25,13 @@ from portal.registry.consumers import (
 from portal.registry.difference import Difference, differences, facts
 from portal.registry.document import Document, read_document
 from portal.registry.keys import Token, bury, issue, new_public_id, revoke
+from portal.registry.people import Departure, delete_person, departure
 from portal.registry.plans import change_plan, create_plan, delete_plan
 from portal.registry.secrets import delete_secret, replace_secret, secrets_of, store_secret, users_of_secrets
 from portal.registry.teams import belongings, delete_team
 
 __all__ = [
+    "Departure",
     "Difference",
     "Document",
     "Token",
@@ -42,9 +44,11 @@ __all__ = [
     "create_plan",
     "delete_api",
     "delete_consumer",
+    "delete_person",
     "delete_plan",
     "delete_secret",
     "delete_team",
+    "departure",
     "differences",
     "end_subscription",
     "facts",

@@ -18,6 +18,7 @@ from portal.web import audit, format, guards, intake, navigation, problems, sess
 def set_up(app: Flask, config: Config) -> None:
     """Everything that has to do with answering people: sessions, headers, errors, pages."""
     from portal.web import (
+        account,
         accounts,
         apis,
         calls,
@@ -63,6 +64,7 @@ def set_up(app: Flask, config: Config) -> None:
     format.register(app)
     for room in (
         home,
+        account,
         accounts,
         apis,
         calls,

@@ -302,16 +302,18 @@ def unpublish(api: Api) -> ResponseReturnValue:
 @bp.route("/<team>/<slug>/<version>/delete", methods=["GET", "POST"])
 @requires(Permission.MANAGE_TEAM, an_api)
 def delete(api: Api) -> ResponseReturnValue:
-    if request.method == "GET":
-        return render_template("apis/delete.html", api=api, address=address)
-    if request.form.get("confirm", "").strip() != api.slug:
+    wrong = None
+    if request.method == "POST":
+        if request.form.get("confirm", "").strip() == api.slug:
+            name = api.name
+            with db.begin() as session:
+                registry.delete_api(session, api)
+            flash(f"{name} is deleted.", "success")
+            return redirect(url_for(".index"), 303)
         wrong = f"This is not {api.slug}. Type it to delete the API."
-        return render_template("apis/delete.html", api=api, wrong=wrong, address=address), 422
-    name = api.name
-    with db.begin() as session:
-        registry.delete_api(session, api)
-    flash(f"{name} is deleted.", "success")
-    return redirect(url_for(".index"), 303)
+    current = len(registry.subscribers(db.session(), api))
+    page = render_template("apis/delete.html", api=api, current=current, wrong=wrong, address=address)
+    return page, 422 if wrong else 200
 
 
 def _number(form: Form) -> int:

@@ -112,16 +112,18 @@ def edit(consumer: Consumer) -> ResponseReturnValue:
 @bp.route("/<team>/<consumer>/delete", methods=["GET", "POST"])
 @requires(Permission.MANAGE_TEAM, a_consumer)
 def delete(consumer: Consumer) -> ResponseReturnValue:
-    if request.method == "GET":
-        return render_template("consumers/delete.html", consumer=consumer, address=address)
-    if request.form.get("confirm", "").strip() != consumer.slug:
+    wrong = None
+    if request.method == "POST":
+        if request.form.get("confirm", "").strip() == consumer.slug:
+            name = consumer.name
+            with db.begin() as session:
+                registry.delete_consumer(session, consumer)
+            flash(f"{name} is deleted. Its keys stop working within a second.", "success")
+            return redirect(url_for(".index"), 303)
         wrong = f"This is not {consumer.slug}. Type it to delete the consumer."
-        return render_template("consumers/delete.html", consumer=consumer, wrong=wrong, address=address), 422
-    name = consumer.name
-    with db.begin() as session:
-        registry.delete_consumer(session, consumer)
-    flash(f"{name} is deleted. Its keys stop working within a second.", "success")
-    return redirect(url_for(".index"), 303)
+    current = len(lists.subscriptions_of(db.session(), [consumer]))
+    page = render_template("consumers/delete.html", consumer=consumer, current=current, wrong=wrong, address=address)
+    return page, 422 if wrong else 200
 
 
 @bp.get("/<team>/<consumer>/subscriptions/new")

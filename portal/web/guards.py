@@ -168,7 +168,7 @@ def _load_release(session: Session, team: str, slug: str, version: str, number: 
 
 
 def _load_person(session: Session, person: int) -> Person | None:
-    return session.get(Person, person)
+    return session.scalar(select(Person).where(Person.id == person, Person.deleted_at.is_(None)))
 
 
 def _load_invitation(session: Session, invitation: int) -> Invitation | None:

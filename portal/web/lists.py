@@ -168,7 +168,7 @@ def users_of(plan: Plan) -> Select[Consumer]:
 
 
 def people(*, q: str) -> Select[Person]:
-    rows = select(Person)
+    rows = select(Person).where(Person.deleted_at.is_(None))
     return rows.where(or_(_has(Person.name, q), _has(Person.email, q))) if q else rows
 
 

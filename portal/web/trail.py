@@ -181,19 +181,19 @@ _AT_ONCE = 1000
 
 def _csv(asked: Asked) -> ResponseReturnValue:
     """What the list shows with the same query, row by row, so that the whole trail needs no memory."""
-    session = db.session()
-    query = _read(session, asked)
+    query = _read(db.session(), asked)
     if query.mistakes:
         return Response("\n".join(query.mistakes) + "\n", 422, mimetype="text/plain")
     name = f"portico-audit-{utcnow():%Y-%m-%d}.csv"
     return Response(
-        stream_with_context(_lines(session, query.asked)),
+        stream_with_context(_lines(query.asked)),
         mimetype="text/csv",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 
-def _lines(session: Session, asked: Asked) -> Iterator[str]:
+def _lines(asked: Asked) -> Iterator[str]:
+    session = db.session()  # here, since the view's own may be over when this runs
     yield _line(_COLUMNS)
     before = None
     while True:

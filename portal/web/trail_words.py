@@ -144,7 +144,7 @@ def _refers_to(field: str) -> str | None:
 
 
 _LOOK_UPS: dict[str, Any] = {
-    "person": select(Person.id, Person.name),
+    "person": select(Person.id, Person.name).where(Person.deleted_at.is_(None)),
     "team": select(Team.id, Team.name, Team.slug),
     "api": select(Api.id, Api.name, Team.slug, Api.slug, Api.version).join(Api.team),
     "plan": select(Plan.id, Plan.name, Team.slug, Plan.slug).join(Plan.team),

@@ -167,6 +167,14 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
         lambda w: registry.delete_team(w.session, empty_team(w)),
         {("deleted", "team", "empty"), ("removed", "membership", "person N in empty")},
     ),
+    "registry.delete_person": (
+        lambda w: registry.delete_person(w.session, w.cast.developer),
+        {
+            ("deleted", "person", "person N"),
+            ("deleted", "team", "personal team of person N"),
+            ("removed", "membership", "person N in cast"),
+        },
+    ),
     "accounts.create_person": (
         lambda w: accounts.create_person(w.session, email="new@portico.example", name="N", password_hash="!"),
         {("created", "person", "person N"), ("created", "team", "personal team of person N")},
@@ -252,6 +260,7 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
 
 CHANGE_NOTHING = {
     "registry.belongings",
+    "registry.departure",
     "registry.differences",
     "registry.facts",
     "registry.new_public_id",

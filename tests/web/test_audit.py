@@ -85,8 +85,8 @@ class TestSigningIn:
                     audit._tell_failure()
                     db.session.remove()
 
-        # One more in each half minute that the flood lasts.
-        assert 200 <= len(told(session, "failed to sign in")) < 210
+        # Beyond 200 the waits double, so that even a slow machine lets only a few more in.
+        assert 200 <= len(told(session, "failed to sign in")) < 220
         row = session.scalars(select(Throttle).where(Throttle.attempts >= 200)).one()
         assert row.free_at - row.at > timedelta()
 
