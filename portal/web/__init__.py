@@ -20,6 +20,7 @@ def set_up(app: Flask, config: Config) -> None:
     from portal.web import (
         account,
         accounts,
+        admin,
         apis,
         calls,
         consumers,
@@ -81,6 +82,7 @@ def set_up(app: Flask, config: Config) -> None:
         upstream_secrets,
     ):
         app.register_blueprint(room.bp)
+    admin.set_up(app)
     app.jinja_env.globals.update(
         csp_nonce=lambda: g.csp_nonce,
         nav=navigation.entries,

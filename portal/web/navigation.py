@@ -32,6 +32,8 @@ def entries() -> list[Entry]:
     if someone.is_administrator:
         rows.append(("Gateway", "gateway.show", "server-2"))
     rows.append(("Settings", "settings.show", "settings"))
+    if someone.is_administrator:
+        rows.append(("Back office", "admin.index", "database"))
     found = [(label, url_for(name), icon) for label, name, icon in rows]
     return [Entry(label, url, icon, _is_under(url)) for label, url, icon in found]
 
@@ -39,4 +41,5 @@ def entries() -> list[Entry]:
 def _is_under(url: str) -> bool:
     """An API's traffic is shown by another blueprint, but it is a page of the API: so addresses decide."""
     here = f"{request.script_root}{request.path}"
-    return here == url or (url.rstrip("/") != request.script_root and here.startswith(f"{url}/"))
+    folder = url.rstrip("/")
+    return here == url or (folder != request.script_root and here.startswith(f"{folder}/"))

@@ -29,6 +29,7 @@ def settings_tabs(active: str) -> list[tuple[str, str, bool]]:
             ("People", "settings.people"),
             ("Installation", "settings.installation"),
             ("Audit trail", "trail.index"),
+            ("Back office", "admin.index"),
         ]
     return [(label, url_for(endpoint), endpoint == active) for label, endpoint in parts]
 

@@ -19,6 +19,10 @@ class TestWhatIsShown:
         assert "Gateway" in entries(sign_in(client, cast.administrator).get("/").text)
         assert "Gateway" not in entries(sign_in(client, cast.owner).get("/").text)
 
+    def test_the_back_office_is_for_administrators_and_current_in_all_of_it(self, client, cast):
+        assert entries(sign_in(client, cast.administrator).get("/admin/team/").text)["Back office"]
+        assert "Back office" not in entries(sign_in(client, cast.owner).get("/").text)
+
 
 class TestWhereOneIs:
     @pytest.mark.parametrize(
