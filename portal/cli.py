@@ -3,7 +3,9 @@
 Every process imports this file; what takes long to import stands inside the command that needs it.
 """
 
+import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -45,7 +47,7 @@ _ask = click.option("--ask", is_flag=True, help="Ask for the password instead of
 
 
 def set_up(app: Flask) -> None:
-    for each in (gateway, worker, user, database, the_secrets, the_sample, back_up, restore):
+    for each in (gateway, worker, user, database, the_secrets, the_sample, back_up, restore, doctor):
         app.cli.add_command(each)
 
 
@@ -208,6 +210,25 @@ def restore(file: Path, replace: bool) -> None:
     click.echo(f"Restored as it was at {done.manifest.made_at}. Start Portico: {file.name} is in its place.")
     if "encryption_keys" not in done.manifest.files and not config.encryption_keys:
         click.echo("The backup has no encryption keys. What was sealed with others cannot be opened; store it again.")
+
+
+@click.command("doctor", cls=_Spoken)
+@click.option("--json", "as_json", is_flag=True, help="As a list of findings for programs.")
+@with_appcontext
+def doctor(as_json: bool) -> None:
+    """Say what is wrong with this installation and what to do; status 1 when something is."""
+    from portal import doctor as room
+
+    found = room.examine(config_of(current_app), db.engine)
+    if as_json:
+        click.echo(json.dumps([asdict(each) for each in found], indent=2))
+    else:
+        for each in found:
+            click.echo(f"{each.about}: {each.sentence}\n    {each.remedy}")
+        if not found:
+            click.echo("Nothing is wrong.")
+    if found:
+        raise click.exceptions.Exit(1)
 
 
 def _about_secrets(config: Config, files: set[str]) -> str:

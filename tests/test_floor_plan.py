@@ -16,7 +16,7 @@ FLOORS = (
     {"registry", "letters"},
     {"console", "ai", "gateway", "traffic"},
     {"sample", "programs", "backup"},
-    {"schema"},
+    {"schema", "doctor"},
     {"web", "rest", "worker", "run"},
     {"cli"},
 )
