@@ -41,7 +41,7 @@ def derived(config: Config, purpose: str) -> list[bytes]:
 
 
 def _keys_of(config: Config) -> Sequence[str]:
-    return config.encryption_keys or kept_secret(config.data_dir, _KEPT).split()
+    return config.encryption_keys or kept_secret(config.data_dir, "encryption_keys").split()
 
 
 class Vault:

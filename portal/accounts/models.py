@@ -112,7 +112,7 @@ def _word_for_person(action: str, changes: audit.Changes) -> str:
             return "activated" if active else "deactivated"
         case {"is_administrator": [_, given]} if action == "changed":
             return "made administrator" if given else "dismissed as administrator"
-        case {"password": _} if action == "changed" and len(changes) == 1:
+        case {"password": _} if action == "changed" and changes.keys() <= {"password", "confirmed_at"}:
             return "changed password"
     return action
 

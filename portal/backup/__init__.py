@@ -107,7 +107,7 @@ _SAID = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 def _keep(config: Config, url: URL, version: str) -> Path:
     """What is there before it is replaced. A SQLite file that is too broken for a backup is copied as it is."""
-    stamp = _stamp(utcnow())
+    stamp = f"{utcnow():%Y%m%dT%H%M%S.%fZ}"  # two in one second keep both
     try:
         return backup(config, config.data_dir / f"before-restore-{stamp}.tar.gz", version=version).path
     except (CannotBackUp, SQLAlchemyError):

@@ -43,8 +43,9 @@ def _tell(response: Response) -> Response:
     return response
 
 
-_REFUSED = frozenset({200, 400, 401, 422})
-"""What a form that was looked at and refused is answered with. One that had to wait (429) was not looked at."""
+_REFUSED = frozenset({200, 401, 422})
+"""What a form that was looked at and refused is answered with. One that had to wait (429), or that has no form
+token (400), was not looked at."""
 
 
 def _tell_failure() -> None:

@@ -52,6 +52,10 @@ class SignInForm(LoginForm):
         if self.user_authenticated and not fits:
             self.form_errors.extend(self.email.errors)
             self.email.errors = []
+        elif _WRONG[0] in (*self.email.errors, *self.password.errors):
+            # Of the whole form: which field it is said of would tell who has an account.
+            self.email.errors, self.password.errors = [], []
+            self.form_errors.append(_WRONG[0])
         return fits
 
 

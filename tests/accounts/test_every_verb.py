@@ -15,7 +15,8 @@ from portal import accounts, registry, sample
 from portal.accounts import Role, audit
 from portal.accounts.audit import AuditEntry
 from portal.db import utcnow
-from portal.registry.models import Api, Consumer, Key, Plan, Subscription
+from portal.registry.models import Api, Consumer, Key, Plan, Subscription, UpstreamSecret
+from portal.vault import Vault
 from tests import factories
 from tests.conftest import Cast
 
@@ -79,6 +80,10 @@ def unconfirmed_confirms(w: World) -> None:
 
 def invite(w: World) -> accounts.Invitation:
     return accounts.invite(w.session, email="new@portico.example", by=w.cast.administrator, now=utcnow())
+
+
+def secret_of(w: World) -> UpstreamSecret:
+    return factories.upstream_secret(w.session, team=w.cast.team, name="token")
 
 
 def invited(w: World) -> accounts.Invitation:
@@ -246,6 +251,20 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
         lambda w: accounts.accept(w.session, invited(w), name="New", password_hash="h"),
         {("deleted", "invitation", "invitation 1"), ("created", "person", "person N")},
     ),
+    "registry.store_secret": (
+        lambda w: factories.upstream_secret(w.session, team=w.cast.team, name="token"),
+        {("created", "upstream_secret", "cast/token")},
+    ),
+    "registry.replace_secret": (
+        lambda w: registry.replace_secret(
+            w.session, secret_of(w), texts={"value": "other"}, vault=Vault(["k" * 40]), by=None
+        ),
+        {("changed", "upstream_secret", "cast/token")},
+    ),
+    "registry.delete_secret": (
+        lambda w: registry.delete_secret(w.session, secret_of(w)),
+        {("deleted", "upstream_secret", "cast/token")},
+    ),
     "sample.create": (make_sample, {("published", "release", "sample/httpbin/v1 release 1")}),
     "sample.remove": (
         lambda w: (make_sample(w), sample.remove(w.session)),
@@ -265,7 +284,9 @@ CHANGE_NOTHING = {
     "registry.facts",
     "registry.new_public_id",
     "registry.read_document",
+    "registry.secrets_of",
     "registry.subscribers",
+    "registry.users_of_secrets",
     "accounts.find_invitation",
     "accounts.new_password",
     "accounts.slug_of",
@@ -306,8 +327,9 @@ def test_no_statement_changes_watched_rows_behind_the_trail():
     """A bulk UPDATE or DELETE is no change of an object, and would leave no entry."""
     watched = "|".join(model.__name__ for model in audit.watched())
     statement = re.compile(rf"\b(?:insert|update|delete)\((?:{watched})\)")
+    # The time step of a code that was used decides nothing, and must be written by one statement.
     sources = sorted((Path(__file__).parent.parent.parent / "portal").rglob("*.py"))
-    assert [path.name for path in sources if statement.search(path.read_text())] == []
+    assert [path.name for path in sources if statement.search(path.read_text())] == ["second_factor.py"]
 
 
 class TestWhatItSays:

@@ -96,7 +96,8 @@ class TestStore:
         assert all(text not in str(wrong.value) for text in texts.values() if len(text) > 1)
 
     def test_the_trail_says_that_it_changed_and_not_to_what(self, session):
-        secret = store(session, factories.team(session))
+        team = factories.team(session)
+        secret = store(session, team)
         session.commit()
         registry.replace_secret(session, secret, texts={"value": "hush-again"}, vault=VAULT, by=None)
         session.commit()
@@ -104,8 +105,8 @@ class TestStore:
         entries = session.scalars(select(AuditEntry).where(AuditEntry.kind == "upstream_secret")).all()
 
         assert [(entry.action, entry.label, entry.changes["sealed"]) for entry in entries] == [
-            ("created", "orders-token", [None, "…"]),
-            ("changed", "orders-token", ["…", "…"]),
+            ("created", f"{team.slug}/orders-token", [None, "…"]),
+            ("changed", f"{team.slug}/orders-token", ["…", "…"]),
         ]
 
 

@@ -110,9 +110,7 @@ class TestList:
         assert "Nothing was searched" in page
         assert 'role="alert"' in page
 
-    @pytest.mark.parametrize(
-        "query", ["before=x", "after=-1", "thing=%00", "before=99999999999999999999", "person=1%00"]
-    )
+    @pytest.mark.parametrize("query", ["before=x", "after=-1", "before=99999999999999999999"])
     def test_odd_queries_are_no_mistake_of_ours(self, administrator, query):
         assert administrator.get(f"{A}?{query}").status_code == 200
 

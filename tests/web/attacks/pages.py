@@ -81,12 +81,13 @@ class Page(HTMLParser):
 
 
 def rows(world: World, *but: str) -> dict[str, list[Any]]:
-    """All that is stored, by table, `but` some tables. Attempts to sign in are counted whatever they come to."""
+    """All that is stored, by table, `but` some tables. Attempts to sign in are counted whatever they come to,
+    and who walks the pages has signed in."""
     path = world.app.extensions["portico"].data_dir / "portico.sqlite3"
     with closing(sqlite3.connect(path)) as database:
         tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         return {
             table: sorted(database.execute(f'SELECT * FROM "{table}"').fetchall(), key=repr)
             for table in tables
-            if table not in {"throttle", *but}
+            if table not in {"throttle", "sign_in", *but}
         }

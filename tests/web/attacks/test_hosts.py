@@ -45,7 +45,7 @@ class TestHostHeader:
         }
         for rule, address in routes(world, "GET"):
             with client.get(address, headers=said) as answer:
-                assert answer.status_code < 400 or rule.endpoint == "calls.show", rule
+                assert answer.status_code < 400 or answer.status_code in {404, 410}, rule
                 assert "evil" not in answer.get_data(as_text=True), rule
                 assert "evil" not in str(answer.headers), rule
 

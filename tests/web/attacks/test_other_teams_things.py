@@ -65,8 +65,10 @@ def mixtures(world, mine):
     for rule in world.app.url_map.iter_rules():
         if "team" not in rule.arguments:
             continue
-        for count in range(1, len(rule.arguments) + 1):
-            for taken in combinations(sorted(rule.arguments), count):
+        # A kind is no thing of anybody's.
+        named = sorted(rule.arguments - {"kind"})
+        for count in range(1, len(named) + 1):
+            for taken in combinations(named, count):
                 parts = {
                     name: theirs[name] if name in taken else mine.get(name, theirs[name]) for name in rule.arguments
                 }
