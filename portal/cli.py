@@ -140,7 +140,8 @@ def check_database() -> None:
 @the_secrets.command("rotate")
 def rotate_secrets() -> None:
     """Seal every stored secret anew, with a new key or with the first of PORTAL_ENCRYPTION_KEYS."""
-    from portal import schema, vault
+    from portal import jobs, schema, vault
+    from portal.web import second_factor as factors
 
     assert schema.metadata  # every model is there now, and has said what it keeps
     config = config_of(current_app)
@@ -150,7 +151,8 @@ def rotate_secrets() -> None:
         except OSError as error:
             raise click.ClickException(f"The new key cannot be kept: {error.strerror} ({error.filename}).") from error
     with db.begin() as session:
-        count = vault.reseal(session, vault.Vault.of(config))
+        keys = vault.Vault.of(config)
+        count = vault.reseal(session, keys) + jobs.reseal(session, keys) + factors.reseal(session, config)
     key = "the first key of PORTAL_ENCRYPTION_KEYS" if config.encryption_keys else "a new key"
     counted = f"{count:,} {'secret is' if count == 1 else 'secrets are'}"
     click.echo(f"{counted} sealed with {key}. Nothing stored needs an older one now.")

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from portal.db import Base, UTCDateTime, utcnow
+from portal.vault import Vault
 
 LEASE = timedelta(minutes=5)
 """How long a claim holds. A worker that died gives its job back by saying nothing for so long."""
@@ -90,6 +91,14 @@ def repeat(session: Session, kind: str, every: timedelta, *, now: datetime) -> N
             session.add(Job(kind=kind, payload={}, every=seconds, run_at=now))
     except IntegrityError:
         pass  # another worker said it in between
+
+
+def reseal(session: Session, vault: Vault) -> int:
+    """Seal what waiting work keeps secret with the newest key; how many there were. Raises Unreadable."""
+    secret = [job for job in session.scalars(select(Job).with_for_update()) if "sealed" in job.payload]
+    for job in secret:
+        job.payload = job.payload | {"sealed": vault.renew(job.payload["sealed"].encode()).decode()}
+    return len(secret)
 
 
 def claim(session: Session, *, by: str, now: datetime) -> Claim | None:

@@ -13,7 +13,7 @@ from functools import wraps
 from typing import Any
 
 import qrcode
-from cryptography.fernet import InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from flask import Blueprint, Response, current_app, flash, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
@@ -23,6 +23,7 @@ from passlib.exc import TokenError
 from passlib.totp import TOTP, AppWallet
 from qrcode.image.svg import SvgPathFillImage
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from wtforms import RadioField, StringField
 from wtforms.validators import DataRequired
 
@@ -76,6 +77,13 @@ class Codes(Totp):
         except TokenError:
             return None
 
+    def renewed(self, sealed: str) -> str:
+        """The same secret, sealed with the newest key. Raises Unreadable."""
+        try:
+            return str(self._totp.from_source(sealed).to_json(encrypt=True))
+        except (KeyError, ValueError):
+            raise Unreadable from None
+
     def generate_qrcode(self, username: str, totp: str) -> str:
         """One path on white: the library's own picture has hairlines between its squares, and none behind them."""
         made = qrcode.make(self.get_totp_uri(username, totp), image_factory=SvgPathFillImage)
@@ -111,6 +119,21 @@ class RecoveryCodes(MfRecoveryCodesUtil):
             return str(self.cryptor.decrypt(sealed.encode()).decode())
         except InvalidToken:
             raise Unreadable from None
+
+
+def reseal(session: Session, config: Config) -> int:
+    """Seal everybody's second factor with the newest key; how many there were. Raises Unreadable."""
+    said = settings(config)
+    codes = Codes(said["SECURITY_TOTP_SECRETS"], said["SECURITY_TOTP_ISSUER"])
+    keys = MultiFernet([Fernet(key) for key in said["SECURITY_MULTI_FACTOR_RECOVERY_CODES_KEYS"]])
+    owners = session.scalars(select(Person).where(Person.tf_totp_secret.is_not(None)).with_for_update()).all()
+    for owner in owners:
+        owner.tf_totp_secret = codes.renewed(str(owner.tf_totp_secret))
+        try:
+            owner.mf_recovery_codes = [keys.rotate(code.encode()).decode() for code in owner.mf_recovery_codes or []]
+        except InvalidToken:
+            raise Unreadable from None
+    return len(owners)
 
 
 def _bare(code: str) -> bytes:

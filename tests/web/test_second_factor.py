@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from cryptography.fernet import Fernet
 from flask.testing import FlaskClient
 from flask_security import hash_password
 from sqlalchemy import select, text, update
@@ -21,6 +22,9 @@ from portal.accounts.audit import AuditEntry
 from portal.accounts.throttle import Throttle
 from portal.config import Config
 from portal.db import utcnow
+from portal.jobs import Job
+from portal.vault import Vault
+from portal.web import second_factor
 from tests import factories
 from tests.conftest import sign_in
 
@@ -394,6 +398,30 @@ class TestRequired:
 
     def test_nobody_else_is_asked(self, client, cast):
         assert is_in(sign_in(client, cast.owner))
+
+
+class TestRotation:
+    def test_neither_codes_nor_waiting_mail_need_an_older_key_afterwards(self, app, session, config, mika, client):
+        client.post("/sign-in/forgot", data={"email": mika.person.email})
+        session.rollback()
+        assert "account_link" in session.scalars(select(Job.kind)).all()
+
+        rotated = app.test_cli_runner().invoke(args=["secrets", "rotate"])
+
+        assert rotated.exit_code == 0, rotated.output
+        kept = config.data_dir / "encryption_keys"
+        kept.write_text(kept.read_text().split()[0])
+        session.rollback()
+        said = second_factor.settings(config)
+        person = session.get(Person, mika.person.id)
+        codes = second_factor.Codes(said["SECURITY_TOTP_SECRETS"], "Portico")
+        assert codes.step_of(code_of(mika.key), person.tf_totp_secret) is not None
+        newest = Fernet(said["SECURITY_MULTI_FACTOR_RECOVERY_CODES_KEYS"][0])
+        opened = [newest.decrypt(sealed.encode()).decode() for sealed in person.mf_recovery_codes]
+        assert sorted(opened) == sorted(mika.recovery_codes)
+        for job in session.scalars(select(Job)):
+            if "sealed" in job.payload:
+                Vault.of(config).open(job.payload["sealed"].encode())
 
 
 class TestSecrecy:
