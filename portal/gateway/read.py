@@ -66,7 +66,9 @@ def consistent(engine: Engine) -> Iterator[Connection]:
     """A connection that sees one instant of the database, however long the reading takes."""
     with engine.connect() as connection:
         if connection.dialect.name == "postgresql":
-            connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            # Not read-only as well: the pool would undo it with READ WRITE, and whoever has the connection next could
+            # write to a server whose default is read-only.
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
         yield connection  # SQLite's first SELECT fixes the instant by itself
 
 
