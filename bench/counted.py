@@ -35,7 +35,7 @@ def run(size: Size = FULL) -> list[Row]:
     machine.require("nginx", "wrk", "taskset")
     machine.require_cores(2)
     with machine.folder() as folder, installation(folder, size.population, workers=size.workers) as house:
-        wait_until(house, house.rights[0], 200)
+        wait_until(house.gateway.port, house.rights[0], 200)
         requests = load.write_requests(folder / "requests", house.rights)
         driven = load.drive(house.gateway, requests, seconds=size.seconds, clean=False)
         ended = time.monotonic()

@@ -67,7 +67,7 @@ def run(size: Size = FULL) -> list[Row]:
     machine.require("nginx")
     with machine.folder() as folder, installation(folder, size.population) as house:
         steady, result = house.rights[0], folder / "moments"
-        wait_until(house, steady, 200)
+        wait_until(house.gateway.port, steady, 200)
         argv = [sys.executable, "-m", "bench.pacer", house.gateway.port, house.backend.port]
         argv += [steady.path, steady.key, size.calls_per_second, result]
         with machine.running(argv, log=folder / "pacer.log") as pacer:
@@ -101,21 +101,21 @@ def change(house: Installation, count: int) -> list[float]:
                 key, token = registry.issue(session, consumer, by=None, label="bench")
                 session.flush()
                 born.append((key.id, right._replace(key=token.value)))
-            wait_until(house, born[-1][1], 200)
+            wait_until(house.gateway.port, born[-1][1], 200)
         else:
             key_id, right = born.pop(rng.randrange(len(born)))
             with Session(house.engine.execution_options(sqlite_begin="IMMEDIATE")) as session, session.begin():
                 registry.revoke(session, session.scalars(select(Key).where(Key.id == key_id)).one())
-            wait_until(house, right, 401)
+            wait_until(house.gateway.port, right, 401)
         took.append(time.monotonic() - begin)
     return took
 
 
-def wait_until(house: Installation, right: Right, status: int) -> None:
+def wait_until(port: int, right: Right, status: int) -> None:
     """Ask every 2 ms until the gateway answers with this status. Raises TimeoutError."""
     call = f"GET {right.path}/things HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {right.key}\r\n\r\n".encode()
     expected, until = f"HTTP/1.1 {status} ".encode(), time.monotonic() + machine.PATIENCE
-    with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=machine.PATIENCE) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=machine.PATIENCE) as connection:
         while True:
             connection.sendall(call)
             if (answer := connection.recv(8_192)).startswith(expected):

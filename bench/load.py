@@ -42,6 +42,8 @@ class Run:
     """That everybody else used of its core."""
     p50_us: float
     p99_us: float
+    bad: int
+    """Calls that were refused or got no answer."""
 
     @property
     def rate(self) -> float:
@@ -78,9 +80,10 @@ def drive(server: Server, requests: Path, *, seconds: int, connections: int = CO
         said = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         raise Wrong(f"wrk said nothing of use about {server.name}: {done.stdout}{done.stderr}") from None
-    if clean and (said["refused"] or said["failed"] or not said["calls"]):
+    bad = said["refused"] + said["failed"]
+    if clean and (bad or not said["calls"]):
         raise Wrong(f"{server.name} did not answer every call well: {said}")
-    return Run(said["calls"], said["seconds"], used, others, said["p50_us"], said["p99_us"])
+    return Run(said["calls"], said["seconds"], used, others, said["p50_us"], said["p99_us"], bad)
 
 
 def write_requests(file: Path, rights: Sequence[Right]) -> Path:

@@ -13,26 +13,18 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 from flask_security import hash_password
 from sqlalchemy import create_engine, func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from portal import config_of, letters
 from portal.accounts import Person, audit, people
 from portal.accounts import second_factor as factor
 from portal.config import Config
 from portal.db import db, engine_options, engine_url
-from portal.errors import PortalError
+from portal.declared import apply_files, export
+from portal.terminal import Spoken
 
 
-class _Spoken(click.Command):
-    """A command that ends with our sentence and status 1 when one of our errors is raised."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except PortalError as error:
-            raise click.ClickException(str(error)) from error
-
-
-class _Group(_Spoken, AppGroup):
+class _Group(Spoken, AppGroup):
     """The same for all commands of a group."""
 
 
@@ -47,7 +39,19 @@ _ask = click.option("--ask", is_flag=True, help="Ask for the password instead of
 
 
 def set_up(app: Flask) -> None:
-    for each in (gateway, worker, user, database, the_secrets, the_sample, back_up, restore, doctor):
+    for each in (
+        gateway,
+        worker,
+        user,
+        database,
+        the_secrets,
+        the_sample,
+        back_up,
+        restore,
+        doctor,
+        export,
+        apply_files,
+    ):
         app.cli.add_command(each)
 
 
@@ -75,7 +79,7 @@ def run_worker() -> None:
 def create_user(email: str, name: str | None, administrator: bool, ask: bool) -> None:
     """Make somebody who can sign in with EMAIL."""
     email = _normal(email)
-    password = _password(ask)
+    password = _password(ask, email)
     with db.begin() as session:
         person = people.create_person(
             session,
@@ -95,7 +99,7 @@ def create_user(email: str, name: str | None, administrator: bool, ask: bool) ->
 @_ask
 def reset_user(email: str, second_factor: bool, ask: bool) -> None:
     """Give EMAIL a new password and sign them out everywhere."""
-    password = _password(ask)
+    password = _password(ask, email)
     with db.begin() as session:
         person = session.scalar(select(Person).where(func.lower(Person.email) == email.strip().lower()))
         if person is None:
@@ -106,6 +110,7 @@ def reset_user(email: str, second_factor: bool, ask: bool) -> None:
             audit.record(session, "shown password", person)
         if second_factor and person.has_second_factor:
             factor.take_off(person)
+            letters.second_factor_off(session, person)
         email, asks_for_code = person.email, person.has_second_factor
     _tell(email, password, ask)
     if asks_for_code:
@@ -168,7 +173,7 @@ def remove_sample() -> None:
     click.echo("The sample is gone." if removed else "There is no sample.")
 
 
-@click.command("backup", cls=_Spoken)
+@click.command("backup", cls=Spoken)
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--without-secrets", is_flag=True, help="Leave out the secrets that were made in the data folder.")
 @with_appcontext
@@ -178,14 +183,22 @@ def back_up(file: Path | None, without_secrets: bool) -> None:
     Without FILE it stands in the working folder, with the time in its name.
     """
     from portal import __version__, backup
+    from portal.registry.models import Revision
 
     config = config_of(current_app)
     made = backup.backup(config, file, version=__version__, secrets=not without_secrets)
     click.echo(f"{made.path} has the database ({made.size / 1e6:,.1f} MB, schema {made.manifest.schema}).")
     click.echo(_about_secrets(config, set(made.manifest.files)))
+    try:
+        with db.begin() as session:
+            audit.record(session, "backed up", Revision, file=made.path.name, with_secrets=not without_secrets)
+    except SQLAlchemyError as error:
+        # A backup is what a database needs that takes no more writing, or that waits for a migration.
+        why = str(getattr(error, "orig", None) or error).partition("\n")[0].rstrip(".")
+        click.echo(f"The audit trail does not say so, since the database takes no entry: {why}.", err=True)
 
 
-@click.command("restore", cls=_Spoken)
+@click.command("restore", cls=Spoken)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--replace", is_flag=True, help="Also when there is data, which is kept in a file in the data folder.")
 @with_appcontext
@@ -196,6 +209,7 @@ def restore(file: Path, replace: bool) -> None:
     """
     from portal import __version__, backup, run
     from portal.gateway import claims
+    from portal.registry.models import Revision
 
     config = config_of(current_app)
     db.engine.dispose()  # or this very process would have the database open
@@ -203,6 +217,16 @@ def restore(file: Path, replace: bool) -> None:
         lock, _ = claims.take_folder(config.gateway_dir)
         try:
             done = backup.restore(config, file, version=__version__, replace=replace)
+            with db.begin() as session:
+                audit.record(
+                    session,
+                    "restored",
+                    Revision,
+                    file=file.name,
+                    made_at=done.manifest.made_at,
+                    replaced=bool(done.kept),
+                )
+            db.engine.dispose()
         finally:
             os.close(lock)
     if done.kept:
@@ -214,7 +238,7 @@ def restore(file: Path, replace: bool) -> None:
         click.echo("The backup has no encryption keys. What was sealed with others cannot be opened; store it again.")
 
 
-@click.command("doctor", cls=_Spoken)
+@click.command("doctor", cls=Spoken)
 @click.option("--json", "as_json", is_flag=True, help="As a list of findings for programs.")
 @with_appcontext
 def doctor(as_json: bool) -> None:
@@ -222,14 +246,15 @@ def doctor(as_json: bool) -> None:
     from portal import doctor as room
 
     found = room.examine(config_of(current_app), db.engine)
+    wrong = [each for each in found if not each.is_note]
     if as_json:
         click.echo(json.dumps([asdict(each) for each in found], indent=2))
     else:
         for each in found:
-            click.echo(f"{each.about}: {each.sentence}\n    {each.remedy}")
-        if not found:
+            click.echo(f"{each.about}{' (a note)' if each.is_note else ''}: {each.sentence}\n    {each.remedy}")
+        if not wrong:
             click.echo("Nothing is wrong.")
-    if found:
+    if wrong:
         raise click.exceptions.Exit(1)
 
 
@@ -254,15 +279,17 @@ def _normal(email: str) -> str:
         raise click.ClickException(f"{email} is not an e-mail address: {error}") from error
 
 
-def _password(ask: bool) -> str:
+def _password(ask: bool, email: str) -> str:
     if not ask:
         return people.new_password()
-    password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    least = current_app.config["SECURITY_PASSWORD_LENGTH_MIN"]
-    if len(password) < least:
-        raise click.ClickException(f"A password has {least} characters or more.")
+    typed = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    wrong, password = current_app.extensions["security"].password_util.validate(typed, True, email=email)
+    if wrong:
+        raise click.ClickException(" ".join(wrong))
     return str(password)
 
 
 def _tell(email: str, password: str, asked: bool) -> None:
     click.echo(f"{email} can sign in." if asked else f"{email} can sign in with the password {password}")
+    if not asked:
+        click.echo("They have to choose another one when they sign in with it.", err=True)

@@ -251,16 +251,25 @@ class Config:
         return bool(self.gateway_tls_cert)
 
     @property
+    def in_clear_gateway(self) -> bool:
+        """Whether others than this machine reach the gateway without encryption, or a proxy in front of it."""
+        return not self.gateway_tls and not ipaddress.ip_address(self.gateway_bind).is_loopback
+
+    @property
+    def in_clear_portal(self) -> bool:
+        return not ipaddress.ip_address(self.bind).is_loopback
+
+    @property
     def in_clear(self) -> tuple[str, ...]:
         """A sentence for each listener that others than this machine reach without encryption."""
         found = []
-        if not self.gateway_tls and not ipaddress.ip_address(self.gateway_bind).is_loopback:
+        if self.in_clear_gateway:
             found.append(
                 f"The gateway listens on {self.gateway_bind} port {self.gateway_port} in clear, so that keys can be "
                 "read on the way. Set PORTAL_GATEWAY_TLS_CERT and PORTAL_GATEWAY_TLS_KEY, or let only a proxy that "
                 "speaks https reach it."
             )
-        if not ipaddress.ip_address(self.bind).is_loopback:
+        if self.in_clear_portal:
             found.append(
                 f"The portal listens on {self.bind} port {self.port} in clear, so that passwords can be read on the "
                 "way. Let only a proxy that speaks https reach it."

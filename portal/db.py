@@ -56,6 +56,17 @@ def utcnow() -> datetime:
 
 
 class SQLAlchemy(FlaskSQLAlchemy):
+    def lock(self) -> Session:
+        """Begin the writing transaction of a library's view, which reads, takes its time, and commits by itself.
+
+        On SQLite a transaction that has only read so far cannot write any more once somebody else has written:
+        https://www.sqlite.org/isolation.html
+        """
+        session = self.session()
+        session.rollback()
+        session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
+        return session
+
     @contextmanager
     def begin(self) -> Iterator[Session]:
         """One writing transaction: commits at the end, rolls back when anything is raised.
@@ -63,9 +74,7 @@ class SQLAlchemy(FlaskSQLAlchemy):
         What was read before is read again inside, after SQLite's write lock is held (BEGIN IMMEDIATE): so a check
         made in here stays true until the commit.
         """
-        session = self.session()
-        session.rollback()
-        session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
+        session = self.lock()
         try:
             yield session
             session.commit()

@@ -12,6 +12,7 @@
     │   └── InUse                        the thing still has others that depend on it
     ├── LinkDead                    410  a mailed link that is used, too old or not whole
     ├── Invalid                     422  with a sentence for each field
+    │   └── Unreadable                   an OpenAPI document that cannot be understood
     ├── AddressRefused              422  an address that the portal or the gateway must not reach
     ├── TooManyAttempts             429
     └── Unavailable                 503
@@ -99,6 +100,13 @@ class Invalid(PortalError):
     def __init__(self, fields: dict[str, str]) -> None:
         super().__init__(" ".join(fields.values()))
         self.fields = fields
+
+
+class Unreadable(Invalid):
+    """What was given as an OpenAPI document is none, or is broken where nothing can be read around it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__({"document": message})
 
 
 class TooManyAttempts(PortalError):

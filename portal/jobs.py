@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import JSON, CursorResult, Delete, Index, String, Text, Update, delete, or_, select, text, update
+from sqlalchemy import JSON, CursorResult, Delete, Index, String, Text, Update, case, delete, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -82,9 +82,12 @@ def enqueue(session: Session, kind: str, payload: dict[str, Any] | None = None, 
 
 
 def repeat(session: Session, kind: str, every: timedelta, *, now: datetime) -> None:
-    """Have `kind` done every so often, first at once. Saying it again changes only how often."""
+    """Have `kind` done every so often, first at once. Saying it again changes only how often, and has it done at once
+    where it would be later than that: then a clock went back since it was done."""
     seconds = int(every.total_seconds())
-    if _changed(session, update(Job).where(Job.kind == kind, Job.every.is_not(None)).values(every=seconds)):
+    this = update(Job).where(Job.kind == kind, Job.every.is_not(None))
+    if _changed(session, this.values(every=seconds)):
+        session.execute(this.where(Job.claimed_by.is_(None), Job.run_at > now + every).values(run_at=now))
         return
     try:
         with session.begin_nested():
@@ -99,6 +102,38 @@ def reseal(session: Session, vault: Vault) -> int:
     for job in secret:
         job.payload = job.payload | {"sealed": vault.renew(job.payload["sealed"].encode()).decode()}
     return len(secret)
+
+
+def unreadable(session: Session, vault: Vault) -> int:
+    """How many waiting jobs keep a secret that no key of `vault` opens."""
+    payloads = session.scalars(select(Job.payload).where(Job.failed_at.is_(None)))
+    return sum("sealed" in each and not vault.opens(each["sealed"].encode()) for each in payloads)
+
+
+def leave(session: Session, kind: str, payload: dict[str, Any]) -> bool:
+    """What the turns of periodic work leave for the next one and for pages; False when there is no such work."""
+    return _changed(session, update(Job).where(Job.kind == kind, Job.every.is_not(None)).values(payload=payload))
+
+
+def hasten(session: Session, kind: str, *, now: datetime) -> bool:
+    """Have periodic work done now, unless it is being done; False when there is no such work."""
+    return _changed(
+        session,
+        update(Job)
+        .where(Job.kind == kind, Job.every.is_not(None))
+        .values(run_at=case((or_(Job.claimed_until.is_(None), Job.claimed_until <= now), now), else_=Job.run_at)),
+    )
+
+
+def last_turn(session: Session, *, now: datetime) -> datetime | None:
+    """When a worker last did something periodic that went well; None when it is not known."""
+    rows = session.execute(
+        select(Job.run_at, Job.every, Job.created_at).where(
+            Job.every.is_not(None), Job.error.is_(None), Job.claimed_by.is_(None)
+        )
+    )
+    turns = [(run_at - timedelta(seconds=every or 0), made_at) for run_at, every, made_at in rows]
+    return max((turn for turn, made_at in turns if made_at <= turn <= now), default=None)
 
 
 def claim(session: Session, *, by: str, now: datetime) -> Claim | None:

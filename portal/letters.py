@@ -4,7 +4,9 @@ Links start with `PORTAL_URL`, whatever Host a request names, and a letter to an
 no word that a stranger has typed. Needs an application context; sent when the caller's transaction has committed.
 """
 
+import contextlib
 import json
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -16,15 +18,17 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal import accounts, config_of, jobs, notify
-from portal.accounts import Invitation, Person, audit
+from portal.accounts import Invitation, Person, Role, Team, audit
 from portal.config import Config
 from portal.db import db
 from portal.errors import LinkDead
-from portal.vault import Vault
+from portal.vault import Unreadable, Vault
 
 RESET_LASTS = timedelta(hours=1)
 CONFIRMATION_LASTS = timedelta(days=2)
 CHANGE_LASTS = timedelta(hours=2)
+
+_MOST_TOLD = 200
 
 Wish = Literal["reset", "confirm"]
 
@@ -50,6 +54,18 @@ def answer(config: Config, payload: dict[str, Any]) -> str:
         elif person.confirmed_at is None:
             confirmation(session, person, confirmation_token(person))
     return ""
+
+
+def forget(session: Session, email: str) -> None:
+    """What waits for somebody who is being deleted: mails, and links that were asked for."""
+    config = config_of(current_app)
+    notify.forget(session, config, email)
+    vault = Vault.of(config)
+    for job in session.scalars(select(jobs.Job).where(jobs.Job.kind == "account_link")):
+        with contextlib.suppress(Unreadable):
+            _wish, asked = json.loads(vault.open(job.payload["sealed"].encode()))
+            if asked.lower() == email.lower():
+                session.delete(job)
 
 
 def confirmation_token(person: Person) -> str:
@@ -91,8 +107,27 @@ def read_new_address(token: str, person: Person) -> str:
     return str(data[1])
 
 
-def address_changed(session: Session, old: str) -> None:
-    _write(session, old, "Your address for Portico was changed", "address_changed", **_help())
+def address_changed(session: Session, old: str, new: str) -> None:
+    """To both: who took an account over owns only one of them."""
+    _write(session, old, "Your address for Portico was changed", "address_changed")
+    _write(session, new, "Your address for Portico was changed", "address_is_new")
+
+
+def second_factor_on(session: Session, person: Person) -> None:
+    _write(session, person.email, "A second factor was set up for Portico", "second_factor_on", **_help())
+
+
+def second_factor_off(session: Session, person: Person) -> None:
+    _write(session, person.email, "Your second factor for Portico was taken off", "second_factor_off", **_help())
+
+
+def recovery_codes_renewed(session: Session, person: Person) -> None:
+    _write(session, person.email, "New recovery codes for Portico", "recovery_codes_renewed", **_help())
+
+
+def recovery_code_used(session: Session, person: Person, left: int) -> None:
+    words = _help() | {"left": left}
+    _write(session, person.email, "A recovery code for Portico was used", "recovery_code_used", **words)
 
 
 def invitation(session: Session, invited: Invitation, by: Person) -> None:
@@ -100,6 +135,20 @@ def invitation(session: Session, invited: Invitation, by: Person) -> None:
     link = _link("invitations.accept", token=token)
     days = accounts.INVITATION_LASTS.days
     _write(session, invited.email, "You are invited to Portico", "invitation", link=link, by=by, lasts=f"{days} days")
+
+
+def apis_deleted(
+    session: Session, lost: Iterable[tuple[Team, Sequence[tuple[str, str]]]], *, by: Person | None
+) -> None:
+    """To the owners of each team, but not to who did it; None is the command line. With each team what it loses: names
+    of a consumer and of an API."""
+    link = _link("consumers.index")
+    for team, uses in lost:
+        for owner in (each.person for each in team.memberships if each.role is Role.OWNER):
+            if owner.active and owner != by:
+                told = uses[:_MOST_TOLD] if owner.confirmed_at else []
+                words = {"uses": told, "left": len(uses) - len(told), "link": link}
+                _write(session, owner.email, "APIs that you use were deleted", "apis_deleted", **words)
 
 
 def read_invitation(token: str) -> tuple[int, str]:
@@ -122,7 +171,7 @@ def _link(endpoint: str, **values: str) -> str:
     return f"{config_of(current_app).url}{path}"
 
 
-def _help() -> dict[str, str]:
+def _help() -> dict[str, Any]:
     return {"forgot": _link("security.forgot_password")}
 
 

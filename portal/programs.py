@@ -31,7 +31,7 @@ class Programs:
         settings.write_text(supervisor_settings(config, sample_port))
         reading, writing = os.pipe()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "--configuration", str(settings)],
+            [sys.executable, "-m", "portal.keeper", "--nodaemon", "--configuration", str(settings)],
             cwd=_ROOT,
             env=os.environ | {"PORTAL_DATA_DIR": str(config.data_dir), "PYTHONUNBUFFERED": "1"},
             # Supervisor holds the reading end as well: a pipe that breaks with its starter's end would end it before
@@ -71,7 +71,7 @@ class Programs:
         """Ask everything of the session to end, wait for so long, then end what is left. Ending twice is fine."""
         if self.is_alive():
             self._process.terminate()
-        # Supervisor looks at its signals once a second, or when a program ends: so all are told at once.
+        # Supervisor tells them one turn later, and none when it was killed: so all are told at once.
         _signal(self._session(), signal.SIGTERM)
         until = time.monotonic() + seconds
         while (self.is_alive() or self._session()) and time.monotonic() < until:
@@ -111,7 +111,7 @@ def supervisor_settings(config: Config, sample_port: int | None) -> str:
             *("--graceful-timeout", "2", "--log-level", "warning", "--no-control-socket"),
             "--forwarded-allow-ips=",  # who is believed is PORTAL_TRUSTED_HOPS' to say, on loopback too
         ],
-        "node": [python, "-m", "flask", "gateway", "run"],
+        "node": [python, "-m", "portal.gateway"],
         "worker": [python, "-m", "flask", "worker", "run"],
     }
     if sample_port is not None:

@@ -156,7 +156,11 @@ def _first_start(config: Config) -> Start:
         hashed = hash_password(password)
         with db.begin() as session:
             person = create_person(
-                session, email=_ADMINISTRATOR, name="Administrator", password_hash=hashed, is_administrator=True
+                session,
+                email=_ADMINISTRATOR,
+                name="Administrator",
+                password_hash=hashed,
+                is_administrator=True,
             )
             team = accounts.create_team(session, slug="platform", name="Platform", owner=person, may_publish=True)
             # So that the first API that somebody registers can be subscribed to.

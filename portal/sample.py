@@ -121,9 +121,7 @@ def remove(session: Session) -> bool:
     if plan and not plan.apis and _unused(session, plan):
         registry.delete_plan(session, plan)
     session.flush()
-    if team and not any(
-        session.scalar(select(each.id).where(each.team_id == team.id)) for each in (Api, Plan, Consumer)
-    ):
+    if team and not registry.belongings(session, team):
         session.delete(team)
     return True
 

@@ -66,6 +66,13 @@ class Vault:
         except InvalidToken:
             raise Unreadable from None
 
+    def opens(self, sealed: bytes) -> bool:
+        try:
+            self.open(sealed)
+        except Unreadable:
+            return False
+        return True
+
     def renew(self, sealed: bytes) -> bytes:
         """The same secret, sealed with the newest key. Raises Unreadable."""
         try:
@@ -127,3 +134,14 @@ def reseal(session: Session, vault: Vault) -> int:
             session.execute(update(table).where(key == row_id, stored == sealed).values({stored: renewed}))
             count += 1
     return count
+
+
+def unreadable(session: Session, vault: Vault) -> dict[str, int]:
+    """`table.column` -> how many of its secrets no key of `vault` opens; without those where every one opens."""
+    found = {}
+    for column in _columns:
+        stored = column.class_.__table__.columns[column.key]
+        count = sum(not vault.opens(sealed) for sealed in session.scalars(select(stored).where(stored.is_not(None))))
+        if count:
+            found[f"{column.class_.__tablename__}.{column.key}"] = count
+    return found

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import jobs, letters, notify, registry
+from portal import doctor, jobs, letters, notify, registry
 from portal.accounts import audit, sessions, throttle
 from portal.config import Config
 from portal.db import db, utcnow
@@ -26,7 +26,11 @@ Work = Callable[[Config, dict[str, Any]], str]
 """Does one job, in transactions of its own; returns what came of it for the log, '' for nothing worth a line."""
 
 _LOOK = 2.0
+_ANNOUNCE_AGAIN = 600.0
+"""Seconds after which the periodic work is put right again, in case a clock went back."""
 """Seconds between two looks at the table when nothing was due."""
+_SETTLED = timedelta(minutes=1)
+"""Everything of a new installation starts at once. What the doctor misses then would be told for an hour."""
 
 
 def forget_calls(config: Config, _payload: dict[str, Any]) -> str:
@@ -58,6 +62,19 @@ def forget_sessions(config: Config, _payload: dict[str, Any]) -> str:
     return ""
 
 
+def examine(config: Config, _payload: dict[str, Any]) -> str:
+    found = doctor.closer(config, db.engine)
+    with db.begin() as session:
+        doctor.keep(session, found, now=utcnow())
+    wrong = sum(not each.is_note for each in found)
+    return f"This installation lacks something ({wrong} findings): its status page says what." if wrong else ""
+
+
+def forget_letters(config: Config, _payload: dict[str, Any]) -> str:
+    gone = notify.forget_files(config, now=utcnow())
+    return f"{gone} old letters in files went." if gone else ""
+
+
 KINDS: dict[str, Work] = {
     "mail": notify.send,
     "account_link": letters.answer,
@@ -65,12 +82,16 @@ KINDS: dict[str, Work] = {
     "bury_keys": bury_keys,
     "forget_throttles": forget_throttles,
     "forget_sessions": forget_sessions,
+    doctor.KIND: examine,
+    "forget_letters": forget_letters,
 }
 PERIODIC = {
     "forget_calls": timedelta(minutes=10),
     "bury_keys": timedelta(days=1),
     "forget_throttles": timedelta(hours=1),
     "forget_sessions": timedelta(hours=1),
+    doctor.KIND: doctor.EVERY,
+    "forget_letters": timedelta(days=1),
 }
 
 
@@ -78,7 +99,8 @@ def announce(now: datetime) -> None:
     """Put the periodic work into the table, where it is claimed like any other."""
     with db.begin() as session:
         for kind, every in PERIODIC.items():
-            jobs.repeat(session, kind, every, now=now)
+            first = now + _SETTLED if kind == doctor.KIND else now
+            jobs.repeat(session, kind, every, now=first)
 
 
 def turn(config: Config, by: str, kinds: dict[str, Work] = KINDS) -> bool:
@@ -120,15 +142,15 @@ def run(config: Config) -> None:
         signal.signal(number, lambda received, _frame: stops.put(received))
     by = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     log.info("Worker started.")
-    announced = worked = False
+    announced, announce_at, worked = False, 0.0, False
     while True:
         with contextlib.suppress(queue.Empty):
             stops.get(timeout=0.001 if worked else _LOOK if announced else 0.1)
             break
         try:
-            if not announced:
+            if time.monotonic() >= announce_at:
                 announce(utcnow())
-                announced = True
+                announced, announce_at = True, time.monotonic() + _ANNOUNCE_AGAIN
             worked = turn(config, by)
         except SQLAlchemyError as error:
             log.error("The worker cannot read the job table, and tries again: %s", error)

@@ -77,6 +77,12 @@ const localise = (scope) => {
 };
 localise(document);
 
+// Where the tabs are wider than the window, the open one is in sight.
+for (const open of document.querySelectorAll(".tabs [aria-current]")) {
+  const tabs = open.closest(".tabs");
+  tabs.scrollLeft = open.offsetLeft + open.offsetWidth / 2 - tabs.clientWidth / 2;
+}
+
 // A form is sent once, and what was typed is not lost by accident.
 const choiceChanged = (field) => {
   const options = [...field.options];
@@ -108,7 +114,7 @@ document.addEventListener("input", (event) => {
 });
 const confirmFits = (form) => {
   if (!form?.dataset.confirm) return;
-  const typed = form.querySelector("input:not([type=hidden])").value.trim();
+  const typed = form.querySelector("[data-typed]").value.trim();
   form.querySelector("[type=submit]").disabled = typed !== form.dataset.confirm;
 };
 document.querySelectorAll("form[data-confirm]").forEach(confirmFits);

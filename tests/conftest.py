@@ -23,7 +23,7 @@ from tests import factories
 settings.register_profile("portico", deadline=None)
 settings.load_profile("portico")
 
-pytest_plugins = ["tests.postgres", "tests.skips"]
+pytest_plugins = ["tests.postgres", "tests.skips", "tests.nodes"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

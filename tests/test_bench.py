@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from bench import __main__ as command
-from bench import chain, counted, home, ingest, keys, load, machine
+from bench import chain, counted, faults, home, ingest, keys, load, machine
 from bench.population import Population, database, fill, path_of
 from bench.rows import Budget, Missing, Row, middle, quantile, table
 from portal.config import Config
@@ -86,7 +86,9 @@ class TestResults:
 
     def test_an_unknown_name_is_refused_with_those_that_exist(self, capsys):
         assert command.main(["hmoe"]) == 2
-        assert "There is no bench hmoe. There are chain, keys, ingest, counted, home." in capsys.readouterr().err
+        assert (
+            "There is no bench hmoe. There are chain, keys, ingest, counted, home, faults." in capsys.readouterr().err
+        )
 
     def test_what_the_machine_lacks_is_said_with_how_to_get_it(self):
         with pytest.raises(Missing, match=r"no-such-program .* Install it with `apt install no-such-program`"):
@@ -150,6 +152,19 @@ class TestBenches:
 
     def test_home(self):
         assert_gives(home, home.run(home.TINY))
+
+    @pytest.mark.slow
+    @needs("nginx", "wrk", "taskset")
+    def test_faults(self):
+        rows = faults.run(faults.TINY)
+
+        assert_gives(faults, rows)
+        counts = {row.name: row for row in rows if row.budget is not None and row.budget.sign == "="}
+        assert {name for name, row in counts.items() if row.ok} == {
+            "calls_lost_or_doubled",
+            "calls_failed_by_kills",
+            "calls_failed_by_changes",
+        }
 
 
 def assert_gives(bench: ModuleType, rows: list[Row]) -> None:

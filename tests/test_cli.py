@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from portal import run, sample, schema
 from portal.accounts import Person
+from portal.accounts.audit import AuditEntry
 from portal.config import Config
 from portal.gateway import claims
 from portal.registry.models import UpstreamSecret
@@ -38,13 +39,14 @@ class TestUserCreate:
         answer = flask("user", "create", "Nora@Portico.example", "--name", "Nora New")
 
         assert answer.exit_code == 0, answer.output
-        found = re.fullmatch(r"(\S+) can sign in with the password (\S{16})\n", answer.output)
+        found = re.fullmatch(r"(\S+) can sign in with the password (\S{16})\n", answer.stdout)
         assert found is not None
         person = session.scalars(select(Person).where(Person.name == "Nora New")).one()
         assert (person.email, person.is_administrator) == (found[1], False)
         assert [team.is_personal for team in person.teams] == [True]
         assert found[2] not in person.password
         assert sign_in_works(client, found[1], found[2])
+        assert not person.must_change_password, "whoever reads this terminal owns the account"
 
     def test_an_administrator_has_every_right(self, flask, session):
         assert flask("user", "create", "root@portico.example", "--administrator").exit_code == 0
@@ -52,19 +54,22 @@ class TestUserCreate:
         person = session.scalars(select(Person)).one()
         assert (person.name, person.is_administrator) == ("root", True)
 
-    def test_a_password_of_ones_own_is_not_repeated(self, flask, client):
+    def test_a_password_of_ones_own_is_not_repeated(self, flask, session, client):
         typed = "a long enough one"
         answer = flask("user", "create", "nora@portico.example", "--ask", input=f"{typed}\n{typed}\n")
 
         assert answer.exit_code == 0, answer.output
         assert typed not in answer.output
         assert sign_in_works(client, "nora@portico.example", typed)
+        assert not session.scalars(select(Person)).one().must_change_password
 
-    def test_a_short_password_is_refused(self, flask, session):
-        answer = flask("user", "create", "nora@portico.example", "--ask", input="short\nshort\n")
+    @pytest.mark.parametrize("weak", ["short", "qwertyuiop", "nora@portico.example"])
+    def test_a_weak_password_is_refused(self, flask, session, weak):
+        answer = flask("user", "create", "nora@portico.example", "--ask", input=f"{weak}\n{weak}\n")
 
         assert answer.exit_code == 1
-        assert "10 characters or more" in answer.output
+        assert ("10 characters or more" in answer.output) == (weak == "short")
+        assert ("would guess" in answer.output) == (weak != "short")
         assert session.scalars(select(Person)).all() == []
 
     @pytest.mark.parametrize(
@@ -95,7 +100,8 @@ class TestUserReset:
         session.rollback()
         assert person.fs_uniquifier != before[person.id][1]
         assert (other.password, other.fs_uniquifier) == before[other.id]
-        assert sign_in_works(client, "olga@portico.example", answer.output.split()[-1])
+        assert sign_in_works(client, "olga@portico.example", answer.stdout.split()[-1])
+        assert not person.must_change_password, "whoever reads this terminal owns the account"
 
     def test_a_stranger_is_named(self, flask):
         answer = flask("user", "reset", "nobody@portico.example")
@@ -253,6 +259,39 @@ class TestBackupAndRestore:
         assert "What was there before is in" in done.output
         with Session(empty) as session:
             assert session.scalars(select(Person.email)).all() == ["nora@portico.example"]
+
+    def test_both_stand_in_the_trail_of_the_database_that_they_leave(self, flask, empty, tmp_path):
+        file = str(tmp_path / "b.tar.gz")
+        flask("db", "upgrade")
+        flask("user", "create", "nora@portico.example")
+        flask("backup", file)
+        with Session(empty) as session:
+            (made,) = session.scalars(select(AuditEntry).where(AuditEntry.kind == "revision"))
+        empty.dispose()
+
+        flask("restore", file, "--replace")
+
+        with Session(empty) as session:
+            (restored,) = session.scalars(select(AuditEntry).where(AuditEntry.kind == "revision"))
+        assert (made.action, made.by, made.changes) == (
+            "backed up",
+            "command line",
+            {"file": [None, "b.tar.gz"], "with_secrets": [None, True]},
+        )
+        assert (restored.action, restored.by, restored.person_id) == ("restored", "command line", None)
+        assert sorted(restored.changes) == ["file", "made_at", "replaced"]
+
+    def test_a_database_that_takes_no_entry_is_backed_up_all_the_same(self, flask, empty, tmp_path):
+        flask("db", "upgrade")
+        with empty.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE audit_entry RENAME TO away")
+        empty.dispose()
+
+        made = flask("backup", str(tmp_path / "b.tar.gz"))
+
+        assert made.exit_code == 0
+        assert (tmp_path / "b.tar.gz").exists()
+        assert "no such table" in made.stderr
 
     def test_not_while_it_runs(self, flask, empty, config, tmp_path):
         flask("db", "upgrade")

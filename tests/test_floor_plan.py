@@ -11,13 +11,14 @@ FLOORS = (
     {"errors", "config"},
     {"db", "logs", "migrate", "vault"},
     {"jobs"},
-    {"openapi", "outbound"},
+    {"openapi", "outbound", "terminal"},
     {"accounts", "notify"},
     {"registry", "letters"},
     {"console", "ai", "gateway", "traffic"},
-    {"sample", "programs", "backup"},
+    {"sample", "programs", "keeper", "backup"},
     {"schema", "doctor"},
     {"web", "rest", "worker", "run"},
+    {"declared"},
     {"cli"},
 )
 BESIDE = {

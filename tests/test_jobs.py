@@ -154,6 +154,20 @@ class TestRepeat:
 
         assert (row.every, row.run_at) == (300, NOW)
 
+    def test_it_does_not_wait_for_a_time_that_only_a_wrong_clock_said(self, session):
+        ahead = NOW + timedelta(days=365)
+        jobs.repeat(session, "sweep", timedelta(minutes=10), now=ahead)
+        session.commit()
+        held = claim(session, now=ahead)
+        jobs.finish(session, held, now=ahead)
+        session.commit()
+        assert claim(session) is None
+
+        jobs.repeat(session, "sweep", timedelta(minutes=10), now=NOW)
+        session.commit()
+
+        assert claim(session) is not None
+
     def test_it_is_never_given_up_and_waits_no_longer_than_usual(self, session):
         jobs.repeat(session, "sweep", timedelta(minutes=1), now=NOW)
         session.commit()

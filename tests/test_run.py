@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from bench import stack
 from portal import migrate, run
 from portal.config import Config
 from portal.db import engine_options, engine_url
@@ -293,15 +294,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 def processes(settings: dict[str, str]) -> list[int]:
     """Every process of this start: they all have its folder in their environment, save the sample's upstream."""
-    mark = f"PORTAL_DATA_DIR={settings['PORTAL_DATA_DIR']}".encode()
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found
+    return stack.processes(Path(settings["PORTAL_DATA_DIR"]))
 
 
 def listener(port: int, settings: dict[str, str]) -> int | None:

@@ -88,6 +88,28 @@ class TestRemove:
         assert session.scalar(select(Team.id).where(Team.slug == "sample")) is not None
         assert session.scalar(select(Api.id).where(Api.slug == "httpbin")) is None
 
+    def test_a_secret_that_somebody_stored_stays_with_its_team(self, session, administrator):
+        sample.create(session, UPSTREAM, administrator)
+        session.flush()
+        team = session.scalars(select(Team).where(Team.slug == "sample")).one()
+        factories.upstream_secret(session, team=team)
+        session.commit()
+
+        sample.remove(session)
+        session.commit()
+
+        assert session.scalar(select(Team.id).where(Team.slug == "sample")) is not None
+
+    def test_a_team_that_somebody_deleted_by_hand_took_all_of_it(self, session, administrator):
+        sample.create(session, UPSTREAM, administrator)
+        session.commit()
+        registry.delete_team(session, session.scalars(select(Team).where(Team.slug == "sample")).one())
+        session.commit()
+
+        assert sample.remove(session)
+        session.commit()
+        assert not sample.exists(session)
+
     def test_what_somebody_deleted_by_hand_is_no_hindrance(self, session, administrator):
         sample.create(session, UPSTREAM, administrator)
         session.commit()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from portal import config_of, jobs, worker
+from portal import config_of, doctor, jobs, worker
 from portal.accounts.audit import AuditEntry
 from portal.accounts.throttle import Throttle
 from portal.db import utcnow
@@ -89,7 +89,7 @@ class TestTurn:
 
 class TestPeriodicWork:
     def test_two_workers_announce_it_once_and_share_it(self, app, session):
-        worker.announce(utcnow())
+        worker.announce(utcnow() - timedelta(minutes=2))
         worker.announce(utcnow())
 
         done = 0
@@ -100,6 +100,29 @@ class TestPeriodicWork:
         rows = session.scalars(select(Job)).all()
         assert {row.kind for row in rows} == set(worker.PERIODIC)
         assert all(row.run_at > utcnow() and row.error is None for row in rows)
+
+    def test_the_doctor_waits_until_a_new_installation_stands(self, app, session):
+        worker.announce(utcnow())
+
+        while turn(app):
+            pass
+
+        seen = doctor.last(session, now=utcnow())
+        assert (seen.at, seen.is_asked_for) == (None, False)
+
+    def test_letters_in_files_go_after_a_month_and_nothing_else_does(self, app):
+        config, now = config_of(app), utcnow()
+        folder = config.data_dir / "mail"
+        worker.KINDS["forget_letters"](config, {})  # before there was any letter
+        folder.mkdir()
+        for name, days in (("old.eml", 31), ("half.tmp", 31), ("young.eml", 29), ("notes.txt", 400)):
+            (folder / name).write_text("Hello.")
+            os.utime(folder / name, (0, (now - timedelta(days=days)).timestamp()))
+
+        said = worker.KINDS["forget_letters"](config, {})
+
+        assert {file.name for file in folder.iterdir()} == {"young.eml", "notes.txt"}
+        assert said.startswith("2 ")
 
     def test_every_kind_that_comes_again_is_known(self):
         assert set(worker.PERIODIC) <= set(worker.KINDS)

@@ -1,6 +1,6 @@
 """People, teams, roles and rights."""
 
-from portal.accounts import audit, second_factor, sessions, throttle
+from portal.accounts import audit, passwords, second_factor, sessions, throttle
 from portal.accounts.invitations import INVITATION_LASTS, accept, find_invitation, invite, send_anew, withdraw
 from portal.accounts.models import Invitation, Membership, Person, Role, Team
 from portal.accounts.people import (
@@ -13,6 +13,7 @@ from portal.accounts.people import (
     dismiss,
     new_password,
     set_password,
+    settle_invitation,
 )
 from portal.accounts.rights import BY_ROLE, Permission, Standing
 from portal.accounts.teams import (
@@ -21,6 +22,7 @@ from portal.accounts.teams import (
     change_role,
     create_personal_team,
     create_team,
+    hold_team,
     remove_member,
     rename_team,
     slug_of,
@@ -52,14 +54,17 @@ __all__ = [
     "deactivate",
     "dismiss",
     "find_invitation",
+    "hold_team",
     "invite",
     "new_password",
+    "passwords",
     "remove_member",
     "rename_team",
     "second_factor",
     "send_anew",
     "sessions",
     "set_password",
+    "settle_invitation",
     "slug_of",
     "standing",
     "throttle",

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import Invitation, Person
-from portal.accounts.people import create_person
+from portal.accounts.people import create_person, set_password
 from portal.errors import LinkDead, NameTaken
 
 INVITATION_LASTS = timedelta(days=7)
@@ -50,7 +50,15 @@ def find_invitation(session: Session, invitation_id: int, nonce: str, *, now: da
 
 
 def accept(session: Session, invitation: Invitation, *, name: str, password_hash: str) -> Person:
-    """The person whom it was for. Raises NameTaken when somebody took the address in between."""
-    person = create_person(session, email=invitation.email, name=name, password_hash=password_hash)
-    session.delete(invitation)
+    """The person whom it was for. Raises NameTaken when somebody took the address in between.
+
+    An account with the address that nobody has confirmed becomes theirs: the link came by mail, which whoever made
+    that account could not show.
+    """
+    waiting = select(Person).where(func.lower(Person.email) == invitation.email.lower(), Person.confirmed_at.is_(None))
+    person = session.scalar(waiting.where(Person.active))
+    if person is None:
+        return create_person(session, email=invitation.email, name=name, password_hash=password_hash)
+    person.name = " ".join(name.split())
+    set_password(person, password_hash)
     return person

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from flask_security import UserMixin
-from sqlalchemy import JSON, CheckConstraint, Enum, ForeignKey, String, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, Enum, ForeignKey, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.accounts import audit
@@ -30,6 +30,8 @@ class Person(UserMixin, Base):
     name: Mapped[str] = mapped_column(String(80))
     password: Mapped[str] = mapped_column(String(255))
     """The argon2 hash."""
+    must_change_password: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """It was made for them and somebody else has seen it: it opens nothing but the page that changes it."""
     active: Mapped[bool] = mapped_column(default=True)
     fs_uniquifier: Mapped[str] = mapped_column(String(64), unique=True)
     """What the session cookie names; changing it signs the person out everywhere."""
@@ -154,7 +156,7 @@ audit.watch(
     label=lambda person: f"person {person.id}",
     word=_word_for_person,
     hidden={"email", "name", "password", "tf_totp_secret", "mf_recovery_codes"},
-    unseen={"fs_uniquifier", "created_at", "tf_last_step"},
+    unseen={"fs_uniquifier", "created_at", "tf_last_step", "must_change_password"},
 )
 audit.watch(
     Team,

@@ -8,9 +8,9 @@ import uuid
 from datetime import datetime
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, object_session
 
-from portal.accounts.models import Person
+from portal.accounts.models import Invitation, Person
 from portal.accounts.teams import create_personal_team
 from portal.db import utcnow
 from portal.errors import Conflict, NameTaken
@@ -25,9 +25,16 @@ def new_password() -> str:
 
 
 def create_person(
-    session: Session, *, email: str, name: str, password_hash: str, is_administrator: bool = False
+    session: Session,
+    *,
+    email: str,
+    name: str,
+    password_hash: str,
+    is_administrator: bool = False,
+    must_change_password: bool = False,
 ) -> Person:
-    """Somebody with a personal team. `email` comes normalised and known to be theirs. Raises NameTaken."""
+    """Somebody with a personal team. `email` comes normalised and known to be theirs; a password that was made for
+    them must be changed. Raises NameTaken."""
     if session.scalar(select(Person.id).where(func.lower(Person.email) == email.lower())):
         raise NameTaken("email", f"{email} has an account already.")
     person = Person(
@@ -35,19 +42,22 @@ def create_person(
         name=" ".join(name.split()),
         password=password_hash,
         fs_uniquifier=uuid.uuid4().hex,
+        must_change_password=must_change_password,
         is_administrator=is_administrator,
         confirmed_at=utcnow(),
     )
     session.add(person)
     session.flush()  # the team refers to the person's id
     create_personal_team(session, person)
+    settle_invitation(session, email)
     return person
 
 
-def set_password(person: Person, password_hash: str) -> None:
+def set_password(person: Person, password_hash: str, *, must_change_password: bool = False) -> None:
     """Every session of the person ends. Whoever hands the password over vouches for the address: without mail there
     would be no way in for somebody who has not confirmed it."""
     person.password = password_hash
+    person.must_change_password = must_change_password
     confirm(person, now=utcnow())
     _end_sessions(person)
 
@@ -68,6 +78,15 @@ def change_email(session: Session, person: Person, email: str) -> None:
 def confirm(person: Person, *, now: datetime) -> None:
     """The address is theirs: they had a link that was mailed to it. The first time counts."""
     person.confirmed_at = person.confirmed_at or now
+    session = object_session(person)
+    if session is not None:
+        settle_invitation(session, person.email)
+
+
+def settle_invitation(session: Session, email: str) -> None:
+    """Somebody with this address has an account: an invitation to it is as good as accepted."""
+    for invitation in session.scalars(select(Invitation).where(func.lower(Invitation.email) == email.lower())):
+        session.delete(invitation)
 
 
 def deactivate(session: Session, person: Person) -> None:

@@ -3,13 +3,17 @@
 Secrets and recovery codes come in sealed; making and opening them is Flask-Security's work, at the edge.
 """
 
+import hashlib
+import json
 from collections.abc import Callable
 
-from sqlalchemy import or_, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import Person
+from portal.config import Config
 from portal.errors import Conflict
+from portal.vault import derived
 
 METHOD = "authenticator"
 """What Flask-Security calls an app that shows codes."""
@@ -53,3 +57,23 @@ def use_recovery_code(session: Session, person_id: int, fits: Callable[[str], bo
         return False
     person.mf_recovery_codes = [code for code in codes if code is not chosen]
     return True
+
+
+def wallet(config: Config) -> dict[str, str]:
+    """Name of a key -> key, the newest first: passlib seals the secrets of apps with it, and writes the name beside."""
+    return {hashlib.sha256(key).hexdigest()[:8]: key.hex() for key in derived(config, "second factor")}
+
+
+def unreadable(session: Session, config: Config) -> int:
+    """How many people's second factors no present key opens. By the key's name: opening is slow on purpose."""
+    names = wallet(config).keys()
+    sealed = session.scalars(select(Person.tf_totp_secret).where(Person.tf_totp_secret.is_not(None)))
+    return sum(_key_of(str(each)) not in names for each in sealed)
+
+
+def _key_of(sealed: str) -> str | None:
+    """https://passlib.readthedocs.io/en/stable/lib/passlib.totp.html, “JSON format”."""
+    try:
+        return str(json.loads(sealed)["enckey"]["t"])
+    except (ValueError, LookupError, TypeError):
+        return None

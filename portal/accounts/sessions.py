@@ -22,6 +22,9 @@ from portal.db import Base, UTCDateTime
 MOST = 50
 """Sessions that one person can have; a further one ends the one that was unused for longest."""
 _OFTEN = timedelta(minutes=5)
+_SKEW = timedelta(minutes=5)
+"""How far the clocks of several machines may be apart. A session that began later than that began when a clock was
+wrong, and would last for as much longer."""
 
 
 class SignIn(Base):
@@ -114,10 +117,15 @@ def begin(
     return row
 
 
+def renew(session: Session, sign_in_id: int, token: str) -> None:
+    """The same session, found by `token` from now on and no longer by the one before; its age stays."""
+    session.execute(update(SignIn).where(SignIn.id == sign_in_id).values(token_hash=_hash(token)))
+
+
 def find(session: Session, token: str, *, lifetimes: Lifetimes, now: datetime) -> SignIn | None:
     """The session that this cookie names, with its person, while it lasts: one indexed read."""
     row = session.scalar(_current().where(SignIn.token_hash == _hash(token)).options(contains_eager(SignIn.person)))
-    return row if row is not None and now < lifetimes.ends_at(row) else None
+    return row if row is not None and _lasts(row, lifetimes, now) else None
 
 
 def of_person(session: Session, person: Person, *, lifetimes: Lifetimes, now: datetime) -> list[SignIn]:
@@ -125,7 +133,7 @@ def of_person(session: Session, person: Person, *, lifetimes: Lifetimes, now: da
     rows = session.scalars(
         _current().where(SignIn.person_id == person.id).order_by(SignIn.seen_at.desc(), SignIn.id.desc())
     )
-    return [row for row in rows if now < lifetimes.ends_at(row)]
+    return [row for row in rows if _lasts(row, lifetimes, now)]
 
 
 def notice(session: Session, sign_in_id: int, *, address: str, now: datetime) -> None:
@@ -161,6 +169,10 @@ def sweep(session: Session, *, lifetimes: Lifetimes, now: datetime) -> int:
     )
     done = session.execute(delete(SignIn).where(over).execution_options(synchronize_session=False))
     return int(done.rowcount)  # type: ignore[attr-defined]
+
+
+def _lasts(row: SignIn, lifetimes: Lifetimes, now: datetime) -> bool:
+    return row.created_at <= now + _SKEW and now < lifetimes.ends_at(row)
 
 
 def _current() -> Select[SignIn]:

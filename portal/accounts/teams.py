@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from sqlalchemy import func, select
+from sqlalchemy import func, inspect, select
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import Membership, Person, Role, Team
@@ -24,15 +24,16 @@ def standing(person: Person | None, team: Team) -> Standing:
     return Standing(role, person.is_administrator, team.may_publish)
 
 
-def create_team(session: Session, *, slug: str, name: str, owner: Person, may_publish: bool = False) -> Team:
-    """A team of several, with one owner. Raises Invalid and NameTaken."""
+def create_team(session: Session, *, slug: str, name: str, owner: Person | None, may_publish: bool = False) -> Team:
+    """A team of several, with one owner; without one, administrators add its members. Raises Invalid and NameTaken."""
     if not SLUG.fullmatch(slug):
         raise Invalid({"slug": "Use small letters, digits and dashes, such as payments."})
     if slug in RESERVED or session.scalar(select(Team.id).where(Team.slug == slug)):
         raise NameTaken("slug", f"{slug} is in use already. Choose another one.")
     team = Team(slug=slug, may_publish=may_publish)
     rename_team(team, name)
-    team.memberships.append(Membership(person=owner, role=Role.OWNER))
+    if owner is not None:
+        team.memberships.append(Membership(person=owner, role=Role.OWNER))
     session.add(team)
     return team
 
@@ -43,6 +44,17 @@ def create_personal_team(session: Session, person: Person) -> Team:
     team.memberships.append(Membership(person=person, role=Role.OWNER))
     session.add(team)
     return team
+
+
+def hold_team(session: Session, team: Team) -> None:
+    """Nothing comes to the team, and nobody leaves it, until the commit: on PostgreSQL others wait here.
+
+    Raises NotFound when somebody else has deleted it meanwhile.
+    """
+    (number,) = inspect(team).identity or (None,)
+    if session.scalar(select(Team.id).where(Team.id == number).with_for_update()) is None:
+        raise NotFound("Somebody else has deleted this team meanwhile.")
+    session.expire(team, ["memberships"])
 
 
 def rename_team(team: Team, name: str) -> None:
@@ -73,22 +85,24 @@ def add_member(session: Session, team: Team, *, email: str, role: Role) -> Membe
     return membership
 
 
-def change_role(membership: Membership, role: Role) -> None:
+def change_role(session: Session, membership: Membership, role: Role) -> None:
     """Raises Conflict when the team would be left without an owner."""
     if role is not Role.OWNER:
-        _require_another_owner(membership)
+        _require_another_owner(session, membership)
     membership.role = role
 
 
 def remove_member(session: Session, membership: Membership) -> None:
     """Raises Conflict when the team would be left without an owner."""
-    _require_another_owner(membership)
+    _require_another_owner(session, membership)
     membership.team.memberships.remove(membership)
 
 
-def _require_another_owner(membership: Membership) -> None:
-    owners = [member for member in membership.team.memberships if member.role is Role.OWNER]
-    if owners == [membership]:
+def _require_another_owner(session: Session, membership: Membership) -> None:
+    # One at a time, so that two owners cannot dismiss each other at once.
+    hold_team(session, membership.team)
+    owners = select(Membership.id).where(Membership.team_id == membership.team_id, Membership.role == Role.OWNER)
+    if session.scalars(owners).all() == [membership.id]:
         raise Conflict(f"{membership.person.name} is the only owner of {membership.team.name}. Name another one first.")
 
 

@@ -7,7 +7,7 @@ taken back. What is counted, an address or an account from an address, is stored
 import hashlib
 import ipaddress
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -92,9 +92,23 @@ def password_again(address: str, who: str) -> list[Limit]:
     return [Limit(f"password again {_network(address)} {who}", free=5, longest=60)]
 
 
+def new_member(who: str, email: str) -> list[Limit]:
+    """An owner adds somebody by address, and is told when nobody has it: not for thousands of addresses."""
+    return [
+        Limit(f"new member by {who}", free=10, longest=60),
+        Limit(f"new member by {who} {email.strip().lower()}", free=10, longest=60),
+    ]
+
+
 def attempt(session: Session, limits: Sequence[Limit], *, now: datetime) -> None:
     """Count one. Raises TooManyAttempts with the seconds to wait; such an attempt is not counted."""
     rows = {limit.id: _row(session, limit, now) for limit in sorted(limits, key=lambda each: each.id)}
+    for limit in limits:
+        row = rows[limit.id]
+        if row.at > now + timedelta(seconds=limit.longest):
+            # A clock went back, and nobody would get in until it says again what it said. This attempt is let through
+            # and is the last one from now on: to move the wait would not outlive the refusal's rollback.
+            row.at = row.free_at = now
     wait = max((row.free_at - now for row in rows.values()), default=timedelta())
     if wait > timedelta():
         raise TooManyAttempts(math.ceil(wait.total_seconds()))
@@ -112,6 +126,19 @@ def succeeded(session: Session, limits: Sequence[Limit]) -> None:
         if row is not None:
             row.attempts = max(0, row.attempts - 1)
             row.free_at = row.at
+
+
+def forget(session: Session, places: Collection[str], *, email: str, who: str, person_id: int) -> None:
+    """What is counted of one person, as far as it is known from where; the rest is swept away soon."""
+    limits = [Limit(f"second factor of {who}", free=0, longest=0)]
+    for place in places:
+        limits += [
+            sign_in(place, email)[-1],
+            letters(place, email)[-1],
+            second_factor(place, who)[-1],
+            *password_again(place, str(person_id)),
+        ]
+    session.execute(delete(Throttle).where(Throttle.id.in_({limit.id for limit in limits})))
 
 
 def sweep(session: Session, *, now: datetime) -> int:

@@ -13,6 +13,7 @@ from operator import attrgetter
 
 from portal.gateway.clusters import authority
 from portal.gateway.ir import Api, Plan, Snapshot
+from portal.registry.headers import is_gateways_own
 
 _SEGMENTS = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -20,13 +21,6 @@ _HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`~-]+")
 _CREDENTIAL = re.compile(r"[a-z0-9]+(-[a-z0-9]+){0,5}")
 _BASE = re.compile(r"/[\x21-\x22\x24-\x3e\x40-\x5b\x5d-\x7e]*")
 _RESERVED_PATH = "/_portico"
-_GATEWAYS_OWN = re.compile(
-    # Whatever begins with x_ is taken off in front, see filters/cleaning.py.
-    r"x_.*|x-(consumer[-_].*|envoy[-_].*|forwarded[-_].*|(subscription|key|plan|request)[-_]id|real[-_]ip)|forwarded"
-    r"|host|cookie|connection|content[-_].*|transfer[-_]encoding|te|upgrade|expect|keep-alive|trailer|proxy-.*"
-    # The key filter looks into these before it looks for the key.
-    r"|user-agent|traceparent"
-)
 _LONGEST_HEADER = 100
 _MOST_TOKENS = 2**32 - 1
 
@@ -95,7 +89,7 @@ def _of_key_name(api: Api) -> Iterator[str]:
     if api.key_place == "header":
         if not _HEADER.fullmatch(api.key_name) or len(api.key_name) > _LONGEST_HEADER:
             yield f"“{api.key_name}” is not the name of a header in lower case."
-        elif _GATEWAYS_OWN.fullmatch(api.key_name):
+        elif is_gateways_own(api.key_name):
             yield f"The header “{api.key_name}” has a meaning of its own and cannot hold the key. Choose another one."
     elif api.key_place == "query" and not re.fullmatch(r"[A-Za-z0-9._~-]{1,100}", api.key_name):
         yield f"“{api.key_name}” is not a plain name of a query parameter."
@@ -118,7 +112,7 @@ def _of_upstream(api: Api) -> Iterator[str]:
 def _of_credential(api: Api) -> Iterator[str]:
     """Repeats no secret: what is said here is stored and shown."""
     if api.credential is not None:
-        if not _CREDENTIAL.fullmatch(api.credential.header) or _GATEWAYS_OWN.fullmatch(api.credential.header):
+        if not _CREDENTIAL.fullmatch(api.credential.header) or is_gateways_own(api.credential.header):
             yield f"The header “{api.credential.header}” cannot carry its targets' secret. Choose another one."
         if not api.credential.value.isprintable():
             yield "Its targets' secret holds signs that no header may hold. Replace it."

@@ -11,7 +11,7 @@
 | tls/tls.json         | certificate          | the pair of the settings, `certificate.py`  |
 
 Each is read again when a file is renamed into its directory, so write `.tmp` elsewhere and rename. Publish clusters
-before routes. The listener must not change while Envoy runs: that would reset every limit.
+before routes and limits before keys. The listener must not change while Envoy runs: that would reset every limit.
 """
 
 from collections.abc import Iterable, Mapping
@@ -60,8 +60,18 @@ def compile_files(snapshot: Snapshot, place: Place, addresses: Addresses) -> dic
         "lds/lds.json": discovery_file([_listener(place, _discovered_routes(place), chain(place))]),
         "rds/rds.json": discovery_file([routes.route_configuration(snapshot)]),
         "cds/cds.json": compile_clusters(snapshot, place, addresses),
-        "limits/limits.json": limits.discovered(snapshot),
+        "limits/limits.json": compile_limits(snapshot),
     }
+
+
+def compile_limits(snapshot: Snapshot) -> bytes:
+    """`limits/limits.json` alone: what must be there before the keys are."""
+    return limits.discovered(snapshot)
+
+
+def compile_empty(place: Place) -> dict[str, bytes]:
+    """The files of a gateway that knows nothing: no API, and limits that refuse what they cannot judge."""
+    return compile_files(Snapshot(0), place, {}) | {"limits/limits.json": limits.closed()}
 
 
 def compile_clusters(snapshot: Snapshot, place: Place, addresses: Addresses) -> bytes:
@@ -122,12 +132,12 @@ def envoy_arguments(place: Place, bootstrap: Path) -> list[str]:
         "3",
         "--drain-strategy",
         "immediate",
-        # Of the log no more than some lines are lost when Envoy is killed, and none is older than 100 ms. At 1 kB, each
-        # second line would cost a write of its own.
+        # Of the log at most some ten lines are lost when Envoy is killed (4 kB hold eleven), and none is older than
+        # 100 ms. At 1 kB, each second line would cost a write of its own.
         "--file-flush-interval-msec",
         "100",
         "--file-flush-min-size-kb",
-        "4",
+        "3",
         "--log-level",
         "warning",
         *(["--concurrency", str(place.workers)] if place.workers else []),

@@ -26,6 +26,7 @@ class Secret:
 
 def given(api: ir.Api, credential: document.Credential, secret: Secret | None) -> ir.Api:
     """`api` with what its targets ask for; one that cannot be given it `lacks` it, and is answered with 503."""
+    api = replace(api, secret=credential.secret)
     if secret is None or secret.kind != credential.kind:
         return replace(
             api,
@@ -54,10 +55,37 @@ def veiled(api: ir.Api, credential: document.Credential, secret: Secret | None) 
     """The same for people who look at what Envoy gets: everything but the secret itself."""
     if secret is None:
         return given(api, credential, None)
-    shown = given(api, credential, replace(secret, texts=dict.fromkeys(_ALL_TEXTS, MASK)))
-    if shown.credential is None:
-        return shown
-    return replace(shown, credential=replace(shown.credential, value=MASK))
+    return masked(given(api, credential, replace(secret, texts=dict.fromkeys(_ALL_TEXTS, MASK))))
+
+
+def renewed(former: ir.Api, api: ir.Api) -> ir.Api:
+    """A former release of `api`, with the value that its secret has now: that is live at once, whatever the release."""
+    if former.secret is None or former.secret != api.secret:
+        # What one of the two lacks must not be sent without.
+        return replace(former, lacks=api.lacks or former.lacks)
+    credential = certificate = None
+    if former.credential is not None and api.credential is not None:
+        credential = replace(former.credential, value=api.credential.value)
+    if former.upstream.client_certificate is not None:
+        certificate = api.upstream.client_certificate
+    lacks = api.lacks or former.lacks or f"The secret {api.secret} has become one of another kind. Mend the release."
+    return replace(
+        former,
+        credential=credential,
+        upstream=replace(former.upstream, client_certificate=certificate),
+        lacks=None if credential or certificate else lacks,
+    )
+
+
+def masked(api: ir.Api) -> ir.Api:
+    """`api` without the secrets that `given` gave it: for people, and for what is kept."""
+    credential, certificate = api.credential, api.upstream.client_certificate
+    if credential is not None:
+        api = replace(api, credential=replace(credential, value=MASK))
+    if certificate is not None:
+        certificate = replace(certificate, chain_pem=MASK, key_pem=MASK)
+        api = replace(api, upstream=replace(api.upstream, client_certificate=certificate))
+    return api
 
 
 _ALL_TEXTS = ("value", "user", "password", "chain_pem", "key_pem")

@@ -77,6 +77,8 @@ class Api:
     """Attempts after a failed connection, for idempotent methods only."""
     body_limit_bytes: int = 10_000_000
     paused: bool = False
+    secret: str | None = None
+    """Name of the team's secret that the release wants; it stands in `credential` or in the upstream's certificate."""
     credential: Credential | None = None
     lacks: str | None = None
     """Why the targets cannot be given what they ask for, in a sentence. No call is sent to them without."""
@@ -116,6 +118,7 @@ class Key(NamedTuple):
     consumer_id: int
     expires: int | None
     revoked: int | None
+    """Read from the database, every revocation is long past; see `read.py`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 import threading
@@ -27,7 +28,7 @@ from portal.gateway import roster
 from portal.gateway.admin import EnvoySilent
 from portal.gateway.certificate import Certificate
 from portal.gateway.claims import CannotStart, take_folder
-from portal.gateway.ir import Api, Plan
+from portal.gateway.ir import Api
 from portal.gateway.loop import Loop, Outage
 from portal.gateway.place import pair_of, place_of, rules_of
 from portal.gateway.publish import Publisher, Refused
@@ -60,6 +61,8 @@ def run(config: Config) -> None:
 
     Raises CannotStart and NodeNameTaken, whose sentences say what to do.
     """
+    # A core dump of the node, or of the Envoy that inherits this, would hold what upstreams and callers keep secret.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     url = existing(engine_url(config.database_url))
     options = engine_options(url)
     if url.get_backend_name() == "postgresql":
@@ -107,7 +110,7 @@ class Node:
 
         self._reading: Reading | None = None
         self._noticed = time.monotonic()
-        self._tried: tuple[tuple[Api, ...], tuple[Plan, ...], int] | None = None
+        self._tried: tuple[tuple[Api, ...], int] | None = None
         self._route_problems: list[NodeProblem] = []
         self._key_complaint: str | None = None
         self._route_complaint: str | None = None
@@ -188,7 +191,7 @@ class Node:
         self._lock = None
 
     def notice(self) -> bool:
-        """Read the registry if it changed and give Envoy the keys; whether it had changed."""
+        """Read the registry if it changed and give Envoy the limits and the keys; whether it had changed."""
         known = self._reading.snapshot.revision if self._reading else None
         again = self._key_complaint is not None and time.monotonic() >= self._keys_again
         with consistent(self._engine) as connection:
@@ -210,18 +213,18 @@ class Node:
         return True
 
     def publish_routes(self) -> bool:
-        """Give Envoy the APIs and plans if they or their addresses changed; whether they had."""
+        """Give Envoy the APIs if they or their addresses changed; whether they had."""
         if self._reading is None:
             return False
         snapshot, unreadable = self._reading
-        wanted = (snapshot.apis, snapshot.plans, self._resolver.version)
+        wanted = (snapshot.apis, self._resolver.version)
         again = self._route_complaint is not None and time.monotonic() >= self._routes_again
         if wanted == self._tried and not again:
             if self._route_complaint is None:
                 self._advance(routes=snapshot.revision)
             return False
         self._resolver.learn_new(snapshot, seconds=_NEW_NAMES_SECONDS)
-        self._tried = (snapshot.apis, snapshot.plans, self._resolver.version)
+        self._tried = (snapshot.apis, self._resolver.version)
         try:
             problems = self._publisher.publish_routes(snapshot)
         except (Refused, OSError) as error:

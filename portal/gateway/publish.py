@@ -8,7 +8,6 @@ import contextlib
 import logging
 import os
 import re
-import shutil
 import struct
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,18 +18,21 @@ from typing import Any
 import orjson
 
 from portal.errors import PortalError
-from portal.gateway import check, compile, ir, keys, masking
+from portal.gateway import check, compile, credentials, ir, keys, masking
 from portal.gateway.admin import EnvoySilent
 from portal.gateway.check import Problem
-from portal.gateway.files import write_private
+from portal.gateway.files import replace_private
+from portal.gateway.kept import Kept
 from portal.gateway.resolve import Resolver
+from portal.gateway.resource import is_whole
 from portal.gateway.supervisor import Gateway
 
 log = logging.getLogger(__name__)
 
-_ORDER = ("cds/cds.json", "limits/limits.json", "lds/lds.json", "rds/rds.json")
-"""A route must not come before its cluster."""
-_SETS_KEPT = 5
+_ORDER = ("cds/cds.json", "lds/lds.json", "rds/rds.json")
+"""A route must not come before its cluster. Limits go with the keys: no right may come before its limits."""
+_LIMITS = "limits/limits.json"
+_COPIED = ("cds/cds.json", "rds/rds.json")
 _KEY_FILES_KEPT = 3
 """Envoy's workers may still look into the one before; the rest is for whoever wonders."""
 _DATA_NAME = re.compile(rb"keys-[0-9a-f]{16}\.bin")
@@ -51,6 +53,7 @@ class Publisher:
         self._place = place
         self._envoy = envoy
         self._resolver = resolver
+        self._kept = Kept(place.directory)
         self._good: dict[int, ir.Api] = {}
         """API id -> what is served of it."""
         self._validated: tuple[Any, ...] | None = None
@@ -60,28 +63,39 @@ class Publisher:
         """What must not be repeated of Envoy's words."""
 
     def prepare(self) -> None:
-        """Everything that Envoy needs in order to start: what was last published, or an empty gateway."""
+        """Everything that Envoy needs in order to start: what was last published, or an empty gateway.
+
+        A file that is gone or damaged is taken from its copy. Without one, nothing is better than a guess: no routes,
+        no keys, and limits that let nobody through.
+        """
         directory = self._place.directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)  # it may have been made by somebody else
-        for name in (*compile.DIRECTORIES, "new", "good"):
+        for name in (*compile.DIRECTORIES, "new"):
             (directory / name).mkdir(exist_ok=True)
-        empty = compile.compile_files(ir.Snapshot(0), self._place, {})
-        for name, content in {**empty, "bootstrap.json": compile.compile_bootstrap(self._place)}.items():
-            # Listener and bootstrap depend on the settings alone, and these may have changed.
-            stale = name in {"lds/lds.json", "bootstrap.json"} and self._read(name) != content
-            if stale or not (directory / name).exists():
+        self._kept.prepare()
+        empty = compile.compile_empty(self._place)
+        # Listener and bootstrap depend on the settings alone, and these may have changed.
+        for name, content in {
+            "lds/lds.json": empty.pop("lds/lds.json"),
+            "bootstrap.json": compile.compile_bootstrap(self._place),
+        }.items():
+            if self._read(name) != content:
                 self._write(name, content)
+        for name, nothing in empty.items():
+            if not self._is_whole(directory / name):
+                self._write(name, self._kept.last(name) or nothing)
         if not self._keys_are_whole():
             # None rather than older ones, of which some may have been revoked since.
             self._replace_keys(keys.pack_keys(ir.Snapshot(0)))
-        self._good = _remembered(directory / "good" / "apis.json")
+        self._good = self._kept.apis()
 
     def publish_keys(self, snapshot: ir.Snapshot) -> bool:
-        """Put keys, consumers and subscriptions before Envoy; whether anything was new.
+        """Put plans, then keys, consumers and subscriptions before Envoy; whether anything was new.
 
         Raises Refused, and OSError when the disk fails.
         """
+        limits = self._publish_limits(snapshot)
         try:
             packed = keys.pack_keys(snapshot)
         except (struct.error, ValueError) as error:
@@ -90,7 +104,7 @@ class Publisher:
         name = "keys/keys.json"
         content = keys.key_filter(str(self._key_data(packed)))
         if content == before:
-            return False
+            return limits
         refusals = self._refusals()
         self._replace_keys(packed)
         complaint = self._complaint({name: content}, refusals)
@@ -104,8 +118,26 @@ class Publisher:
         self._forget_key_data()
         return True
 
+    def _publish_limits(self, snapshot: ir.Snapshot) -> bool:
+        """Before the keys: Envoy lets a call through whose plan has no limits that it knows of."""
+        content = compile.compile_limits(snapshot)
+        before = self._read(_LIMITS)
+        if content == before:
+            return False
+        _by_label(check.problems(replace(snapshot, apis=())))
+        refusals = self._refusals()
+        try:
+            self._step(_LIMITS, content, refusals)
+        except Refused:
+            if before is not None:
+                self._write(_LIMITS, before)
+            raise
+        _to_disk(self._place.directory / _LIMITS)
+        self._kept.copy([_LIMITS])
+        return True
+
     def publish_routes(self, snapshot: ir.Snapshot) -> list[Problem]:
-        """Put APIs and plans before Envoy, as far as it takes them; the APIs that it does not, in sentences.
+        """Put APIs before Envoy, as far as it takes them; those that it does not, in sentences.
 
         Raises Refused when nothing could be published, OSError when the disk fails.
         """
@@ -116,8 +148,12 @@ class Publisher:
         changed = {name: files[name] for name in _ORDER if files[name] != self._read(name)}
         if changed:
             self._switch(changed, accepted, addresses)
-            self._keep_good(accepted)
+        self._kept.remember(accepted.apis)
         self._good = {api.id: api for api in accepted.apis}
+        # Also when nothing changed: a node that was killed before it came here has left copies of former secrets.
+        self._kept.copy(_COPIED)
+        if changed:
+            self._kept.add_set(accepted.revision, (*_ORDER, _LIMITS), self._masked(accepted, addresses))
         return [*problems, *check.lacking(accepted)]
 
     def _accept(
@@ -132,7 +168,7 @@ class Publisher:
             wrong |= {api.label: why for api, why in self._refused.items()}
             accepted = self._without(snapshot, wrong)
             # An equal part was validated before; addresses need no validation, they come from the resolver.
-            asked = (accepted.plans, accepted.apis)
+            asked = accepted.apis
             if asked == self._validated or (self._validated is None and self._is_served(accepted, addresses)):
                 self._validated = asked
                 break
@@ -150,14 +186,13 @@ class Publisher:
     def _is_served(self, snapshot: ir.Snapshot, addresses: Mapping[str, Sequence[str]]) -> bool:
         """Whether a node before this one has published the very same."""
         files = compile.compile_files(self._resolver.usable(snapshot), self._place, addresses)
-        return all(self._read(name) == content for name, content in files.items())
+        return all(self._read(name) == files[name] for name in _ORDER)
 
     def _without(self, snapshot: ir.Snapshot, wrong: Mapping[str, str]) -> ir.Snapshot:
         """`snapshot` with each wrong API as it was when it was last served, or without it."""
         fine = [api for api in snapshot.apis if api.label not in wrong]
         former = [
-            # What one of the two lacks must not be sent without.
-            replace(good, label=api.label, paused=api.paused, lacks=api.lacks or good.lacks)
+            replace(credentials.renewed(good, api), label=api.label, paused=api.paused)
             for api in snapshot.apis
             if api.label in wrong and (good := self._good.get(api.id)) is not None
         ]
@@ -243,11 +278,7 @@ class Publisher:
             return None
 
     def _write(self, name: str, content: bytes) -> None:
-        # Beside, not in, the watched folder: Envoy reads again whenever anything is renamed into it.
-        draft = self._place.directory / "new" / name.replace("/", ".")
-        draft.parent.mkdir(exist_ok=True)
-        write_private(draft, content)  # several of them hold secrets of upstreams
-        os.replace(draft, self._place.directory / name)
+        replace_private(self._place.directory, name, content)
 
     def _key_data(self, packed: bytes) -> Path:
         return self._place.directory / "data" / keys.key_file_name(packed)
@@ -274,23 +305,24 @@ class Publisher:
             return False
         return whole
 
+    def _is_whole(self, path: Path) -> bool:
+        try:
+            return is_whole(path.read_bytes())
+        except FileNotFoundError:
+            return False
+
     def _forget_key_data(self) -> None:
+        live = set(_DATA_NAME.findall(self._read("keys/keys.json") or b""))
         data = sorted((self._place.directory / "data").glob("keys-*.bin"), key=lambda path: path.stat().st_mtime_ns)
         for old in data[:-_KEY_FILES_KEPT]:
-            old.unlink(missing_ok=True)
+            # After a clock went back, the newest file looks like the oldest; Envoy could not start without it.
+            if os.fsencode(old.name) not in live:
+                old.unlink(missing_ok=True)
 
-    def _keep_good(self, accepted: ir.Snapshot) -> None:
-        """Remember what works: for an API that is refused after a restart, and for people who look back."""
-        good = self._place.directory / "good"
-        content = orjson.dumps(accepted.apis)
-        self._write("good/apis.json", content)
-        kept = good / f"{time.time_ns()}-revision-{accepted.revision}"
-        kept.mkdir()
-        for name in _ORDER:
-            # A link costs no space: the file itself is never written again, only replaced.
-            os.link(self._place.directory / name, kept / Path(name).name)
-        for old in sorted(good.glob("*-revision-*"))[:-_SETS_KEPT]:
-            shutil.rmtree(old, ignore_errors=True)
+    def _masked(self, accepted: ir.Snapshot, addresses: Mapping[str, Sequence[str]]) -> Mapping[str, bytes]:
+        """The files without secrets; none where there are no secrets in them."""
+        shown = replace(accepted, apis=tuple(map(credentials.masked, accepted.apis)))
+        return {} if shown == accepted else compile.compile_files(self._resolver.usable(shown), self._place, addresses)
 
 
 def _by_label(problems: Iterable[Problem]) -> dict[str, str]:
@@ -301,32 +333,6 @@ def _by_label(problems: Iterable[Problem]) -> dict[str, str]:
             raise Refused(problem.sentence)
         found[problem.api] = f"{found[problem.api]} {problem.sentence}" if problem.api in found else problem.sentence
     return found
-
-
-def _remembered(path: Path) -> dict[int, ir.Api]:
-    try:
-        apis = [_api(values) for values in orjson.loads(path.read_bytes())]
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        log.warning("%s is of no use and is left aside: %s", path, error)
-        return {}
-    return {api.id: api for api in apis}
-
-
-def _api(values: dict[str, Any]) -> ir.Api:
-    upstream = values.pop("upstream")
-    targets = tuple(ir.Target(**target) for target in upstream.pop("targets"))
-    credential, certificate = values.pop("credential", None), upstream.pop("client_certificate", None)
-    return ir.Api(
-        **values,
-        credential=ir.Credential(**credential) if credential else None,
-        upstream=ir.Upstream(
-            targets=targets,
-            client_certificate=ir.ClientCertificate(**certificate) if certificate else None,
-            **upstream,
-        ),
-    )
 
 
 def _to_disk(path: Path) -> None:

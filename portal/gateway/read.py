@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ClauseElement, ColumnElement, Connection, Engine, Integer, cast, func, select
+from sqlalchemy import BigInteger, ClauseElement, ColumnElement, Connection, Engine, Integer, case, cast, func, select
 
 from portal.accounts.models import Team
 from portal.errors import Invalid
@@ -134,7 +134,8 @@ class Reader:
                             Key.public_id,
                             Key.consumer_id,
                             _seconds(connection, Key.expires_at),
-                            _seconds(connection, Key.revoked_at),
+                            # Not since when: a clock that went ahead must not let a revoked key live on.
+                            case((Key.revoked_at.is_not(None), 1)),
                         ),
                     ),
                 )

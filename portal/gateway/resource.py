@@ -23,14 +23,26 @@ def encoded(value: Resource) -> bytes:
 def discovery_file(resources: Sequence[Resource]) -> bytes:
     """A file for `path_config_source`. Its version is a hash of the resources, so that the statistic `version_text`
     of the subscription says which file Envoy has taken."""
-    version = hashlib.sha256(encoded({"resources": resources})).hexdigest()[:16]
-    return encoded({"version_info": version, "resources": resources})
+    return encoded({"version_info": _version(resources), "resources": resources})
+
+
+def is_whole(file: bytes) -> bool:
+    """Whether these bytes are what `discovery_file` once made, to the last bit."""
+    try:
+        content = orjson.loads(file)
+        return bool(content["version_info"] == _version(content["resources"]))
+    except (ValueError, TypeError, KeyError):
+        return False
 
 
 def version_of(file: bytes) -> str:
     """The version that `discovery_file` wrote into these bytes."""
     version: str = orjson.loads(file)["version_info"]
     return version
+
+
+def _version(resources: Sequence[Resource]) -> str:
+    return hashlib.sha256(encoded({"resources": resources})).hexdigest()[:16]
 
 
 def watched(directory: str, file: str) -> Resource:

@@ -86,7 +86,9 @@ def claim(connection: Connection, name: str, instance_id: str, **values: Any) ->
     """Make the name ours. Raises NodeNameTaken while another machine holds it."""
     now = utcnow()
     values |= {"instance_id": instance_id, "started_at": now, "seen_at": now}
-    free = or_(Node.instance_id == instance_id, Node.state == "stopped", Node.seen_at < now - FREE)
+    # Who was seen long after now was seen before a clock went back, and nobody knows when.
+    long_ago = or_(Node.seen_at < now - FREE, Node.seen_at > now + FREE)
+    free = or_(Node.instance_id == instance_id, Node.state == "stopped", long_ago)
     if connection.execute(update(Node).where(Node.name == name, free).values(**values)).rowcount:
         return
     seen_at = connection.scalar(select(Node.seen_at).where(Node.name == name))
@@ -117,6 +119,12 @@ def _view(row: Node, revision: int, now: datetime) -> NodeView:
         ago = f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
         state = "silent"
         sentence = f"Nothing was heard from it for {ago}. It may still serve revision {row.revision}."
+    elif state != "stopped" and row.seen_at > now + SILENT:
+        state = "silent"
+        sentence = (
+            f"It last reported at {row.seen_at:%Y-%m-%d %H:%M} UTC, which is yet to come: a clock went back, or the "
+            f"two machines' clocks differ. It may still serve revision {row.revision}."
+        )
     return NodeView(
         name=row.name,
         state=state,

@@ -30,8 +30,6 @@ log = logging.getLogger(__name__)
 
 _MOST_OUTPUT = 10_000_000
 _LONGEST_SOCKET_PATH = 107
-_STEADY = 10.0
-"""Seconds after which an Envoy counts as having started well; the next restart is then immediate again."""
 
 
 class Gateway(Protocol):
@@ -64,7 +62,6 @@ class Envoy:
         self._bootstrap = place.directory / "bootstrap.json"
         self._output = place.output
         self._process: subprocess.Popen[bytes] | None = None
-        self._started = 0.0
         self._failures = 0
         self._not_before = 0.0
 
@@ -94,16 +91,13 @@ class Envoy:
         return is_locked(self._lock_path)
 
     def keep_alive(self) -> bool:
-        """Restart a dead Envoy, at once the first time, then less and less often; whether it was restarted.
+        """Restart a dead Envoy; whether it was. One that has served is restarted at once, one that dies before
+        it serves less and less often.
 
         Raises CannotStart when it is time for a new attempt and the attempt fails.
         """
         now = time.monotonic()
-        if self.is_alive():
-            if now - self._started > _STEADY:
-                self._failures = 0
-            return False
-        if now < self._not_before:
+        if self.is_alive() or now < self._not_before:
             return False
         self._not_before = now + min(10.0, 0.1 * 2**self._failures)
         self._failures += 1
@@ -146,6 +140,7 @@ class Envoy:
             if time.monotonic() > until or not self.is_alive():
                 return False
             time.sleep(0.02)
+        self._failures, self._not_before = 0, 0.0
         return True
 
     def stop(self, seconds: float = 3.0) -> None:
@@ -226,16 +221,12 @@ class Envoy:
             raise CannotStart(f"Envoy ({self._binary}) does not start: {error}.") from error
         self._pid_path.write_text(str(self._process.pid))
         self._mark_path.write_text(mark)
-        self._started = time.monotonic()
 
     def _adopts(self, mark: str) -> bool:
         try:
-            same = self._mark_path.read_text() == mark and self.admin.version() == self.version
+            return self._mark_path.read_text() == mark and self.admin.version() == self.version
         except (OSError, EnvoySilent):
             return False
-        if same:
-            self._started = time.monotonic()
-        return same
 
     def _mark(self) -> str:
         """Equal marks mean that an Envoy started then is as good as one started now."""

@@ -1,10 +1,13 @@
 """Where mail goes: to the server that `PORTAL_SMTP_URL` names, or, without one, to files in the data folder."""
 
+import contextlib
 import hashlib
 import os
 import re
 import smtplib
 import ssl
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.policy import SMTPUTF8
 from email.utils import parsedate_to_datetime
@@ -17,6 +20,10 @@ from portal.errors import Unavailable
 
 _TIMEOUT = 20.0
 """Seconds for each step of the conversation."""
+_IMPATIENT = 5.0
+"""The same where somebody waits for the answer."""
+FILES_LAST = timedelta(days=30)
+"""How long a letter that was written to a file is kept."""
 
 
 class NotSent(Unavailable):
@@ -32,22 +39,56 @@ def deliver(config: Config, message: EmailMessage) -> None:
         _to_file(config.data_dir / "mail", message)
 
 
-def _by_smtp(server: SplitResult, message: EmailMessage) -> None:
-    host, tls = server.hostname or "", ssl.create_default_context()
-    port = server.port or (465 if server.scheme == "smtps" else 587)
+def forget_files(config: Config, *, now: datetime) -> int:
+    """Delete the files of letters that have had their time; how many. They hold addresses, and links once good."""
+    count = 0
+    for file in [*(config.data_dir / "mail").glob("*.eml"), *(config.data_dir / "mail").glob("*.tmp")]:
+        with contextlib.suppress(FileNotFoundError):  # somebody deletes them too
+            if file.stat().st_mtime < (now - FILES_LAST).timestamp():
+                file.unlink()
+                count += 1
+    return count
+
+
+def knock(config: Config) -> None:
+    """Sign in to the mail server and leave again. Raises NotSent for what would keep a mail from being sent."""
     try:
-        if server.scheme == "smtps":
-            connection: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=_TIMEOUT, context=tls)
-        else:
-            connection = smtplib.SMTP(host, port, timeout=_TIMEOUT)
-        with connection:
-            if server.scheme == "smtp":
-                _encrypt(connection, tls, must=not may_go_plain(server))
-            if server.username:
-                connection.login(unquote(server.username), unquote(server.password or ""))
+        with _signed_in(urlsplit(config.smtp_url), _IMPATIENT):
+            pass
+    except (smtplib.SMTPException, OSError) as error:
+        raise NotSent(_sentence(error, _address(urlsplit(config.smtp_url)), _IMPATIENT)) from None
+
+
+def _by_smtp(server: SplitResult, message: EmailMessage) -> None:
+    try:
+        with _signed_in(server, _TIMEOUT) as connection:
             connection.send_message(message)
     except (smtplib.SMTPException, OSError) as error:
-        raise NotSent(_sentence(error, f"{host}:{port}")) from None
+        raise NotSent(_sentence(error, _address(server), _TIMEOUT)) from None
+
+
+@contextlib.contextmanager
+def _signed_in(server: SplitResult, seconds: float) -> Iterator[smtplib.SMTP]:
+    """Raises what smtplib does, and NotSent where no encryption is offered."""
+    host, tls = server.hostname or "", ssl.create_default_context()
+    if server.scheme == "smtps":
+        connection: smtplib.SMTP = smtplib.SMTP_SSL(host, _port(server), timeout=seconds, context=tls)
+    else:
+        connection = smtplib.SMTP(host, _port(server), timeout=seconds)
+    with connection:
+        if server.scheme == "smtp":
+            _encrypt(connection, tls, must=not may_go_plain(server))
+        if server.username:
+            connection.login(unquote(server.username), unquote(server.password or ""))
+        yield connection
+
+
+def _port(server: SplitResult) -> int:
+    return server.port or (465 if server.scheme == "smtps" else 587)
+
+
+def _address(server: SplitResult) -> str:
+    return f"{server.hostname or ''}:{_port(server)}"
 
 
 def may_go_plain(server: SplitResult) -> bool:
@@ -70,7 +111,7 @@ def _encrypt(connection: smtplib.SMTP, tls: ssl.SSLContext, *, must: bool) -> No
         raise NotSent("The mail server offers no encryption (STARTTLS). Use smtps://, or a server that has it.")
 
 
-def _sentence(error: Exception, server: str) -> str:
+def _sentence(error: Exception, server: str, seconds: float) -> str:
     match error:
         case smtplib.SMTPAuthenticationError():
             return f"The mail server {server} refused user and password of PORTAL_SMTP_URL{_code(error.smtp_code)}."
@@ -90,7 +131,7 @@ def _sentence(error: Exception, server: str) -> str:
         case ssl.SSLError():
             return f"The mail server {server} does not speak TLS as it should ({error.reason})."
         case TimeoutError():
-            return f"The mail server {server} did not answer within {_TIMEOUT:.0f} seconds."
+            return f"The mail server {server} did not answer within {seconds:.0f} seconds."
         case OSError():
             return f"The mail server {server} cannot be reached: {error.strerror or type(error).__name__}."
         case _:

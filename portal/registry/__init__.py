@@ -14,30 +14,37 @@ from portal.registry.apis import (
     save_draft,
     subscribers,
     unpublish,
+    vacate,
 )
 from portal.registry.consumers import (
+    Loss,
     change_consumer,
     create_consumer,
     delete_consumer,
     end_subscription,
+    limit_subscription,
     subscribe,
+    take_over_subscription,
 )
 from portal.registry.difference import Difference, differences, facts
 from portal.registry.document import Document, read_document
-from portal.registry.keys import Token, bury, issue, new_public_id, revoke
+from portal.registry.keys import Token, bury, change_key, issue, new_public_id, revoke, take_over_key
 from portal.registry.people import Departure, delete_person, departure
 from portal.registry.plans import change_plan, create_plan, delete_plan
 from portal.registry.secrets import delete_secret, replace_secret, secrets_of, store_secret, users_of_secrets
-from portal.registry.teams import belongings, delete_team
+from portal.registry.teams import Estate, belongings, delete_team, estate
 
 __all__ = [
     "Departure",
     "Difference",
     "Document",
+    "Estate",
+    "Loss",
     "Token",
     "belongings",
     "bury",
     "change_consumer",
+    "change_key",
     "change_plan",
     "create_api",
     "create_consumer",
@@ -51,8 +58,10 @@ __all__ = [
     "departure",
     "differences",
     "end_subscription",
+    "estate",
     "facts",
     "issue",
+    "limit_subscription",
     "new_public_id",
     "offer_plans",
     "pause",
@@ -66,6 +75,9 @@ __all__ = [
     "store_secret",
     "subscribe",
     "subscribers",
+    "take_over_key",
+    "take_over_subscription",
     "unpublish",
     "users_of_secrets",
+    "vacate",
 ]

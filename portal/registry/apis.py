@@ -11,6 +11,7 @@ from portal.accounts.models import Person, Team
 from portal.db import utcnow
 from portal.errors import Changed, Conflict, Invalid, NameTaken, PathTaken
 from portal.registry import revision
+from portal.registry.consumers import Loss, guests, hold, losses
 from portal.registry.document import SLUG, VERSION, Document, read_document
 from portal.registry.models import (
     Api,
@@ -23,6 +24,9 @@ from portal.registry.models import (
     SubscriptionState,
     UpstreamSecret,
 )
+
+_TURN = "portal.registry.apis.turn"
+"""In a session: the transaction that holds the turn of publishers."""
 
 
 def create_api(session: Session, team: Team, *, slug: str, version: str, document: Document, by: Person | None) -> Api:
@@ -61,8 +65,8 @@ def publish(session: Session, api: Api, *, by: Person | None, expected: int, not
     Raises Changed when the draft is not the one that was looked at, PathTaken when another live API is served there,
     Conflict when the draft is what is live already or names a secret that the team does not have.
     """
-    _claim_turn(session)
     _require(session, api, expected)
+    _claim_turn(session)
     if api.live_release is not None and api.live_release.document == api.draft:
         raise Conflict(
             f"Release {api.live_release.number} of {api.name} is live and says the same. Nothing to publish."
@@ -76,6 +80,15 @@ def publish(session: Session, api: Api, *, by: Person | None, expected: int, not
     api.live_release = release
     revision.touch(session)
     return release
+
+
+def vacate(session: Session, apis: Collection[int]) -> None:
+    """Free the mounts of these APIs (by number), which are published or deleted later in this very transaction.
+
+    So two of them may change places, which `publish` alone would refuse to whichever comes first.
+    """
+    for api_id in apis:
+        session.execute(delete(Mount).where(Mount.api_id == api_id))
 
 
 def pause(session: Session, api: Api) -> None:
@@ -110,13 +123,20 @@ def offer_plans(session: Session, api: Api, plans: Collection[Plan]) -> None:
     api.plans = list(plans)
 
 
-def delete_api(session: Session, api: Api) -> None:
-    """For good, with its releases and subscriptions. Calls stay in the log and in the charts."""
+def delete_api(session: Session, api: Api) -> list[Loss]:
+    """For good, with its releases and subscriptions; what other teams lose by it, which they are to be told.
+
+    Calls stay in the log and in the charts. Raises NotFound when somebody else has deleted it meanwhile.
+    """
+    hold(session, api)
+    lost = losses(guests(session, [api]))
     unpublish(session, api)
     # One by one: the end of each is told in the trail of its consumer's team.
-    for subscription in session.scalars(select(Subscription).where(Subscription.api_id == api.id)):
+    theirs = select(Subscription).where(Subscription.api_id == api.id).order_by(Subscription.id).with_for_update()
+    for subscription in session.scalars(theirs):
         session.delete(subscription)
     session.delete(api)
+    return lost
 
 
 def subscribers(session: Session, api: Api) -> list[Subscription]:
@@ -134,7 +154,8 @@ def subscribers(session: Session, api: Api) -> list[Subscription]:
 def _require(session: Session, api: Api, expected: int) -> None:
     session.flush()  # what this transaction has changed so far is not to be read over
     # On PostgreSQL, a second editor waits here until the first has committed, and then reads what that one wrote.
-    session.refresh(api, ["draft_number", "draft", "draft_changed_by_id"], with_for_update=True)
+    hold(session, api, but_subscriptions=True)
+    session.refresh(api, ["draft_number", "draft", "draft_changed_by_id"])
     if api.draft_number != expected:
         raise Changed(api.name, api.draft_changed_by.name if api.draft_changed_by else None)
 
@@ -162,8 +183,11 @@ def _require_secret(session: Session, api: Api, document: Document) -> None:
 def _claim_turn(session: Session) -> None:
     """One publisher at a time: two mounts that lie under one another are no conflict that a constraint could see."""
     session.execute(select(Revision.n).with_for_update())
-    # What was read before the wait may be old.
-    session.expire_all()
+    turn = session.get_transaction()
+    if session.info.get(_TURN) is not turn:
+        # What was read before the wait may be old. Whoever publishes many at once waits with the first only.
+        session.expire_all()
+        session.info[_TURN] = turn
 
 
 def _claim_mounts(session: Session, api: Api, document: Document, by: Person | None) -> None:

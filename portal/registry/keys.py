@@ -7,7 +7,7 @@ import zlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
@@ -95,10 +95,47 @@ def issue(
     return key, token
 
 
-def revoke(session: Session, key: Key) -> None:
-    """The gateway refuses the key within a second. Revoking a revoked key changes nothing."""
+def take_over_key(
+    session: Session,
+    consumer: Consumer,
+    *,
+    public_id: str,
+    sha256: bytes,
+    label: str = "",
+    expires_at: datetime | None = None,
+    revoked_at: datetime | None = None,
+) -> Key:
+    """A key that was issued elsewhere: its hash is all that is known of it. Raises Conflict when it is here already."""
+    if session.scalar(select(Key.id).where(or_(Key.public_id == public_id, Key.sha256 == sha256))):
+        raise Conflict(f"The key pco_{public_id}_… belongs to another consumer here. Take it out, or revoke that one.")
+    key = Key(
+        public_id=public_id,
+        sha256=sha256,
+        consumer=consumer,
+        label=" ".join(label.split()),
+        expires_at=expires_at,
+        revoked_at=revoked_at,
+    )
+    session.add(key)
+    revision.touch(session)
+    return key
+
+
+def change_key(session: Session, key: Key, *, label: str, expires_at: datetime | None) -> None:
+    """Its secret stays. An expiry that has passed ends it at once."""
+    key.label = " ".join(label.split())
+    if key.expires_at != expires_at:
+        key.expires_at = expires_at
+        revision.touch(session)
+
+
+def revoke(session: Session, key: Key, *, at: datetime | None = None) -> None:
+    """The gateway refuses the key within a second. Revoking a revoked key changes nothing.
+
+    `at` is when somebody decided it elsewhere, for a key that was issued there.
+    """
     if key.revoked_at is None:
-        key.revoked_at = utcnow()
+        key.revoked_at = at or utcnow()
         revision.touch(session)
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.accounts import Membership, Person, Role, Team, people
-from portal.db import Base
+from portal.accounts import Invitation, Membership, Person, Role, Team, hold_team, people, sessions, throttle
+from portal.accounts.audit import AuditEntry
+from portal.db import Base, utcnow
 from portal.errors import Conflict, InUse
 from portal.registry.consumers import delete_consumer
 from portal.registry.models import Consumer, Key, Subscription, SubscriptionState
@@ -54,9 +55,10 @@ def _leave(session: Session, membership: Membership, found: Departure) -> None:
     team = membership.team
     others = [each for each in team.memberships if each.person_id != membership.person_id]
     if not others and (owned := belongings(session, team)):
-        things = " and ".join(f"{count} {word}{'' if count == 1 else 's'}" for word, count in owned.items())
+        *most, last = (f"{count} {word}{'' if count == 1 else 's'}" for word, count in owned.items())
+        things = f"{', '.join(most)} and {last}" if most else last
         found.obstacles.append(
-            f"{team.name} owns {things} and would be left with nobody. Add an owner or delete those."
+            f"{team.name} owns {things} and would be left with nobody. Add an owner, or delete the team."
         )
     elif not others:
         found.teams_deleted.append(team)
@@ -72,6 +74,9 @@ def delete_person(session: Session, person: Person) -> None:
     The row is kept without anything that was theirs, for what it made and did: see `people.blank`. Raises InUse with
     the obstacles of `departure`.
     """
+    # Nobody joins, leaves or adds something to these meanwhile.
+    for team in sorted((each.team for each in person.memberships), key=lambda team: team.id):
+        hold_team(session, team)
     found = departure(session, person)
     if found.obstacles:
         raise InUse(" ".join(found.obstacles))
@@ -82,8 +87,24 @@ def delete_person(session: Session, person: Person) -> None:
     for team in [*personal, *found.teams_deleted]:
         session.delete(team)
     session.flush()
+    _forget_attempts(session, person)
+    for invitation in session.scalars(select(Invitation).where(func.lower(Invitation.email) == person.email.lower())):
+        session.delete(invitation)
     _delete_what_is_theirs(session, person)
     people.blank(person)
+
+
+def _forget_attempts(session: Session, person: Person) -> None:
+    places = set(session.scalars(select(sessions.SignIn.address).where(sessions.SignIn.person_id == person.id)))
+    lately = AuditEntry.at > utcnow() - 2 * throttle.FORGOTTEN
+    places |= set(session.scalars(select(AuditEntry.address).where(AuditEntry.person_id == person.id, lately)))
+    throttle.forget(
+        session,
+        [place for place in places if place],
+        email=person.email,
+        who=person.fs_uniquifier,
+        person_id=person.id,
+    )
 
 
 def _delete_what_is_theirs(session: Session, person: Person) -> None:

@@ -79,6 +79,7 @@ def replace_secret(
 
 def delete_secret(session: Session, secret: UpstreamSecret) -> None:
     """For good. Raises InUse while the draft or the live release of an API names it."""
+    session.execute(select(UpstreamSecret.id).where(UpstreamSecret.id == secret.id).with_for_update())
     # Nobody publishes a release that names it meanwhile: publishing takes its turn by the same row.
     session.execute(select(Revision.n).with_for_update())
     session.expire_all()

@@ -1,56 +1,19 @@
-"""The list of calls and one call, read from rows.
-
-Indexes exist by time, API, consumer, key and failure. Every other filter reads the rows that these leave, so it
-searches within one API, consumer or key, or 24 hours; `Page.note` says so where it cuts something off.
-"""
+"""The list of calls and one call, read from rows. `Page.note` says so where a search was cut off."""
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, literal_column, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, and_, select, tuple_, union_all
 from sqlalchemy.orm import Session
 
 from portal.db import utcnow
 from portal.errors import BadRequest
-from portal.traffic.models import Call, instant, microseconds
-from portal.traffic.reasons import REASONS
+from portal.traffic.filters import Filters, bounded, conditions
+from portal.traffic.models import Call, instant
 from portal.traffic.scope import Scope
-
-STATUS_CLASSES = ("2xx", "3xx", "4xx", "429", "5xx", "none")
-"""What `Filters.status_class` may be. `4xx` is without 429; `none` stands for calls that got no answer."""
-
-_UNINDEXED_SPAN = timedelta(hours=24)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filters:
-    """What is asked for; None and '' ask for nothing."""
-
-    status_class: str | None = None
-    status: int | None = None
-    reason: str | None = None
-    api_id: int | None = None
-    consumer_id: int | None = None
-    key_id: int | None = None
-    method: str | None = None
-    path: str | None = None
-    """The beginning of the path."""
-    min_ms: int | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-    @property
-    def are_indexed(self) -> bool:
-        """Whether the search may go as far back as there are calls."""
-        if self.api_id is not None or self.consumer_id is not None or self.key_id is not None:
-            return True
-        if any(each not in (None, "") for each in (self.reason, self.method, self.path, self.min_ms)):
-            return False
-        failed = self.status_class in {"4xx", "429", "5xx"} or (self.status or 0) >= 400
-        return failed or (self.status is None and self.status_class is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +83,7 @@ def list_calls(
         )
     ):
         return Page([], None, None, None)
-    filters, note = _bounded(filters, now or utcnow())
+    filters, note = bounded(filters, now or utcnow())
     backwards, place = _place(cursor)
     found = _rows(session, narrow, filters, place, backwards, limit + 1)
     more, rows = len(found) > limit, found[:limit]
@@ -162,63 +125,6 @@ def find_call(session: Session, scope: Scope, request_id: str) -> CallView | Non
     return None
 
 
-def explain(call: CallView) -> str:
-    """Why the call was answered as it was, in sentences."""
-    said = REASONS.get(call.reason, f"The reason is recorded as {call.reason}.")
-    took = _took(call.total_us)
-    target = call.target or "the upstream"
-    match call.reason:
-        case "upstream_status":
-            return f"{said} {_capital(target)} sent {call.status}{took}."
-        case "upstream_unreachable":
-            tried = f" It was tried {call.attempts} times." if (call.attempts or 0) > 1 else ""
-            why = next((f" {words}" for mark, words in _CONNECTION_FAILURES if mark in (call.details or "")), "")
-            return f"{said} It would have gone to {target}.{why}{tried}"
-        case "upstream_timeout":
-            return f"{said} {_capital(target)} had not begun to answer; the gateway answered {call.status}{took}."
-        case "upstream_reset":
-            return f"{said} It was {target}, which closed{took}."
-        case "client_closed":
-            answered = f"The status was {call.status}." if call.status else "No answer had begun."
-            return f"{said} {answered} It had lasted{took.removeprefix(' after') or ' an unknown time'}."
-        case "bad_request" | "bad_path" | "gateway_error" if call.details:
-            return f"{said} Envoy notes: {call.details}."
-        case _:
-            return said
-
-
-_CONNECTION_FAILURES = (
-    ("refused", "The connection was refused: nothing listens there."),
-    ("timeout", "The connection was not accepted in time."),
-    ("no_healthy_upstream", "No address of it is known or allowed."),
-    ("TLS", "TLS could not be agreed on, or the certificate was not believed."),
-    ("unreachable", "There is no way to that network or host."),
-)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _took(us: int | None) -> str:
-    if us is None:
-        return ""
-    return f" after {us / 1_000_000:.1f} s" if us >= 1_000_000 else f" after {us / 1_000:.3g} ms"
-
-
-def _bounded(filters: Filters, now: datetime) -> tuple[Filters, str | None]:
-    if filters.are_indexed:
-        return filters, None
-    until = filters.until or now
-    earliest = until - _UNINDEXED_SPAN
-    if filters.since is not None and filters.since >= earliest:
-        return filters, None
-    return replace(filters, since=earliest), (
-        "These filters search 24 hours at a time. Choose an API, a consumer or a key to search all of its calls, "
-        "or another end of the time to search earlier ones."
-    )
-
-
 def _place(cursor: str | None) -> tuple[bool, tuple[int, int] | None]:
     """(whether newer calls are asked for, the call that they are newer or older than)."""
     if not cursor:
@@ -242,7 +148,7 @@ def _rows(
     session: Session, scope: Scope, filters: Filters, place: tuple[int, int] | None, backwards: bool, limit: int
 ) -> list[Any]:
     order = (Call.at.asc(), Call.id.asc()) if backwards else (Call.at.desc(), Call.id.desc())
-    asked = [*_asked(filters), *_key_of(scope)]
+    asked = [*conditions(filters), *_key_of(scope)]
     if place is not None:
         here = tuple_(Call.at, Call.id)
         asked.append(here > tuple_(*place) if backwards else here < tuple_(*place))
@@ -279,47 +185,6 @@ def _key_of(scope: Scope) -> Iterable[ColumnElement[bool]]:
         return []
     mine = [] if scope.everything else [Call.consumer_id.in_(sorted(scope.consumer_ids))]
     return [Call.key_id == scope.key_id, *mine]
-
-
-def _asked(filters: Filters) -> Iterable[ColumnElement[bool]]:
-    if filters.since is not None:
-        yield Call.at >= microseconds(filters.since)
-    if filters.until is not None:
-        yield Call.at < microseconds(filters.until)
-    if filters.status_class is not None:
-        yield _of_class(filters.status_class)
-    if filters.status is not None:
-        yield Call.status == filters.status
-        if filters.status >= 400:
-            yield _FAILED
-    if filters.reason:
-        yield Call.reason == filters.reason
-    if filters.method:
-        yield Call.method == filters.method.upper()
-    if filters.path:
-        yield Call.path.startswith(filters.path, autoescape=True)
-    if filters.min_ms is not None:
-        yield Call.total_us >= filters.min_ms * 1_000
-
-
-# Written out, not bound: SQLite takes a partial index only for a condition that it can read.
-_FAILED: ColumnElement[bool] = literal_column("status").__ge__(literal_column("400"))
-
-
-def _of_class(name: str) -> ColumnElement[bool]:
-    """Raises BadRequest for a class that does not exist."""
-    match name:
-        case "2xx" | "3xx":
-            return Call.status.between(int(name[0]) * 100, int(name[0]) * 100 + 99)
-        case "4xx":
-            return and_(_FAILED, Call.status < 500, Call.status != 429)
-        case "429":
-            return and_(_FAILED, Call.status == 429)
-        case "5xx":
-            return and_(_FAILED, Call.status >= 500)
-        case "none":
-            return or_(Call.status < 200, Call.status >= 600)
-    raise BadRequest(f"{name} is not a class of status. There are {', '.join(STATUS_CLASSES)}.")
 
 
 def _columns() -> Any:

@@ -7,6 +7,7 @@ take, it is held for longer, because large turns write the same pages of the ind
 """
 
 import gc
+import logging
 import re
 import secrets
 import time
@@ -23,8 +24,10 @@ from portal.registry.models import Consumer, Key
 from portal.traffic import logfiles, store
 from portal.traffic.logfiles import LogFile
 from portal.traffic.models import Call, LogPosition, MisreadLine
-from portal.traffic.parse import Misread, ParsedCall, parse, without_keys
+from portal.traffic.parse import Misread, ParsedCall, hidden_keys, parse, without_keys
 from portal.traffic.tally import FIELDS, Row, tally
+
+log = logging.getLogger(__name__)
 
 LOCK_SECONDS = 0.045
 """How long a turn aims to hold SQLite's write lock, in time of the processor: when others make this one wait, smaller
@@ -99,6 +102,10 @@ class Ingest:
         offset = known.offset if known is not None and known.head == head else 0
         chunk = _whole_lines(file, offset, self._turn(file.size - offset))
         text = without_keys(chunk)
+        if text != chunk:
+            _hide_keys(file, offset, chunk)
+            if offset == 0:
+                head = logfiles.head_of(file.path)  # the first line may be another now, and stays it
         lines = text.splitlines() if b"\r" not in text else text.rstrip(b"\n").split(b"\n")
         if lines:
             plain = b"\\" not in chunk and b'"None"' not in chunk
@@ -267,16 +274,28 @@ def _whole_lines(file: LogFile, offset: int, about: int) -> bytes:
     A line without end that is longer than any that Envoy writes is handed out as if it had one, or nothing after it
     would ever be read.
     """
-    with file.path.open("rb") as log:
-        log.seek(offset)
-        chunk = log.read(about)
+    with file.path.open("rb") as lines:
+        lines.seek(offset)
+        chunk = lines.read(about)
         if b"\n" not in chunk:
-            chunk += log.read(_LONGEST_LINE)
+            chunk += lines.read(_LONGEST_LINE)
     end = chunk.rfind(b"\n") + 1
     if end:
         return chunk[:end]
     finished = file.finished and offset + len(chunk) >= file.size
     return chunk if finished or len(chunk) >= _LONGEST_LINE else b""
+
+
+def _hide_keys(file: LogFile, offset: int, chunk: bytes) -> None:
+    """Write over keys that the log itself holds: where Envoy refuses a call before the key filter runs, its line tells
+    what came. In place, since Envoy appends. Where the disk does not let us, storing the calls matters more."""
+    try:
+        with file.path.open("r+b") as lines:
+            for start, stars in hidden_keys(chunk):
+                lines.seek(offset + start)
+                lines.write(stars)
+    except OSError as error:
+        log.warning("Keys that callers put into other places stay in %s: %s", file.path, error)
 
 
 def _learn(connection: Connection, table: Any, known: dict[str, int], names: Iterable[str | None]) -> None:

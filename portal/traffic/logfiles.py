@@ -49,7 +49,9 @@ def rotate(log_path: Path, reopen: Callable[[], None], *, above: int = ROTATE_AB
     try:
         if log_path.stat().st_size <= above:
             return False
-        os.rename(log_path, log_path.with_name(f"{log_path.name}.{time.time_ns():020d}"))
+        # After a clock went back, what is set aside now would look older than what was set aside before.
+        last = max((int(path.suffix[1:]) for path in _rotated(log_path)), default=0)
+        os.rename(log_path, log_path.with_name(f"{log_path.name}.{max(time.time_ns(), last + 1):020d}"))
     except FileNotFoundError:
         if not _rotated(log_path):
             return False

@@ -64,12 +64,19 @@ _read = msgspec.json.Decoder(
     )
 ).decode
 
-_KEY = re.compile(rb"pco_[0-9A-Za-z]{12}_[0-9A-Za-z]{33}|pcc_[0-9A-Za-z]+_[0-9A-Za-z_-]+")
+_KEY = re.compile(rb"pco_(?:[0-9A-Za-z]{12}_[0-9A-Za-z]{33}|\*+)|pcc_(?:[0-9A-Za-z]+_[0-9A-Za-z_-]+|\*+)")
+"""A key or a console's send, as it is or as `hidden_keys` leaves it."""
 
 
 def without_keys(lines: bytes) -> bytes:
     """The same log, with whatever is a key made unreadable: clients put keys into host, path or agent by mistake."""
     return _KEY.sub(b"(key)", lines) if b"pco_" in lines or b"pcc_" in lines else lines
+
+
+def hidden_keys(lines: bytes) -> list[tuple[int, bytes]]:
+    """Where keys stand in the log, and what may be written over each of them there: no longer and no shorter."""
+    found = ((each.start(), each[0][:4] + b"*" * (len(each[0]) - 4)) for each in _KEY.finditer(lines))
+    return [(start, stars) for start, stars in found if not lines.startswith(stars, start)]
 
 
 _LATEST = 2**62

@@ -35,6 +35,14 @@ def sweep(session: Session, *, now: datetime, call_days: int, batch: int = 500) 
     return False
 
 
+def in_arrears(session: Session, *, now: datetime, call_days: int) -> bool:
+    """Whether there is anything that a sweep at `now` would take; give a time that has passed to be lenient."""
+    return any(
+        session.execute(select(table.at).where(of_level, table.at < until).limit(1)).first()
+        for table, of_level, until, _order in _too_old(now, call_days)
+    )
+
+
 def _too_old(now: datetime, call_days: int) -> list[tuple[Any, ColumnElement[bool], Any, list[Any]]]:
     """(table, its level, the time before which it is too old, columns that order it, which begin with `at`)."""
     rows_until = now - timedelta(days=call_days)

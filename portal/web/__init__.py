@@ -24,10 +24,15 @@ def set_up(app: Flask, config: Config) -> None:
         apis,
         calls,
         consumers,
+        duties,
+        estate,
         gateway,
+        halfway,
         health,
         home,
+        installation,
         invitations,
+        people,
         plans,
         second_factor,
         settings,
@@ -40,14 +45,17 @@ def set_up(app: Flask, config: Config) -> None:
         hops = config.trusted_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     secure = config.url.startswith("https://")
+    # Browsers take a cookie of this kind of name over HTTPS only, from this very host, and for all of its paths
+    # (RFC 6265bis, 4.1.3.2): no neighbour and nobody on the way can plant one. The gateway knows these names too.
+    prefix = "__Host-" if secure else ""
     app.config.update(
         TRUSTED_HOSTS=_hosts(config),
         MAX_CONTENT_LENGTH=app.config.get("MAX_CONTENT_LENGTH") or 2_000_000,
-        SESSION_COOKIE_NAME="portico_session",
+        SESSION_COOKIE_NAME=f"{prefix}portico_session",
         SESSION_COOKIE_SECURE=secure,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_HTTPONLY=True,
-        REMEMBER_COOKIE_NAME="portico_remember",
+        REMEMBER_COOKIE_NAME=f"{prefix}portico_remember",
         REMEMBER_COOKIE_SECURE=secure,
         REMEMBER_COOKIE_SAMESITE="Lax",
         REMEMBER_COOKIE_HTTPONLY=True,
@@ -70,9 +78,14 @@ def set_up(app: Flask, config: Config) -> None:
         apis,
         calls,
         consumers,
+        duties,
+        estate,
         gateway,
+        halfway,
         health,
+        installation,
         invitations,
+        people,
         plans,
         second_factor,
         sessions,

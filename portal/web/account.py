@@ -2,15 +2,26 @@
 
 from collections.abc import Iterator
 
-from flask import Blueprint, Response, flash, redirect, render_template, request, stream_with_context, url_for
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    flash,
+    redirect,
+    render_template,
+    request,
+    stream_with_context,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 
-from portal import registry
+from portal import config_of, letters, registry
 from portal.accounts import Permission, Person
 from portal.db import db, utcnow
-from portal.errors import Conflict
-from portal.web import own_data
-from portal.web.guards import a_person, me, requires
+from portal.errors import Conflict, TooManyAttempts
+from portal.web import own_data, proof
+from portal.web.forms.accounts import ProofForm
+from portal.web.guards import a_person, me, record_export, requires
 
 bp = Blueprint("account", __name__, url_prefix="/settings")
 
@@ -19,8 +30,9 @@ bp = Blueprint("account", __name__, url_prefix="/settings")
 @requires(Permission.SIGNED_IN)
 def data() -> ResponseReturnValue:
     """Everything that is stored about the person, as a file."""
+    record_export(me())
     name, person_id = f"portico-my-data-{utcnow():%Y-%m-%d}.json", me().id
-    stored = own_data.stored(db.session(), me())
+    stored = own_data.stored(db.session(), config_of(current_app), me())
 
     def pieces() -> Iterator[str]:
         yield stored
@@ -39,7 +51,7 @@ def delete_person(somebody: Person) -> ResponseReturnValue:
     if somebody == me():
         return redirect(url_for(".delete_me"), 303)
     name = somebody.name
-    return _delete(somebody) or _left(f"{name} is deleted, and signed out everywhere.", "settings.people")
+    return _delete(somebody) or _left(f"{name} is deleted, and signed out everywhere.", "people.index")
 
 
 @bp.route("/delete", methods=["GET", "POST"])
@@ -55,20 +67,34 @@ def _left(message: str, endpoint: str) -> ResponseReturnValue:
 
 def _delete(somebody: Person) -> ResponseReturnValue | None:
     """None when it is done; else the page that says what will happen, or why not."""
-    wrong, status = None, 200
-    if request.method == "POST":
-        if request.form.get("confirm", "").strip().lower() == somebody.email.lower():
-            try:
-                with db.begin() as session:
-                    registry.delete_person(session, somebody)
-            except Conflict as error:
-                wrong, status = str(error), error.status
-            else:
-                return None
-        else:
-            wrong, status = f"This is not {somebody.email}. Type it to delete the account.", 422
+    form, wrong, status = ProofForm(), None, 200
+    headers: dict[str, str] = {}
     found = registry.departure(db.session(), somebody)
+    if request.method == "POST" and found.obstacles:
+        status = 409
+    elif request.method == "POST" and request.form.get("confirm", "").strip().lower() != somebody.email.lower():
+        wrong, status = f"This is not {somebody.email}. Type it to delete the account.", 422
+    elif request.method == "POST":
+        try:
+            if proof.is_given(form):
+                with db.begin() as session:
+                    letters.forget(session, somebody.email)
+                    registry.delete_person(session, somebody)
+                return None
+            status = 422
+        except (Conflict, TooManyAttempts) as error:
+            wrong, status = str(error), error.status
+            if isinstance(error, TooManyAttempts):
+                headers["Retry-After"] = str(error.seconds)
+        found = registry.departure(db.session(), somebody)
     page = render_template(
-        "settings/delete_person.html", somebody=somebody, found=found, wrong=wrong, is_me=somebody == me()
+        "settings/delete_person.html",
+        somebody=somebody,
+        found=found,
+        wrong=wrong,
+        form=form,
+        typed=request.form.get("confirm", ""),
+        is_me=somebody == me(),
+        person=me(),
     )
-    return page, status
+    return page, status, headers

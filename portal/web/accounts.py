@@ -16,7 +16,7 @@ from portal import accounts, config_of, letters
 from portal.accounts import Permission, throttle
 from portal.db import db, utcnow
 from portal.errors import Conflict, TooManyAttempts
-from portal.web import problems
+from portal.web import problems, sessions
 from portal.web.forms import Form
 from portal.web.forms.accounts import AddressForm, NewAddressForm
 from portal.web.guards import me, requires
@@ -69,6 +69,8 @@ def _judge(response: Response) -> Response:
     if counted and request.endpoint != "security.register" and not is_refused:
         with db.begin() as session:
             throttle.succeeded(session, counted)
+    if request.endpoint == "security.verify" and not is_refused:
+        sessions.renew()
     if is_refused and response.status_code == 200:
         response.status_code = 422
     return response
@@ -114,12 +116,24 @@ def _send_link(wish: letters.Wish, said: str) -> ResponseReturnValue:
     return redirect(url_for("security.login"), 303)
 
 
+def locked(view: Callable[..., Any]) -> Callable[..., Any]:
+    """For views of Flask-Security that write: see `db.lock`."""
+
+    @wraps(view)
+    def holding(**parts: Any) -> Any:
+        if request.method == "POST":
+            db.lock()
+        return view(**parts)
+
+    return holding
+
+
 def ask_first(view: Callable[..., Any]) -> Callable[..., ResponseReturnValue]:
     """Flask-Security confirms when its link is fetched, which programs that look through mails do too."""
 
     @wraps(view)
     def asking(token: str) -> ResponseReturnValue:
-        return render_template("accounts/confirm.html") if request.method == "GET" else view(token)
+        return render_template("accounts/confirm.html") if request.method == "GET" else view(token=token)
 
     return asking
 
@@ -165,7 +179,7 @@ def confirm_address(token: str) -> ResponseReturnValue:
         with db.begin() as session:
             old = somebody.email
             accounts.change_email(session, somebody, letters.read_new_address(token, somebody))
-            letters.address_changed(session, old)
+            letters.address_changed(session, old, somebody.email)
     except Conflict as error:
         status = form.refuse(error)
         return render_template("settings/confirm_address.html", form=form, email=email, person=me()), status

@@ -20,7 +20,8 @@ from portal.traffic.models import MisreadLine
 from portal.web.forms import Form, one_line
 from portal.web.forms.plans import PlanForm
 from portal.web.guards import View, requires
-from portal.web.window import YES_NO, Where, Window
+from portal.web.where import Where, is_given, is_true, one_of, since
+from portal.web.window import Window
 
 
 class PersonForm(Form):
@@ -46,9 +47,9 @@ class People(Window):
     }
     find = ("name", "email")
     filters = (
-        Where("May sign in", lambda yes: Person.active.is_(yes), choices=YES_NO),
-        Where("Administrator", lambda yes: Person.is_administrator.is_(yes), choices=YES_NO),
-        Where("Since", lambda day: Person.created_at >= day, kind="date"),
+        is_true("May sign in", Person.active),
+        is_true("Administrator", Person.is_administrator),
+        since("Since", Person.created_at),
     )
 
     def change(self, session: Session, thing: Any, form: Any) -> None:
@@ -76,12 +77,8 @@ class Teams(Window):
     }
     find = ("slug", "name")
     filters = (
-        Where("May publish", lambda yes: Team.may_publish.is_(yes), choices=YES_NO),
-        Where(
-            "Personal",
-            lambda yes: Team.person_id.is_not(None) if yes else Team.person_id.is_(None),
-            choices=YES_NO,
-        ),
+        is_true("May publish", Team.may_publish),
+        is_given("Personal", Team.person_id),
     )
 
     def change(self, session: Session, thing: Any, form: Any) -> None:
@@ -95,7 +92,7 @@ class Memberships(Window):
     sentence = "Who belongs to which team, as what. Teams change it on their own page."
     shown = {"team.slug": "Team", "person.name": "Person", "person.email": "E-mail address", "role": "Role"}
     find = ("team.slug", "person.name", "person.email")
-    filters = (Where("Role", lambda role: Membership.role == Role(role), choices={role: role for role in Role}),)
+    filters = (one_of("Role", Membership.role, Role),)
     newest_by = "id"
 
 
@@ -113,12 +110,8 @@ class APIs(Window):
     }
     find = ("slug", "name", "team.slug")
     filters = (
-        Where(
-            "Published",
-            lambda yes: Api.live_release_id.is_not(None) if yes else Api.live_release_id.is_(None),
-            choices=YES_NO,
-        ),
-        Where("Paused", lambda yes: Api.paused.is_(yes), choices=YES_NO),
+        is_given("Published", Api.live_release_id),
+        is_true("Paused", Api.paused),
     )
     newest_by = "created_at"
 
@@ -135,7 +128,7 @@ class Releases(Window):
         "note": "Note",
     }
     find = ("api.slug", "note")
-    filters = (Where("Since", lambda day: Release.published_at >= day, kind="date"),)
+    filters = (since("Since", Release.published_at),)
     newest_by = "published_at"
 
 
@@ -166,7 +159,7 @@ class Consumers(Window):
     shown = {"team.slug": "Team", "slug": "Slug", "name": "Name", "public_id": "Public id", "created_at": "Since"}
     only_in_details = {"description": "Description"}
     find = ("slug", "name", "public_id", "team.slug")
-    filters = (Where("Since", lambda day: Consumer.created_at >= day, kind="date"),)
+    filters = (since("Since", Consumer.created_at),)
     newest_by = "created_at"
 
 
@@ -183,13 +176,7 @@ class Subscriptions(Window):
         "ends_at": "Ends",
     }
     find = ("consumer.slug", "api.slug", "plan.slug")
-    filters = (
-        Where(
-            "State",
-            lambda state: Subscription.state == SubscriptionState(state),
-            choices={state: state for state in SubscriptionState},
-        ),
-    )
+    filters = (one_of("State", Subscription.state, SubscriptionState),)
     newest_by = "starts_at"
 
 
@@ -207,12 +194,8 @@ class Keys(Window):
     }
     find = ("public_id", "label", "consumer.slug")
     filters = (
-        Where(
-            "Revoked",
-            lambda yes: Key.revoked_at.is_not(None) if yes else Key.revoked_at.is_(None),
-            choices=YES_NO,
-        ),
-        Where("Issued since", lambda day: Key.created_at >= day, kind="date"),
+        is_given("Revoked", Key.revoked_at),
+        since("Issued since", Key.created_at),
     )
     newest_by = "created_at"
 
@@ -244,9 +227,7 @@ class Jobs(Window):
     }
     only_in_details = {"error": "Error"}
     find = ("kind",)
-    filters = (
-        Where("Given up", lambda yes: Job.failed_at.is_not(None) if yes else Job.failed_at.is_(None), choices=YES_NO),
-    )
+    filters = (is_given("Given up", Job.failed_at),)
     newest_by = "run_at"
 
 
@@ -275,7 +256,7 @@ class Audit(Window):
     filters = (
         Where("Did", lambda word: AuditEntry.action == word),
         Where("To what", lambda word: AuditEntry.kind == word),
-        Where("Since", lambda day: AuditEntry.at >= day, kind="date"),
+        since("Since", AuditEntry.at),
         Where("Until the beginning of", lambda day: AuditEntry.at < day, kind="date"),
     )
     newest_by = "id"

@@ -7,8 +7,8 @@ from flask import Blueprint, current_app, flash, redirect, render_template, requ
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
-from portal import config_of, gateway, registry
-from portal.accounts import Permission
+from portal import config_of, gateway, letters, registry
+from portal.accounts import Permission, Team
 from portal.db import db
 from portal.errors import BadRequest, Changed, Conflict, Forbidden, Invalid, PathTaken
 from portal.registry import Difference, Document
@@ -73,11 +73,11 @@ def new() -> ResponseReturnValue:
             raise Forbidden("None of your teams may publish APIs. Ask an administrator for the right.")
         return render_template("apis/new_refused.html")
     form = with_targets(NewAPIForm)
-    form.choose_among(teams)
+    form.choose_among({team: registry.secrets_of(db.session(), team) for team in teams})
     if request.method == "GET" and any(team.slug == lists.query("team") for team in teams):
         form.team.data = lists.query("team")
     if form.was_reshaped or not form.validate_on_submit():
-        return render_template("apis/new.html", form=form, may_switch_off_tls=me().is_administrator), form.status
+        return _registration(form, teams), form.status
     team = next(team for team in teams if team.slug == form.team.data)
     publish = "publish" in request.form
     try:
@@ -92,8 +92,12 @@ def new() -> ResponseReturnValue:
                 registry.publish(session, api, by=me(), expected=api.draft_number)
     except (Invalid, Conflict) as error:
         status = form.refuse(error)
-        return render_template("apis/new.html", form=form, may_switch_off_tls=me().is_administrator), status
+        return _registration(form, teams), status
     return _back(api, f"{api.name} is published." if publish else f"{api.name} is a draft. Publish it to let calls in.")
+
+
+def _registration(form: NewAPIForm, teams: list[Team]) -> str:
+    return render_template("apis/new.html", form=form, secret_teams=teams, may_switch_off_tls=me().is_administrator)
 
 
 @bp.get("/<team>/<slug>/<version>")
@@ -158,6 +162,7 @@ def _editor(
         api=api,
         form=form,
         theirs=theirs,
+        secret_teams=[api.team],
         may_switch_off_tls=me().is_administrator,
         address=address,
     )
@@ -307,8 +312,9 @@ def delete(api: Api) -> ResponseReturnValue:
         if request.form.get("confirm", "").strip() == api.slug:
             name = api.name
             with db.begin() as session:
-                registry.delete_api(session, api)
-            flash(f"{name} is deleted.", "success")
+                lost = registry.delete_api(session, api)
+                letters.apis_deleted(session, [(loss.team, loss.uses) for loss in lost], by=me())
+            flash(f"{name} is deleted. Callers get 404 within a second.", "success")
             return redirect(url_for(".index"), 303)
         wrong = f"This is not {api.slug}. Type it to delete the API."
     current = len(registry.subscribers(db.session(), api))

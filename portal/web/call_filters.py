@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.registry.models import Key
-from portal.traffic.calls import STATUS_CLASSES, Filters
+from portal.traffic.filters import STATUS_CLASSES, Filters
 from portal.traffic.reasons import REASONS
 from portal.traffic.scope import Scope
 from portal.web import scopes

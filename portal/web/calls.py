@@ -15,6 +15,8 @@ from portal.errors import NotFound
 from portal.registry.models import Key, Plan
 from portal.traffic import calls
 from portal.traffic.calls import CallView
+from portal.traffic.explain import explain
+from portal.traffic.filters import STATUS_CLASSES
 from portal.traffic.reasons import REASONS
 from portal.traffic.scope import Scope
 from portal.web import call_filters, envoy_words, scopes
@@ -66,7 +68,7 @@ def index() -> ResponseReturnValue:
             {"label": label, "value": value, "remove_url": _without(asked.values, name)}
             for name, label, value in asked.chips()
         ],
-        classes=calls.STATUS_CLASSES,
+        classes=STATUS_CLASSES,
         methods=call_filters.METHODS,
         all_apis=scopes.suggest_apis(session, scope),
         all_consumers=scopes.suggest_consumers(session, scope),
@@ -90,7 +92,7 @@ def show(request_id: str) -> ResponseReturnValue:
     return render_template(
         "calls/show.html",
         call=call,
-        why=calls.explain(call),
+        why=explain(call),
         flags=envoy_words.flags(call.flags),
         details=envoy_words.details(call.details),
         api=scopes.name_apis(session, scope, [call.api_id]).get(call.api_id or 0),

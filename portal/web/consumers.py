@@ -11,7 +11,8 @@ from portal.accounts import Permission, audit
 from portal.db import db, utcnow
 from portal.errors import Conflict, Invalid, NotFound
 from portal.registry.models import Api, Consumer, Key, Plan, Subscription
-from portal.traffic.calls import CallView, Filters, list_calls
+from portal.traffic.calls import CallView, list_calls
+from portal.traffic.filters import Filters
 from portal.traffic.scope import Scope
 from portal.web import curl, lists
 from portal.web.forms import Form, choices, slug_from

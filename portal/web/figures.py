@@ -8,11 +8,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.registry.models import Api, Release
-from portal.traffic import series
+from portal.traffic import rankings, series
 from portal.traffic.models import DAY, HOUR, ByOperation
+from portal.traffic.rankings import Top
 from portal.traffic.reasons import REASONS
 from portal.traffic.scope import Scope
-from portal.traffic.series import Counts, Latency, Top, Window
+from portal.traffic.series import Counts, Latency
+from portal.traffic.window import Window
 from portal.web import scopes, tiles
 from portal.web.scopes import Named
 from portal.web.tiles import Tile
@@ -69,12 +71,14 @@ def figures(session: Session, scope: Scope, view: View, *, with_reasons: bool = 
     before = series.totals(session, scope, window.before) if _reaches_back(session, window) else None
     if before and not before.counts.calls:
         before = None
-    apis = series.top_apis(session, scope, window, rows).first if scope.api_id is None else []
-    consumers = series.Ranking([], 0)
+    apis = rankings.top_apis(session, scope, window, rows).first if scope.api_id is None else []
+    consumers = rankings.Ranking([], 0)
     active = None
     if scope.consumer_id is None:
-        consumers = series.top_consumers(session, scope, window, rows)
-        active = tiles.Active(consumers.of, series.active_consumers(session, scope, window.before) if before else None)
+        consumers = rankings.top_consumers(session, scope, window, rows)
+        active = tiles.Active(
+            consumers.of, rankings.active_consumers(session, scope, window.before) if before else None
+        )
     of_apis = scopes.name_apis(session, scope, [top.id for top in apis])
     of_consumers = scopes.name_consumers(session, scope, [top.id for top in consumers.first])
     latency = _percentiles([bucket.latency for bucket in buckets])

@@ -20,6 +20,9 @@ from portal.web.guards import requires
 
 bp = Blueprint("gateway", __name__, url_prefix="/gateway")
 
+_MOST_PROBLEMS = 50
+"""Shown at once, of APIs: thousands with one cause, such as a name server that is away, say no more than fifty."""
+
 _LONGEST_SHOWN = 200_000
 """Bytes of JSON that a page still shows; a browser gets slow with more, so it is offered for download."""
 
@@ -62,6 +65,7 @@ def show() -> ResponseReturnValue:
         "gateway/_live.html" if "HX-Request" in request.headers else "gateway/show.html",
         nodes=nodes,
         coverage=gateway.coverage(session),
+        most_problems=_MOST_PROBLEMS,
         in_clear=config_of(current_app).in_clear,
         api_problems=_api_problems(session, nodes),
         node_problems=[(node.name, each.sentence) for node in nodes for each in node.problems if not each.api],

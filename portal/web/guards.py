@@ -7,7 +7,7 @@
 A thing that the person may not know of answers 404, one that they may not touch 403.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -58,6 +58,16 @@ def sign_changes() -> None:
     """Before a request: the audit trail learns who is behind what it changes. Nobody is looked up for mere reading."""
     someone = None if request.method in {"GET", "HEAD", "OPTIONS"} else person()
     audit.act_as(db.session(), audit.Actor(someone.id if someone else None, "page", request.remote_addr))
+
+
+def record_export(thing: Any, filters: Collection[str] = ()) -> None:
+    """What leaves as a file is told in the trail, before it leaves. Reading changes nothing, so nobody had signed.
+
+    Filters by their names only: what was looked for may be a person's address.
+    """
+    with db.begin() as session:
+        audit.act_as(session, audit.Actor(me().id, "page", request.remote_addr))
+        audit.record(session, "exported", thing, **({"filtered_by": ", ".join(filters)} if filters else {}))
 
 
 def may(permission: Permission, team: Team) -> bool:

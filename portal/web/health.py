@@ -6,13 +6,14 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import Blueprint, current_app, jsonify, render_template, request
+import orjson
+from flask import Blueprint, current_app, flash, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from portal import __version__, config_of, gateway
+from portal import __version__, config_of, doctor, gateway, jobs
 from portal.accounts import Permission
 from portal.config import Config
 from portal.db import db, utcnow
@@ -22,6 +23,7 @@ from portal.registry.models import Revision
 from portal.traffic import series
 from portal.traffic.models import Call, MisreadLine, instant
 from portal.traffic.scope import Scope
+from portal.traffic.window import Window
 from portal.web.guards import requires
 from portal.web.problems import wants_json
 
@@ -49,8 +51,24 @@ def ready() -> ResponseReturnValue:
 @requires(Permission.ADMINISTER)
 def status() -> ResponseReturnValue:
     """How the installation does, as JSON or as a page. A database that is away answers 503, like everywhere."""
-    found = _status(db.session(), utcnow())
-    return jsonify(found) if wants_json() else render_template("gateway/status.html", status=found)
+    session, now = db.session(), utcnow()
+    looked = doctor.last(session, now=now)
+    findings = [*doctor.glance(config_of(current_app), session), *looked.findings]
+    found = _status(session, now)
+    if wants_json():
+        examined = {"findings": [asdict(each) for each in findings], "examined_at": looked.at}
+        return current_app.response_class(orjson.dumps(found | examined), mimetype="application/json")
+    return render_template("gateway/status.html", status=found, findings=findings, looked=looked)
+
+
+@bp.post("/status/examine")
+@requires(Permission.ADMINISTER)
+def examine() -> ResponseReturnValue:
+    """Have the worker take a closer look now: it takes up to a minute, and this process may see another machine."""
+    with db.begin() as session:
+        doctor.ask(session, now=utcnow())
+    flash("The worker is asked to look at the installation.", "success")
+    return redirect(url_for(".status"), 303)
 
 
 @bp.get("/metrics")
@@ -72,13 +90,10 @@ def _status(session: Session, now: datetime) -> dict[str, Any]:
         "database": session.get_bind().dialect.name,
         "revision": covered.revision,
         "live_on": covered.live_on,
-        "nodes": [
-            {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(node).items()}
-            for node in nodes
-        ],
+        "nodes": [asdict(node) for node in nodes],
         "ingest": {
             "waiting_bytes": sum(node.log_waiting for node in nodes) if nodes else None,
-            "newest_call_at": instant(newest).isoformat() if newest else None,
+            "newest_call_at": instant(newest) if newest else None,
             "misread_lines_24h": _misread(session, now),
         },
         "worker": _worker(session, now),
@@ -87,15 +102,8 @@ def _status(session: Session, now: datetime) -> dict[str, Any]:
 
 def _worker(session: Session, now: datetime) -> dict[str, Any]:
     """When it last did something periodic, and what it has not done that it should have."""
-    turns = [
-        run_at - timedelta(seconds=every or 0)
-        for run_at, every in session.execute(
-            select(Job.run_at, Job.every).where(Job.every.is_not(None), Job.error.is_(None), Job.claimed_by.is_(None))
-        )
-        if run_at - timedelta(seconds=every or 0) <= now
-    ]
     return {
-        "last_turn_at": max(turns).isoformat() if turns else None,
+        "last_turn_at": jobs.last_turn(session, now=now),
         "jobs_due": _count(session, Job.failed_at.is_(None), Job.claimed_by.is_(None), Job.run_at <= now),
         "jobs_given_up": _count(session, Job.failed_at.is_not(None)),
     }
@@ -104,7 +112,7 @@ def _worker(session: Session, now: datetime) -> dict[str, Any]:
 def _gauges(session: Session, now: datetime) -> list[str]:
     covered = gateway.coverage(session)
     nodes = gateway.nodes(session)
-    counts = series.totals(session, Scope(everything=True), series.Window.last("1h", now)).counts
+    counts = series.totals(session, Scope(everything=True), Window.last("1h", now)).counts
     worker = _worker(session, now)
     return [
         _gauge("portico_info", "The version that answers.", {f'{{version="{__version__}"}}': 1}),

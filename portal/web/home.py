@@ -12,6 +12,7 @@ from portal.accounts import Permission
 from portal.db import db, utcnow
 from portal.registry.models import Api, Consumer, Key, Subscription
 from portal.traffic import calls
+from portal.traffic.filters import Filters
 from portal.traffic.scope import Scope
 from portal.web import attention, figures, scopes, windows
 from portal.web.guards import me, requires, teams_for
@@ -40,7 +41,7 @@ def show() -> ResponseReturnValue:
     preset, window = windows.read_window(session, request.args.get("window"), now)
     view = View(preset, window)
     shown = figures.figures(session, scope, view, rows=_ROWS)
-    has_calls = bool(shown.calls or calls.list_calls(session, scope, calls.Filters(), limit=1).calls)
+    has_calls = bool(shown.calls or calls.list_calls(session, scope, Filters(), limit=1).calls)
     return render_template(
         "home/_live.html" if "HX-Request" in request.headers else "home/show.html",
         figures=shown if has_calls else None,

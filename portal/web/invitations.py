@@ -76,6 +76,7 @@ def accept(token: str) -> ResponseReturnValue:
     invitation_id, nonce = letters.read_invitation(token)
     invited = accounts.find_invitation(db.session(), invitation_id, nonce, now=utcnow())
     form, email = AcceptForm(), invited.email
+    form.email = email
     if not form.validate_on_submit():
         return render_template("accounts/accept.html", form=form, email=email), form.status
     password_hash = hash_password(form.password.data or "")

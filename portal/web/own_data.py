@@ -1,27 +1,31 @@
 """A person's own data as JSON: what is stored about them, and what the audit trail says by and about them.
 
-    {"account": {…}, "memberships": [{…}], "consumers": [{…, "keys": [{…}], "subscriptions": [{…}]}],
-     "keys_issued_for_other_teams": [{…}], "trail": [{…}]}
+    {"account": {…}, "memberships": [{…}], "sessions": [{…}],
+     "consumers": [{…, "keys": [{…}], "subscriptions": [{…}]}], "keys_issued_for_other_teams": [{…}],
+     "drafts_last_changed": [{…}], …, "mails_waiting": [{…}], "trail": [{…}]}
 
 Of keys there is what everybody in the team may see, never a secret; of other people's doings, not who they are.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from portal.accounts import Person, Team, trail
+from portal import notify
+from portal.accounts import Invitation, Person, Team, trail
 from portal.accounts.audit import AuditEntry
-from portal.registry.models import Consumer, Key, Subscription
+from portal.accounts.sessions import SignIn
+from portal.config import Config
+from portal.registry.models import Api, Consumer, Key, Release, Subscription, UpstreamSecret
 
 
-def stored(session: Session, person: Person) -> str:
+def stored(session: Session, config: Config, person: Person) -> str:
     """The document without its end, the trail."""
-    text = json.dumps(_stored(session, person), indent=2, ensure_ascii=False)
+    text = json.dumps(_stored(session, config, person), indent=2, ensure_ascii=False)
     return text.removesuffix("\n}") + ',\n  "trail": ['
 
 
@@ -34,7 +38,7 @@ def told(session: Session, person_id: int) -> Iterator[str]:
     yield "\n  ]\n}\n"
 
 
-def _stored(session: Session, person: Person) -> dict[str, Any]:
+def _stored(session: Session, config: Config, person: Person) -> dict[str, Any]:
     own = select(Consumer).join(Consumer.team).where(Team.person_id == person.id).order_by(Consumer.id)
     consumers = session.scalars(own).all()
     elsewhere = (
@@ -48,7 +52,12 @@ def _stored(session: Session, person: Person) -> dict[str, Any]:
             "email": person.email,
             "name": person.name,
             "administrator": person.is_administrator,
+            "active": person.active,
             "since": _time(person.created_at),
+            "address_confirmed": _time(person.confirmed_at),
+            "password_to_be_changed": person.must_change_password,
+            "second_factor": person.has_second_factor,
+            "recovery_codes_left": len(person.mf_recovery_codes or []),
         },
         "memberships": [
             {
@@ -58,6 +67,16 @@ def _stored(session: Session, person: Person) -> dict[str, Any]:
                 "personal": each.team.is_personal,
             }
             for each in person.memberships
+        ],
+        "sessions": [
+            {
+                "since": _time(each.created_at),
+                "last_used": _time(each.seen_at),
+                "address": each.address,
+                "browser": each.user_agent,
+                "remembered": each.is_remembered,
+            }
+            for each in session.scalars(select(SignIn).where(SignIn.person_id == person.id).order_by(SignIn.id))
         ],
         "consumers": [
             {
@@ -72,7 +91,45 @@ def _stored(session: Session, person: Person) -> dict[str, Any]:
             for consumer in consumers
         ],
         "keys_issued_for_other_teams": [_key(key) for key in session.scalars(elsewhere)],
+        **{
+            name: [told(row) for row in session.scalars(select(made.class_).where(made == person.id).order_by("id"))]
+            for name, (made, told) in MADE.items()
+        },
+        "mails_waiting": [
+            {"since": _time(since), "subject": subject}
+            for since, subject in notify.waiting(session, config, person.email)
+        ],
     }
+
+
+MADE: dict[str, tuple[InstrumentedAttribute[int | None], Callable[[Any], dict[str, Any]]]] = {
+    "drafts_last_changed": (
+        Api.draft_changed_by_id,
+        lambda api: {"api": api.label, "at": _time(api.draft_changed_at)},
+    ),
+    "releases_published": (
+        Release.published_by_id,
+        lambda it: {"api": it.api.label, "release": it.number, "at": _time(it.published_at), "note": it.note},
+    ),
+    "subscriptions_made": (
+        Subscription.created_by_id,
+        lambda it: {"consumer": it.consumer.slug, **_subscription(it)},
+    ),
+    "upstream_secrets_stored": (
+        UpstreamSecret.created_by_id,
+        lambda it: {"team": it.team.slug, "name": it.name, "at": _time(it.created_at)},
+    ),
+    "upstream_secrets_replaced": (
+        UpstreamSecret.replaced_by_id,
+        lambda it: {"team": it.team.slug, "name": it.name, "at": _time(it.replaced_at)},
+    ),
+    # The addresses are other people's.
+    "invitations_sent": (
+        Invitation.invited_by_id,
+        lambda it: {"number": it.id, "made": _time(it.created_at), "last_sent": _time(it.sent_at)},
+    ),
+}
+"""What the person made for others, by the column that says so, and how one of it is told."""
 
 
 def _key(key: Key) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from flask.globals import request_ctx
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 from werkzeug.exceptions import HTTPException
 
 from portal.errors import NotSignedIn, PortalError, TooManyAttempts
@@ -60,6 +61,8 @@ def set_up(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(IntegrityError, _overtaken)
+    app.register_error_handler(ObjectDeletedError, _gone)
+    app.register_error_handler(StaleDataError, _gone)
     app.register_error_handler(OperationalError, _database)
     app.register_error_handler(Exception, _unexpected)
 
@@ -97,7 +100,17 @@ def _http(error: HTTPException) -> ResponseReturnValue:
 def _overtaken(error: IntegrityError) -> ResponseReturnValue:
     """The verbs look first and say what is taken; only somebody faster by a moment gets past them to a constraint."""
     log.warning("%s %s met a constraint", request.method, _where(), exc_info=error)
-    return answer(409, "Somebody else saved the same at this moment, so nothing of yours was. Go back and try again.")
+    return answer(
+        409,
+        "Somebody else saved the same, or deleted what it belongs to, at this moment, so nothing of yours was saved. "
+        "Go back and try again.",
+    )
+
+
+def _gone(error: ObjectDeletedError | StaleDataError) -> ResponseReturnValue:
+    """It was there when the view was entered, and not any more when the turn to write came."""
+    log.warning("%s %s came too late", request.method, _where(), exc_info=error)
+    return answer(404, "Somebody else deleted this at the same moment. Nothing of yours was saved.")
 
 
 def _database(error: OperationalError) -> ResponseReturnValue:

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flask import url_for
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select, true
+from sqlalchemy import ColumnElement, CompoundSelect, exists, func, or_, select, true, union_all
 from sqlalchemy.orm import Session, joinedload
 
 from portal.accounts import BY_ROLE, Membership, Permission, Person, Role, Team
+from portal.accounts.audit import AuditEntry
 from portal.registry.models import Api, Consumer, Subscription
 from portal.traffic.scope import Scope
 
@@ -19,18 +20,20 @@ def scope_of(session: Session, person: Person) -> Scope:
     if person.is_administrator:
         return Scope(everything=True)
     return Scope(
-        api_ids=frozenset(session.scalars(_of_teams(Api, person, Permission.SEE_API_CALLS))),
-        consumer_ids=frozenset(session.scalars(_of_teams(Consumer, person, Permission.MANAGE_CONSUMERS))),
+        api_ids=frozenset(filter(None, session.scalars(_of_teams(Api, person, Permission.SEE_API_CALLS)))),
+        consumer_ids=frozenset(filter(None, session.scalars(_of_teams(Consumer, person, Permission.MANAGE_CONSUMERS)))),
     )
 
 
-def _of_teams(table: type[Api] | type[Consumer], person: Person, permission: Permission) -> Select[int]:
+def _of_teams(table: type[Api] | type[Consumer], person: Person, permission: Permission) -> CompoundSelect[int | None]:
+    """Numbers of what the person's teams own, and of what they owned and deleted: its calls stay theirs."""
     roles = [role for role in Role if permission in BY_ROLE[role]]
-    return (
-        select(table.id)
-        .join(Membership, Membership.team_id == table.team_id)
-        .where(Membership.person_id == person.id, Membership.role.in_(roles))
+    teams = select(Membership.team_id).where(Membership.person_id == person.id, Membership.role.in_(roles))
+    # Rows are gone, and their numbers never come back; the trail is what knows whose they were.
+    deleted = select(AuditEntry.thing_id).where(
+        AuditEntry.team_id.in_(teams), AuditEntry.kind == table.__tablename__, AuditEntry.action == "deleted"
     )
+    return union_all(select(table.id).where(table.team_id.in_(teams)), deleted)
 
 
 @dataclass(frozen=True, slots=True)

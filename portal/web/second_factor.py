@@ -4,19 +4,17 @@ Sign-in is Flask-Security's (`/sign-in/code`, `/sign-in/recovery-code`); what a 
 with its parts, because a wrong code there must not cost the picture that was just scanned.
 """
 
-import hashlib
 import hmac
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
 from typing import Any
 
 import qrcode
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from flask import Blueprint, Response, current_app, flash, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, current_app, flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_login import current_user
 from flask_security import MfRecoveryCodesUtil, Totp, TwoFactorRescueForm, UserMixin
 from flask_security.utils import check_and_update_authn_fresh
 from passlib.exc import TokenError
@@ -27,16 +25,15 @@ from sqlalchemy.orm import Session
 from wtforms import RadioField, StringField
 from wtforms.validators import DataRequired
 
-from portal import config_of
-from portal.accounts import Permission, Person, audit, throttle
+from portal import config_of, letters
+from portal.accounts import Permission, Person, audit
 from portal.accounts import second_factor as factor
 from portal.config import Config
-from portal.db import db, utcnow
-from portal.errors import Conflict, Forbidden, TooManyAttempts
+from portal.db import db
+from portal.errors import Conflict
 from portal.vault import Unreadable, derived
-from portal.web import problems
 from portal.web.forms import Form, stripped
-from portal.web.guards import me, person, requires
+from portal.web.guards import me, requires
 
 bp = Blueprint("second_factor", __name__, url_prefix="/settings/second-factor")
 
@@ -44,11 +41,6 @@ _SLACK = 30
 """Seconds that a telephone's clock may be early or late: the code before and the one after are taken too."""
 _FRESH = timedelta(minutes=10)
 """How long ago the password may have been given for what changes the second factor."""
-_ASKED = {
-    "security.two_factor_token_validation": "accounts/code.html",
-    "security.mf_recovery": "accounts/recovery.html",
-}
-"""Where sign-in goes on after the password, and the page of each."""
 _UNUSED = {
     "security.two_factor_setup",
     "security.two_factor_setup_validate",
@@ -56,8 +48,6 @@ _UNUSED = {
     "security.tf_select",
     "security.mf_recovery_codes",
 }
-_WITHOUT = {"static", "security.logout", "security.verify"}
-"""Where somebody may go who must have a second factor and has none; besides the pages that set it up."""
 
 
 class Codes(Totp):
@@ -143,12 +133,11 @@ def _bare(code: str) -> bytes:
 
 def settings(config: Config) -> dict[str, Any]:
     """What Flask-Security is told."""
-    wallet = {hashlib.sha256(key).hexdigest()[:8]: key.hex() for key in derived(config, "second factor")}
     return {
         "SECURITY_TWO_FACTOR": True,
         "SECURITY_TWO_FACTOR_ENABLED_METHODS": [factor.METHOD],
         "SECURITY_TWO_FACTOR_RESCUE_EMAIL": False,
-        "SECURITY_TOTP_SECRETS": wallet,
+        "SECURITY_TOTP_SECRETS": factor.wallet(config),
         "SECURITY_TOTP_ISSUER": "Portico",
         "SECURITY_MULTI_FACTOR_RECOVERY_CODES": True,
         "SECURITY_MULTI_FACTOR_RECOVERY_CODES_N": 10,
@@ -213,9 +202,10 @@ def set_up() -> ResponseReturnValue:
     elif form.validate_on_submit():
         step = _codes().step_of(form.code.data or "", sealed)
         if step is not None:
-            with db.begin():
+            with db.begin() as writing:
                 factor.put_on(me(), sealed, step)
                 codes = _make_recovery_codes()
+                letters.second_factor_on(writing, me())
             session.pop("second_factor")
             return _show_codes(codes, is_new=True)
         form.say("code", "This code is wrong. Type the one that the app shows now.")
@@ -229,8 +219,9 @@ def set_up() -> ResponseReturnValue:
 def renew_codes() -> ResponseReturnValue:
     if not me().has_second_factor:
         raise Conflict("You have no second factor. Set it up first.")
-    with db.begin():
+    with db.begin() as writing:
         codes = _make_recovery_codes()
+        letters.recovery_codes_renewed(writing, me())
     return _show_codes(codes, is_new=False)
 
 
@@ -242,71 +233,29 @@ def turn_off() -> ResponseReturnValue:
         raise Conflict("This installation requires a second factor of you. You can replace it, not turn it off.")
     if request.method == "GET":
         return render_template("settings/second_factor_off.html", form=Form())
-    with db.begin():
+    with db.begin() as writing:
         factor.take_off(me())
+        letters.second_factor_off(writing, me())
     flash("Your second factor is off. Your password alone signs you in.", "success")
     return redirect(url_for(".show"), 303)
 
 
-@bp.before_app_request
-def _require() -> ResponseReturnValue | None:
-    """Who must have a second factor and has none is led to where it is set up."""
-    if config_of(current_app).require_mfa == "nobody" or request.endpoint in _WITHOUT or request.blueprint == bp.name:
-        return None
-    someone = person()
-    if someone is None or someone.has_second_factor or not _is_required(someone):
-        return None
-    if request.method == "GET" and not problems.wants_json() and "HX-Request" not in request.headers:
-        return redirect(url_for("second_factor.show"), 303)
-    raise Forbidden("This installation requires a second factor of you. Set it up under Settings first.")
-
-
-@bp.before_app_request
-def _ask() -> ResponseReturnValue | None:
-    """Attempts are counted before the code is looked at, in a transaction of their own: a failure must stay counted."""
-    if request.endpoint in _UNUSED:
-        return redirect(url_for("second_factor.show"), 303)
-    if request.endpoint not in _ASKED:
-        return None
-    if person() is not None:
-        return redirect(url_for("home.show"), 303)  # the library would sign them out
-    who = session.get("tf_user_id")
-    if request.method != "POST" or who is None:
-        return None
-    limits = throttle.second_factor(request.remote_addr or "", who)
-    try:
-        with db.begin() as writing:
-            throttle.attempt(writing, limits, now=utcnow())
-    except TooManyAttempts as error:
-        if problems.wants_json():
-            raise
-        page = render_template(_ASKED[request.endpoint], wait=str(error))
-        return page, error.status, {"Retry-After": str(error.seconds)}
-    g.code_counted = (who, limits)
-    return None
-
-
-@bp.after_app_request
-def _judge(response: Response) -> Response:
-    """Flask-Security answers 200 to a code that it refuses, and sends on with one that it accepts."""
-    counted: tuple[str, Sequence[throttle.Limit]] | None = g.pop("code_counted", None)
-    if counted is None:
-        return response
-    who, limits = counted
-    is_right = current_user.is_authenticated
-    is_recovery = request.endpoint == "security.mf_recovery"
+def fits(someone: Person, code: str) -> bool:
+    """Whether this is a code of their app, or one of their recovery codes. Whichever it is, it is used up."""
+    if _codes().verify_totp(code, someone.tf_totp_secret or "", someone):
+        return True
+    recovery: RecoveryCodes = current_app.extensions["security"].mf_recovery_codes_util
+    if not code or not recovery.check_recovery_code(someone, code):
+        return False
     with db.begin() as writing:
-        someone = writing.scalar(select(Person).where(Person.fs_uniquifier == who))
-        if is_right:
-            throttle.succeeded(writing, limits)
-        if someone is not None and not is_right:
-            audit.record(writing, "gave a wrong recovery code" if is_recovery else "gave a wrong code", someone)
-        elif someone is not None and is_recovery:
-            audit.act_as(writing, audit.Actor(someone.id, "page", request.remote_addr))
-            audit.record(writing, "used a recovery code", someone, left=len(someone.mf_recovery_codes or []))
-    if response.status_code == 200 and response.mimetype == "text/html":
-        response.status_code = 422
-    return response
+        audit.record(writing, "used a recovery code", someone, left=len(someone.mf_recovery_codes or []))
+    return True
+
+
+@bp.before_app_request
+def _lead_home() -> ResponseReturnValue | None:
+    """Pages of the library whose place our own take."""
+    return redirect(url_for("second_factor.show"), 303) if request.endpoint in _UNUSED else None
 
 
 def _is_required(someone: Person) -> bool:

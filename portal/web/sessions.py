@@ -66,6 +66,7 @@ def _load(token: str) -> Person | None:
     if found is None:
         return None
     g.sign_in_id, g.sign_in_seen_at = found.id, found.seen_at
+    g.sign_in_is_remembered = found.is_remembered
     # As Flask-Security's own loader does it: how, and when the password was last given.
     set_request_attr("fs_authn_via", "session")
     set_request_attr("fs_paa", session.get("fs_paa", 0))
@@ -77,7 +78,8 @@ def _notice() -> None:
     if request.endpoint == "static" or person() is None or _is_poll():
         return
     now = utcnow()
-    if now - g.sign_in_seen_at < Lifetimes.of(config_of(current_app)).notice_after:
+    # What was written down before a clock went back lies ahead, and is as wrong as what is old.
+    if abs(now - g.sign_in_seen_at) < Lifetimes.of(config_of(current_app)).notice_after:
         return
     try:
         with db.begin() as writing:
@@ -95,6 +97,16 @@ def _begin(_app: Flask, user: Person, **_extra: Any) -> None:
     begun = _Begun(user.fs_uniquifier, sessions.new_token(), session.get("_remember") == "set")
     session["_user_id"] = begun.token
     g.session_begun = begun
+
+
+def renew() -> None:
+    """The password was given again: this session goes on under another id (OWASP ASVS 5.0, 7.2.4)."""
+    token = sessions.new_token()
+    with db.begin() as writing:
+        sessions.renew(writing, g.sign_in_id, token)
+    session["_user_id"] = token
+    if g.sign_in_is_remembered:
+        session["_remember"] = "set"  # Flask-Login writes its cookie anew
 
 
 def _end(_app: Flask, user: Person, **_extra: Any) -> None:

@@ -8,13 +8,16 @@ from typing import Any
 from flask import Flask, g, session
 from flask_login import user_logged_in
 from flask_security import (
+    ChangePasswordForm,
     LoginForm,
+    PasswordUtil,
     RegisterFormV2,
     ResetPasswordForm,
     Security,
     SQLAlchemyUserDatastore,
     password_changed,
     password_reset,
+    user_confirmed,
     user_not_registered,
     user_registered,
 )
@@ -31,6 +34,17 @@ from portal.web import second_factor
 
 _WRONG = ("E-mail address or password is wrong.", "error")
 """One sentence for a wrong address and a wrong password: nobody learns who has an account."""
+
+
+class Passwords(PasswordUtil):
+    def validate(self, password: str, is_register: bool, **about: Any) -> tuple[list[str] | None, str]:
+        """What is wrong, and the password in its one form. `about` is `user`, or what the form of sign-up holds."""
+        wrong, normal = super().validate(password, is_register, **about)
+        someone = about.get("user")
+        texts = (someone.email, someone.name) if someone else (about.get("email"), about.get("name"))
+        if not wrong and accounts.passwords.is_easily_guessed(normal, filter(None, texts)):
+            wrong = ["This password is among the first that somebody would guess. A few words make a good one."]
+        return wrong, normal
 
 
 class SignUpForm(RegisterFormV2):
@@ -61,6 +75,14 @@ class SignInForm(LoginForm):
 
 class ResetForm(ResetPasswordForm):
     password_confirm = None  # type: ignore[assignment]  # as at sign-up: the link can be sent again
+
+
+class NewPasswordForm(ChangePasswordForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.password.label.text = "Current password"
+        self.new_password.label.text = "New password"
+        self.new_password_confirm.label.text = "New password again"
 
 
 def set_up(app: Flask, config: Config) -> None:
@@ -151,10 +173,15 @@ def set_up(app: Flask, config: Config) -> None:
         register_form=SignUpForm,
         login_form=SignInForm,
         reset_password_form=ResetForm,
+        change_password_form=NewPasswordForm,
+        password_util_cls=Passwords,
         two_factor_rescue_form=second_factor.NoRescueForm,
         totp_cls=second_factor.Codes,
         mf_recovery_codes_util_cls=second_factor.RecoveryCodes,
     )
+    for endpoint in ("register", "change_password", "reset_password", "confirm_email"):
+        if view := app.view_functions.get(f"security.{endpoint}"):
+            app.view_functions[f"security.{endpoint}"] = pages.locked(view)
     app.view_functions["security.forgot_password"] = pages.forgot
     if config.confirm_email:
         app.view_functions["security.send_confirmation"] = pages.send_confirmation
@@ -166,6 +193,7 @@ def set_up(app: Flask, config: Config) -> None:
     security.unauthn_handler(refuse)
     user_registered.connect(_welcome, app)
     user_not_registered.connect(_already_here, app)
+    user_confirmed.connect(_confirmed, app)
     password_changed.connect(_tell_of_password, app)
     password_reset.connect(_reset, app)
     user_logged_in.connect(_begin_anew, app)
@@ -184,6 +212,8 @@ def _welcome(_app: Flask, user: Person, confirmation_token: str | None = None, *
     accounts.create_personal_team(writing, user)
     if confirmation_token:
         letters.confirmation(writing, user, confirmation_token)
+    else:
+        accounts.settle_invitation(writing, user.email)
 
 
 def _already_here(_app: Flask, user: Person, **_extra: Any) -> None:
@@ -193,11 +223,17 @@ def _already_here(_app: Flask, user: Person, **_extra: Any) -> None:
         letters.has_account(session, user)
 
 
+def _confirmed(_app: Flask, user: Person, **_extra: Any) -> None:
+    accounts.confirm(user, now=utcnow())
+
+
 def _tell_of_password(_app: Flask, user: Person, **_extra: Any) -> None:
+    user.must_change_password = False
     letters.password_changed(db.session(), user)
 
 
 def _reset(_app: Flask, user: Person, **_extra: Any) -> None:
     """The link came by mail, which shows whose the address is."""
     accounts.confirm(user, now=utcnow())
+    user.must_change_password = False
     letters.password_changed(db.session(), user)

@@ -17,10 +17,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import Permission, Person, Team, trail
+from portal.accounts.audit import AuditEntry
 from portal.accounts.trail import Asked
 from portal.db import db, utcnow
 from portal.web.call_filters import instant
-from portal.web.guards import a_team, requires
+from portal.web.guards import a_team, record_export, requires
 from portal.web.trail_words import KINDS, tell
 
 bp = Blueprint("trail", __name__, url_prefix="/settings")
@@ -29,6 +30,7 @@ ACTIONS = (
     "activated",
     "added",
     "allowed to publish",
+    "backed up",
     "changed",
     "changed draft",
     "changed offer",
@@ -39,6 +41,7 @@ ACTIONS = (
     "deleted",
     "dismissed as administrator",
     "ended",
+    "exported",
     "failed to sign in",
     "issued",
     "made administrator",
@@ -46,6 +49,7 @@ ACTIONS = (
     "paused",
     "published",
     "removed",
+    "restored",
     "resumed",
     "revoked",
     "shown",
@@ -184,6 +188,7 @@ def _csv(asked: Asked) -> ResponseReturnValue:
     query = _read(db.session(), asked)
     if query.mistakes:
         return Response("\n".join(query.mistakes) + "\n", 422, mimetype="text/plain")
+    record_export(AuditEntry, query.values)
     name = f"portico-audit-{utcnow():%Y-%m-%d}.csv"
     return Response(
         stream_with_context(_lines(query.asked)),

@@ -17,12 +17,14 @@ from portal.registry.models import Api, Consumer, Key, Plan, Release, Subscripti
 
 KINDS = {
     "api": "API",
+    "audit_entry": "audit trail",
     "consumer": "consumer",
     "key": "key",
     "membership": "member",
     "person": "person",
     "plan": "plan",
     "release": "release",
+    "revision": "installation",
     "subscription": "subscription",
     "team": "team",
 }
@@ -175,7 +177,7 @@ def _thing(kind: str, row: Row[Any]) -> _Thing:
     id, name, *parts = tuple(row)
     match kind:
         case "person":
-            url = url_for("settings.somebody", person=id)
+            url = url_for("people.show", person=id)
         case "team" | "membership":
             url = url_for("settings.team", team=parts[0])
         case "api":

@@ -6,8 +6,8 @@ is ours, and calls the verb that everybody's page calls.
 
 import csv
 import io
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
@@ -15,56 +15,20 @@ from flask import Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_admin import expose
 from flask_admin.contrib.sqla import ModelView
-from flask_admin.contrib.sqla.filters import BaseSQLAFilter
 from markupsafe import Markup
 from sqlalchemy import BigInteger, Integer, inspect
 from wtforms import Form as PlainForm
 
 from portal.db import Base, db, utcnow
 from portal.errors import Conflict, Invalid, NotFound
+from portal.web import keyset
 from portal.web.format import UNKNOWN, exact, when
 from portal.web.forms import Form, stripped
-from portal.web.guards import me
+from portal.web.guards import me, record_export
+from portal.web.keyset import Order
+from portal.web.where import Where
 
 _READING = {"index_view", "details_view", "export_csv"}
-_LONGEST_PAGE = 1_000_000
-
-
-class Where(BaseSQLAFilter):  # type: ignore[misc]  # it comes without types
-    """A filter that is a condition: `Where("Since", lambda day: Plan.created_at >= day, kind="date")`."""
-
-    def __init__(
-        self,
-        name: str,
-        condition: Callable[[Any], Any],
-        *,
-        choices: Mapping[str, str] | None = None,
-        kind: str = "text",
-    ) -> None:
-        super().__init__(None, name, options=list(choices.items()) if choices else None)
-        self.kind = kind
-        self._condition = condition
-        self._choices = choices
-
-    def operation(self) -> str:
-        return "is"
-
-    def clean(self, value: str) -> Any:
-        """Raises ValueError for what this filter cannot mean."""
-        value = stripped(value)
-        if self._choices is not None and value not in self._choices:
-            raise ValueError(value)
-        if self.kind == "date":
-            return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC)
-        if self._choices is not None and set(self._choices) == {"1", "0"}:
-            return value == "1"
-        return value
-
-    def apply(self, query: Any, value: Any, alias: Any = None) -> Any:
-        return query.filter(self._condition(value))
-
-
-YES_NO = {"1": "Yes", "0": "No"}
 
 
 class Window(ModelView):  # type: ignore[misc]  # it comes without types
@@ -113,8 +77,50 @@ class Window(ModelView):  # type: ignore[misc]  # it comes without types
 
     def _get_list_extra_args(self) -> Any:
         asked = super()._get_list_extra_args()
-        page = min(max(asked.page or 0, 0), _LONGEST_PAGE)
-        return asked.clone(page=page, search=stripped(asked.search) or None, extra_args={})
+        return asked.clone(page=0, search=stripped(asked.search) or None, extra_args={})
+
+    @expose()  # type: ignore[untyped-decorator]
+    def index_view(self) -> str:
+        """Flask-Admin's own pages by offset: the thousandth would read all before it."""
+        asked = self._get_list_extra_args()
+        count, rows = self.get_list(0, None, False, asked.search, asked.filters, execute=False, page_size=False)
+        turn = {name: self._key(request.args.get(name)) for name in ("after", "before")}
+        turned = keyset.page(rows, self._order(asked), size=self.page_size, **turn)
+
+        def turned_to(**place: Any) -> str:
+            return str(self._get_list_url(asked.clone(extra_args=place)))
+
+        def sort_url(column: int, is_sorted: bool) -> str:
+            return str(self._get_list_url(asked.clone(sort=column, sort_desc=is_sorted and not asked.sort_desc)))
+
+        return self.render(
+            self.list_template,
+            data=turned.rows,
+            count=count,
+            first_url=turned_to(),
+            newer_url=turned_to(before=turned.before) if turned.before is not None else None,
+            older_url=turned_to(after=turned.after) if turned.after is not None else None,
+            list_columns=self._list_columns,
+            sort_column=asked.sort,
+            sort_desc=asked.sort_desc,
+            sort_url=sort_url,
+            search_supported=self._search_supported,
+            search=asked.search,
+            search_placeholder=self.search_placeholder(),
+            filters=self._filters,
+            active_filters=asked.filters,
+            filter_args=self._get_filters(asked.filters),
+            get_pk_value=self.get_pk_value,
+            get_value=self.get_list_value,
+        )
+
+    def _order(self, asked: Any) -> Order:
+        """As asked; else the newest first, or by the first column."""
+        column = self._get_column_by_idx(asked.sort)
+        number = getattr(self.model, str(inspect(self.model).primary_key[0].key))
+        if column is not None and self.is_sortable(column[0]):
+            return Order(getattr(self.model, column[0]), number, bool(asked.sort_desc))
+        return Order(getattr(self.model, self.newest_by or next(iter(self.shown))), number, self.newest_by is not None)
 
     def _get_list_filter_args(self) -> Any:
         """Without the filters that were left empty, of which a form sends all."""
@@ -153,6 +159,7 @@ class Window(ModelView):  # type: ignore[misc]  # it comes without types
     @expose("/export.csv")  # type: ignore[untyped-decorator]
     def export_csv(self) -> ResponseReturnValue:
         """What the list shows, all pages. Written at once: a streamed one would outlive the session that it reads."""
+        record_export(self.model, self._asked_for())
         text = io.StringIO()
         rows = csv.writer(text)
         rows.writerow(name for _key, name in self._export_columns)
@@ -163,6 +170,11 @@ class Window(ModelView):  # type: ignore[misc]  # it comes without types
         return Response(
             text.getvalue(), mimetype="text/csv", headers={"Content-Disposition": f"attachment; filename={name}"}
         )
+
+    def _asked_for(self) -> list[str]:
+        """What narrows the list, by name."""
+        asked = self._get_list_extra_args()
+        return (["search"] if asked.search else []) + [name for _number, name, _value in asked.filters or ()]
 
     @expose("/details/")  # type: ignore[untyped-decorator]
     def details_view(self) -> ResponseReturnValue:
@@ -205,15 +217,19 @@ class Window(ModelView):  # type: ignore[misc]  # it comes without types
         asked = request.args.get("id")
         if not asked:
             return None
-        column = inspect(self.model).primary_key[0]
-        key: Any = stripped(asked)
-        if isinstance(column.type, Integer):
-            most = 63 if isinstance(column.type, BigInteger) else 31
-            key = int(key) if key.isascii() and key.isdecimal() and len(key) < 20 and int(key) < 2**most else None
+        key = self._key(asked)
         thing = None if key is None else db.session.get(self.model, key)
         if thing is None:
             raise NotFound()
         return thing
+
+    def _key(self, text: str | None) -> Any:
+        """The number, or name, of a row that an address has; None when no row can have it."""
+        column, key = inspect(self.model).primary_key[0], stripped(text)
+        if not isinstance(column.type, Integer):
+            return key or None
+        most = 63 if isinstance(column.type, BigInteger) else 31
+        return int(key) if key.isascii() and key.isdecimal() and len(key) < 20 and int(key) < 2**most else None
 
     def render(self, template: str, **values: Any) -> str:
         return render_template(template, view=self, url=url_for, **values)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from portal.errors import BadRequest
 from portal.traffic.models import Call, instant
-from portal.traffic.series import Window
+from portal.traffic.window import Window
 from portal.web import call_filters
 
 PRESETS = {"1h": "1 hour", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}

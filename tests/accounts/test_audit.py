@@ -71,7 +71,7 @@ class TestChanges:
 
     def test_a_role_is_told_with_both_values(self, session, cast):
         member = next(each for each in cast.team.memberships if each.person == cast.developer)
-        accounts.change_role(member, Role.PUBLISHER)
+        accounts.change_role(session, member, Role.PUBLISHER)
         session.commit()
 
         assert entries(session, "membership")[-1].changes == {"role": ["developer", "publisher"]}

@@ -166,6 +166,25 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
         {("ended", "subscription", "cast/shop to cast/orders/v1")},
     ),
     "registry.issue": (lambda w: registry.issue(w.session, w.consumer, by=None), {("issued", "key", "pco_…")}),
+    "registry.take_over_key": (
+        lambda w: registry.take_over_key(w.session, w.consumer, public_id="0123456789AB", sha256=b"s" * 32),
+        {("issued", "key", "pco_…")},
+    ),
+    "registry.change_key": (
+        lambda w: registry.change_key(w.session, w.key, label="other", expires_at=None),
+        {("changed", "key", "pco_…")},
+    ),
+    "registry.take_over_subscription": (
+        lambda w: registry.take_over_subscription(w.session, w.consumer, w.api, w.plan, ends_at=None),
+        {
+            ("ended", "subscription", "cast/shop to cast/orders/v1"),
+            ("subscribed", "subscription", "cast/shop to cast/orders/v1"),
+        },
+    ),
+    "registry.limit_subscription": (
+        lambda w: registry.limit_subscription(w.session, w.subscription, utcnow() + timedelta(days=1)),
+        {("changed", "subscription", "cast/shop to cast/orders/v1")},
+    ),
     "registry.revoke": (lambda w: registry.revoke(w.session, w.key), {("revoked", "key", "pco_…")}),
     "registry.bury": (bury, {("deleted", "key", "pco_…")}),
     "registry.delete_team": (
@@ -226,7 +245,7 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
         {("added", "membership", "person N in cast")},
     ),
     "accounts.change_role": (
-        lambda w: accounts.change_role(member(w), Role.PUBLISHER),
+        lambda w: accounts.change_role(w.session, member(w), Role.PUBLISHER),
         {("changed role", "membership", "person N in cast")},
     ),
     "accounts.remove_member": (
@@ -250,6 +269,10 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
     "accounts.accept": (
         lambda w: accounts.accept(w.session, invited(w), name="New", password_hash="h"),
         {("deleted", "invitation", "invitation 1"), ("created", "person", "person N")},
+    ),
+    "accounts.settle_invitation": (
+        lambda w: (invited(w), accounts.settle_invitation(w.session, "New@portico.example")),
+        {("deleted", "invitation", "invitation 1")},
     ),
     "registry.store_secret": (
         lambda w: factories.upstream_secret(w.session, team=w.cast.team, name="token"),
@@ -281,13 +304,16 @@ CHANGE_NOTHING = {
     "registry.belongings",
     "registry.departure",
     "registry.differences",
+    "registry.estate",
     "registry.facts",
     "registry.new_public_id",
     "registry.read_document",
     "registry.secrets_of",
     "registry.subscribers",
     "registry.users_of_secrets",
+    "registry.vacate",
     "accounts.find_invitation",
+    "accounts.hold_team",
     "accounts.new_password",
     "accounts.slug_of",
     "accounts.standing",

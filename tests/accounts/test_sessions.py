@@ -54,6 +54,16 @@ class TestFind:
         assert not lasts(session)
         assert lasts(session, "noise")
 
+    @pytest.mark.parametrize("is_remembered", [False, True])
+    def test_one_that_began_before_a_clock_went_back_is_over(self, session, is_remembered):
+        person = factories.person(session)
+        begin(session, person, now=NOW + timedelta(days=365), is_remembered=is_remembered)
+        begin(session, person, "skewed", now=NOW + timedelta(minutes=1), is_remembered=is_remembered)
+
+        assert not lasts(session)
+        assert lasts(session, "skewed")
+        assert len(sessions.of_person(session, person, lifetimes=LIFETIMES, now=NOW)) == 1
+
     def test_a_new_password_ends_all(self, session):
         person = factories.person(session)
         begin(session, person)

@@ -69,7 +69,7 @@ class TestMembers:
         owner = next(member for member in team.memberships if member.role is Role.OWNER)
 
         with pytest.raises(Conflict, match="is the only owner"):
-            accounts.change_role(owner, Role.DEVELOPER)
+            accounts.change_role(session, owner, Role.DEVELOPER)
         with pytest.raises(Conflict, match="is the only owner"):
             accounts.remove_member(session, owner)
 

@@ -41,6 +41,18 @@ class TestSignIn:
 
         assert waits == [2, 4, 8, 16, 32, 60, 60, 60, 60]
 
+    def test_a_clock_that_goes_back_locks_nobody_out(self, session):
+        limits = throttle.sign_in("192.0.2.1", "a@b.example")
+        fail(session, 40, limits, now=NOW + timedelta(days=365))
+        session.commit()
+
+        throttle.attempt(session, limits, now=NOW)
+        session.commit()
+
+        assert wait(session, limits) == 60, "what was counted still counts"
+        session.rollback()
+        throttle.attempt(session, limits, now=NOW + timedelta(seconds=60))
+
     def test_nobody_is_locked_out(self, session):
         limits = throttle.sign_in("192.0.2.1", "a@b.example")
         now = fail(session, 40, limits)

@@ -20,18 +20,18 @@ from sqlalchemy.orm import Session
 
 from bench import load
 from bench.population import database
+from bench.witness import Testimony, Witness, witness
 from portal.config import Config
 from portal.db import engine_options, engine_url
 from portal.gateway import roster
 from portal.gateway.place import place_of
 from portal.gateway.roster import NodeView
-from portal.programs import free_port
 from portal.registry.models import Consumer, Plan
 from portal.traffic.models import ByOperation, Call
 from tests import factories
-from tests.faults.witness import Testimony, Witness, witness
 from tests.gateway import running
 from tests.gateway.envoy import wait_for
+from tests.nodes import config_in
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -68,7 +68,7 @@ class House:
         with self.log.open("ab") as output:
             self._said_before = output.tell()
             self.node = subprocess.Popen(
-                [sys.executable, "-m", "flask", "--app", "wsgi", "gateway", "run"],
+                [sys.executable, "-m", "portal.gateway"],
                 cwd=ROOT,
                 env=self.settings | settings,
                 stdout=output,
@@ -175,15 +175,7 @@ def house(database_url: str = "", *, folder: Path | None = None) -> Iterator[Hou
         with short_folder() as found, house(database_url, folder=found) as made_there:
             yield made_there
         return
-    config = Config(
-        data_dir=folder / "var",
-        database_url=database_url,
-        gateway_port=free_port(),
-        port=free_port(),
-        gateway_workers=1,
-        upstream_loopback=True,
-        node_name="alpha",
-    )
+    config = config_in(folder, database_url=database_url)
     settings = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")} | {
         "PORTAL_DATA_DIR": str(config.data_dir),
         "PORTAL_DATABASE_URL": config.database_url,

@@ -1,5 +1,6 @@
 """What Envoy refuses while it runs or cannot start with: nobody is let in, and the last good state stays."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,12 +13,15 @@ from portal.config import Config
 from portal.gateway.node import Node
 from portal.gateway.place import place_of
 from portal.gateway.supervisor import Envoy
-from portal.programs import free_port
 from portal.registry.models import Api
 from tests import factories
 from tests.gateway import running
 from tests.gateway.envoy import Upstream, wait_for
 from tests.gateway.test_node import Published, answer, published, view
+from tests.nodes import StartNode
+
+StartTrusting = Callable[[], Node]
+Harm = Callable[[Path], None]
 
 
 class Trusting(Envoy):
@@ -28,16 +32,8 @@ class Trusting(Envoy):
 
 
 @pytest.fixture
-def config() -> Iterator[Config]:
-    with running.place() as place:
-        yield Config(
-            data_dir=place.directory / "var",
-            gateway_port=free_port(),
-            port=free_port(),
-            gateway_workers=1,
-            upstream_loopback=True,
-            node_name="alpha",
-        )
+def config(node_config: Config) -> Config:
+    return node_config
 
 
 @pytest.fixture
@@ -47,35 +43,27 @@ def upstream() -> Iterator[Upstream]:
 
 
 @pytest.fixture
-def good(engine: Engine, upstream: Upstream) -> Published:
-    with writing(engine) as session:
+def good(writing: Callable[[], Session], upstream: Upstream) -> Published:
+    with writing() as session:
         return published(session, upstream)
 
 
 @pytest.fixture
-def start(config: Config, engine: Engine) -> Iterator[Callable[[], Node]]:
-    nodes: list[Node] = []
-
-    def started() -> Node:
-        nodes.append(Node(config, engine, Trusting(place_of(config))))
-        nodes[-1].start()
-        return nodes[-1]
-
-    yield started
-    for node in nodes:
-        node.stop()
-
-
-def writing(engine: Engine) -> Session:
-    return Session(engine.execution_options(sqlite_begin="IMMEDIATE"), expire_on_commit=False)
+def start(config: Config, start_node: StartNode) -> Callable[[], Node]:
+    return lambda: start_node(Trusting(place_of(config)))
 
 
 def test_configuration_that_a_running_envoy_refuses_leaves_the_former_one(
-    config: Config, engine: Engine, start: Callable[[], Node], upstream: Upstream, good: Published
+    config: Config,
+    engine: Engine,
+    start: StartTrusting,
+    writing: Callable[[], Session],
+    upstream: Upstream,
+    good: Published,
 ) -> None:
     start()
     assert answer(config, good) == 200
-    with writing(engine) as session:
+    with writing() as session:
         bad = published(session, upstream, upstream={"targets": [{"url": "https://localhost:9"}], "ca_pem": "none"})
 
     wait_for(lambda: view(engine).state == "troubled", "the node says that something is wrong")
@@ -85,7 +73,7 @@ def test_configuration_that_a_running_envoy_refuses_leaves_the_former_one(
     assert "Envoy refused cds/cds.json, so the former configuration stays" in problem.sentence
     assert (answer(config, good), answer(config, bad)) == (200, 404)
 
-    with writing(engine) as session:
+    with writing() as session:
         api = session.get_one(Api, bad.id)
         values = api.draft | {"upstream": {"targets": [{"url": f"http://localhost:{upstream.port}"}]}}
         registry.save_draft(session, api, factories.document(**values), by=None, expected=api.draft_number)
@@ -93,6 +81,27 @@ def test_configuration_that_a_running_envoy_refuses_leaves_the_former_one(
         session.commit()
     wait_for(lambda: answer(config, bad) == 200, "the mended release is live")
     wait_for(lambda: view(engine).state == "serving", "the node has no complaint any more")
+
+
+def test_limits_of_a_new_plan_hold_although_its_routes_are_refused(
+    config: Config, engine: Engine, start: StartTrusting, writing: Callable[[], Session], upstream: Upstream
+) -> None:
+    with writing() as session:
+        first = published(session, upstream)
+    start()
+    with writing() as session:
+        api = session.get_one(Api, first.id)
+        consumer = factories.consumer(session)
+        few = factories.plan(session, team=api.team, per_second=None, per_minute=2)
+        factories.subscription(session, consumer, api, few)
+        limited = first._replace(key=factories.key(session, consumer)[1].value)
+        published(session, upstream, upstream={"targets": [{"url": "https://localhost:9"}], "ca_pem": "none"})
+
+    wait_for(lambda: view(engine).state == "troubled", "the node says that something is wrong")
+
+    # Envoy takes the keys up by itself, a little after the node wrote them; a refused call uses nothing up.
+    wait_for(lambda: answer(config, limited) == 200, "the new key works")
+    assert [answer(config, limited) for _ in range(2)] == [200, 429]
 
 
 def _missing(path: Path) -> None:
@@ -127,7 +136,7 @@ FILES = ["keys/keys.json", "data/*.bin", "limits/limits.json", "rds/rds.json", "
 )
 @pytest.mark.parametrize("file", FILES)
 def test_file_that_was_harmed_while_all_was_stopped_is_made_anew(
-    config: Config, engine: Engine, start: Callable[[], Node], good: Published, file: str, harm: Callable[[Path], None]
+    config: Config, engine: Engine, start: StartTrusting, good: Published, file: str, harm: Harm
 ) -> None:
     start().stop()
     for path in config.gateway_dir.glob(file):
@@ -140,25 +149,77 @@ def test_file_that_was_harmed_while_all_was_stopped_is_made_anew(
     assert running.status_of(config.gateway_port, good.path) == 401
 
 
+class TestLimitsWithoutDatabase:
+    """The limits are harmed while all is stopped, and nobody can say what they were."""
+
+    @pytest.fixture
+    def limited(self, writing: Callable[[], Session], upstream: Upstream) -> Published:
+        with writing() as session:
+            team = factories.team(session)
+            plan = factories.plan(session, team=team, per_second=None, per_minute=2)
+            return published(session, upstream, team=team, plans=[plan])
+
+    @pytest.mark.parametrize("harm", [_missing, _damaged, _empty, _torn], ids=lambda harm: harm.__name__.strip("_"))
+    def test_the_last_good_ones_hold(
+        self,
+        config: Config,
+        engine: Engine,
+        start: StartTrusting,
+        limited: Published,
+        harm: Harm,
+    ) -> None:
+        start().stop()
+        harm(config.gateway_dir / "limits" / "limits.json")
+
+        with away(config, engine):
+            start()
+            assert [answer(config, limited) for _ in range(3)] == [200, 200, 429]
+
+    @pytest.mark.parametrize("harm", [_missing, _damaged], ids=lambda harm: harm.__name__.strip("_"))
+    def test_without_a_copy_nobody_is_let_through(
+        self,
+        config: Config,
+        engine: Engine,
+        start: StartTrusting,
+        limited: Published,
+        harm: Harm,
+    ) -> None:
+        start().stop()
+        for name in ("limits", "good"):
+            harm(config.gateway_dir / name / "limits.json")
+
+        with away(config, engine):
+            start()
+            assert [answer(config, limited) for _ in range(3)] == [429, 429, 429]
+            assert running.status_of(config.gateway_port, limited.path) == 401
+        wait_for(lambda: answer(config, limited) == 200, "the node has found its database")
+
+
+@contextlib.contextmanager
+def away(config: Config, engine: Engine) -> Iterator[None]:
+    database = config.data_dir / "portico.sqlite3"
+    engine.dispose()
+    elsewhere = database.rename(config.data_dir / "elsewhere")
+    database.mkdir()  # so that there is nothing to open
+    yield
+    database.rmdir()
+    elsewhere.rename(database)
+
+
 @pytest.mark.parametrize(
     ("file", "harm"),
     [("keys/keys.json", _missing), ("keys/keys.json", _torn), ("data/*.bin", _missing), ("data/*.bin", _damaged)],
     ids=lambda value: value.__name__.strip("_") if callable(value) else value,
 )
 def test_without_keys_and_database_nobody_is_let_in(
-    config: Config, engine: Engine, start: Callable[[], Node], good: Published, file: str, harm: Callable[[Path], None]
+    config: Config, engine: Engine, start: StartTrusting, good: Published, file: str, harm: Harm
 ) -> None:
     start().stop()
     for path in config.gateway_dir.glob(file):
         harm(path)
-    database = config.data_dir / "portico.sqlite3"
-    engine.dispose()
-    elsewhere = database.rename(config.data_dir / "elsewhere")
-    database.mkdir()  # so that there is nothing to open
 
-    start()
-    assert answer(config, good) == 401
-    database.rmdir()
-    elsewhere.rename(database)
+    with away(config, engine):
+        start()
+        assert answer(config, good) == 401
 
     wait_for(lambda: answer(config, good) == 200, "the node has found its database")

@@ -1,4 +1,5 @@
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -23,20 +24,13 @@ from portal.registry.models import Api, Key
 from portal.traffic.models import Call
 from tests import factories
 from tests.gateway import running
-from tests.gateway.envoy import Upstream, free_port, wait_for
+from tests.gateway.envoy import Upstream, wait_for
+from tests.nodes import StartNode
 
 
 @pytest.fixture
-def config() -> Iterator[Config]:
-    with running.place() as place:
-        yield Config(
-            data_dir=place.directory / "var",
-            gateway_port=free_port(),
-            port=free_port(),
-            gateway_workers=1,
-            upstream_loopback=True,
-            node_name="alpha",
-        )
+def config(node_config: Config) -> Config:
+    return node_config
 
 
 @pytest.fixture
@@ -46,28 +40,17 @@ def upstream() -> Iterator[Upstream]:
 
 
 @pytest.fixture
-def writing(engine: Engine) -> Callable[[], Session]:
-    """Sessions as the portal's: each takes SQLite's write lock at its beginning."""
-    return lambda: Session(engine.execution_options(sqlite_begin="IMMEDIATE"), expire_on_commit=False)
-
-
-@pytest.fixture
 def node(config: Config, engine: Engine) -> Iterator[Node]:
     """A node that serves nobody; its steps are called by hand."""
-    yield from stopped_at_the_end(Node(config, engine, NullEnvoy(), lookup=lambda host: ["192.0.2.1"]))
+    node = Node(config, engine, NullEnvoy(), lookup=lambda host: ["192.0.2.1"])
+    yield node
+    node.stop()
 
 
 @pytest.fixture
-def live(config: Config, engine: Engine) -> Iterator[Node]:
+def live(start_node: StartNode) -> Node:
     """A node with a real Envoy and all its loops."""
-    node = Node(config, engine, Envoy(place_of(config)))
-    node.start()
-    yield from stopped_at_the_end(node)
-
-
-def stopped_at_the_end(node: Node) -> Iterator[Node]:
-    yield node
-    node.stop()
+    return start_node()
 
 
 class Published(NamedTuple):
@@ -224,6 +207,8 @@ class TestProcess:
 
         first = run_node(config, tmp_path / "first.log")
         wait_for(lambda: answer(config, api) == 200, "the gateway answers")
+        for each in (first.pid, *running.envoys_of(config.gateway_dir)):
+            assert resource.prlimit(each, resource.RLIMIT_CORE) == (0, 0)
         first.kill()
         first.wait(10)
 

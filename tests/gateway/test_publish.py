@@ -1,12 +1,15 @@
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from portal.gateway import compile as compiler
-from portal.gateway.ir import Consumer, Key, Place, Plan, Snapshot, Target, Upstream
+from portal.gateway.clusters import NOWHERE
+from portal.gateway.ir import Api, ClientCertificate, Consumer, Credential, Key, Place, Plan, Snapshot, Target, Upstream
 from portal.gateway.publish import Publisher, Refused
 from portal.gateway.resolve import Resolver
 from portal.gateway.supervisor import Envoy, NullEnvoy
@@ -97,6 +100,28 @@ class TestKeys:
 
         assert (place.directory / "keys" / "keys.json").read_bytes() == before
 
+    def test_file_that_is_live_is_kept_although_a_clock_went_back(self, place: Place) -> None:
+        publisher = publisher_of(place)
+        for number in range(4):
+            publisher.publish_keys(self.keyed(number))
+        for file in (place.directory / "data").iterdir():
+            os.utime(file, (4_000_000_000, 4_000_000_000))
+
+        publisher.publish_keys(self.keyed(9))
+
+        announced = (place.directory / "keys" / "keys.json").read_text()
+        assert any(file.name in announced for file in (place.directory / "data").iterdir())
+
+    def test_no_key_comes_before_the_limits_of_its_plan(self, place: Place) -> None:
+        publisher_of(place)
+        before = {name: (place.directory / name).read_bytes() for name in ("limits/limits.json", "keys/keys.json")}
+        refusing = RefusingEnvoy(compiler.VERSION_STATISTICS["limits/limits.json"])
+
+        with pytest.raises(Refused, match=r"refused limits/limits\.json, so the former .* stays: out of luck"):
+            publisher_of(place, refusing).publish_keys(replace(self.keyed(1), plans=(Plan(1, per_second=5),)))
+
+        assert {name: (place.directory / name).read_bytes() for name in before} == before
+
     def test_routes_are_left_alone(self, place: Place) -> None:
         publisher = publisher_of(place)
         before = (place.directory / "rds" / "rds.json").stat().st_ino
@@ -168,8 +193,11 @@ class TestBlame:
         publisher.publish_routes(snapshot(api(1)))
         before = served(place)
 
+        wrong = snapshot(api(1), api(2), plans=(Plan(7, per_second=0),))
         with pytest.raises(Refused, match="Plan 7 has 0 calls per second"):
-            publisher.publish_routes(snapshot(api(1), api(2), plans=(Plan(7, per_second=0),)))
+            publisher.publish_routes(wrong)
+        with pytest.raises(Refused, match="Plan 7 has 0 calls per second"):
+            publisher.publish_keys(wrong)
 
         assert served(place) == before
 
@@ -194,7 +222,7 @@ class CountingEnvoy(NullEnvoy):
 
 
 class TestValidation:
-    def test_happens_only_when_apis_or_plans_changed(self, place: Place) -> None:
+    def test_happens_only_when_apis_changed(self, place: Place) -> None:
         envoy = CountingEnvoy()
         publisher = publisher_of(place, envoy)
         publisher.publish_routes(snapshot(api(1)))
@@ -204,6 +232,9 @@ class TestValidation:
         assert envoy.validated == 1
 
         publisher.publish_routes(snapshot(api(1), plans=(Plan(1, per_second=5),)))
+        assert envoy.validated == 1
+
+        publisher.publish_routes(snapshot(api(1), api(2)))
         assert envoy.validated == 2
 
     def test_is_not_needed_for_what_the_node_before_has_published(self, place: Place) -> None:
@@ -251,6 +282,16 @@ class TestSwitch:
 
         assert (place.directory / "keys" / "keys.json").read_bytes() == before
 
+    def test_newest_set_is_kept_although_a_clock_went_back(self, place: Place) -> None:
+        publisher = publisher_of(place)
+        good = place.directory / "good"
+        for number in range(5):
+            (good / f"400000000000000000{number}-revision-{number}").mkdir()
+
+        publisher.publish_routes(snapshot(api(1), revision=9))
+
+        assert max(good.glob("*-revision-*")).name.endswith("-revision-9")
+
     def test_last_five_sets_are_kept_for_people(self, place: Place) -> None:
         publisher = publisher_of(place)
         for number in range(1, 8):
@@ -261,6 +302,124 @@ class TestSwitch:
         assert kept == ["3", "4", "5", "6", "7"]
         newest = max((place.directory / "good").glob("*-revision-*"))
         assert (newest / "rds.json").read_text() == served(place)
+
+
+OLD, NEW = "hush-of-yesterday", "hush-of-today"
+
+
+def secretive(number: int, value: str, **fields: Any) -> Api:
+    return api(number, secret="token", credential=Credential("x-token", value), **fields)
+
+
+def certified(number: int, value: str) -> Api:
+    certificate = ClientCertificate(value, f"chain {value}", f"key {value}")
+    return api(
+        number, upstream=Upstream((Target("192.0.2.1", 443),), tls=True, ca_pem="ca", client_certificate=certificate)
+    )
+
+
+def files_with(place: Place, text: str) -> list[str]:
+    """Linked files count under each of their names."""
+    return sorted(
+        str(path.relative_to(place.directory))
+        for path in place.directory.rglob("*")
+        if path.is_file() and text.encode() in path.read_bytes()
+    )
+
+
+class TestSecrets:
+    @pytest.mark.parametrize("make", [secretive, certified])
+    def test_replaced_one_is_gone_from_the_disk(self, place: Place, make: Callable[[int, str], Api]) -> None:
+        publisher = publisher_of(place)
+        publisher.publish_routes(snapshot(api(1), make(2, OLD)))
+        assert "good/apis.json" in files_with(place, f'{OLD}"')
+
+        publisher.publish_routes(snapshot(api(1), make(2, NEW), revision=2))
+
+        assert files_with(place, f'{OLD}"') == []
+        assert len(files_with(place, f'{NEW}"')) == 3
+
+    @pytest.mark.parametrize("make", [secretive, certified])
+    def test_deleted_one_is_gone_from_the_disk(self, place: Place, make: Callable[[int, str], Api]) -> None:
+        publisher = publisher_of(place)
+        publisher.publish_routes(snapshot(make(2, OLD)))
+
+        publisher.publish_routes(snapshot(api(2), revision=2))
+
+        assert files_with(place, f'{OLD}"') == []
+
+    def test_kept_sets_are_whole_but_for_the_secrets(self, place: Place) -> None:
+        publisher_of(place).publish_routes(snapshot(secretive(1, OLD), certified(2, OLD)))
+
+        (kept,) = (place.directory / "good").glob("*-revision-*")
+
+        assert sorted(path.name for path in kept.iterdir()) == ["cds.json", "lds.json", "limits.json", "rds.json"]
+        resources = json.loads((kept / "rds.json").read_text())["resources"]
+        assert resources == json.loads(served(place).replace(OLD, "…"))["resources"]
+        assert files_with(place, OLD) == [
+            "cds/cds.json",
+            "good/apis.json",
+            "good/cds.json",
+            "good/rds.json",
+            "rds/rds.json",
+        ]
+        assert {path.stat().st_mode & 0o777 for path in kept.iterdir()} == {0o600}
+
+    def test_what_a_killed_or_older_node_has_left_is_gone(self, place: Place) -> None:
+        publisher_of(place)
+        older = place.directory / "good" / "1700000000-revision-7"
+        older.mkdir()
+        left = [older / "rds.json", place.directory / "new" / "rds.rds.json", place.directory / "twin.123.json"]
+        for path in left:
+            path.write_text(OLD)
+
+        publisher_of(place)
+
+        assert files_with(place, OLD) == []
+
+    def test_one_of_a_node_that_was_killed_before_it_remembered_is_gone(self, place: Place) -> None:
+        publisher_of(place).publish_routes(snapshot(secretive(1, OLD)))
+        kept = [place.directory / "good" / name for name in ("apis.json", "rds.json", "cds.json")]
+        remembered = [path.read_bytes() for path in kept]
+        publisher_of(place).publish_routes(snapshot(secretive(1, NEW)))
+        for path, content in zip(kept, remembered, strict=True):
+            path.write_bytes(content)
+
+        publisher_of(place).publish_routes(snapshot(secretive(1, NEW)))
+
+        assert files_with(place, OLD) == []
+
+    def test_former_release_of_a_refused_one_gets_the_new_value(self, place: Place) -> None:
+        publisher = publisher_of(place)
+        publisher.publish_routes(snapshot(secretive(1, OLD)))
+
+        publisher.publish_routes(snapshot(secretive(1, NEW, release=2, path="/_portico/x"), revision=2))
+
+        assert '"1|1|h|' in served(place)
+        assert NEW in served(place)
+        assert files_with(place, OLD) == []
+
+    def test_former_release_whose_secret_is_gone_is_sent_nowhere(self, place: Place) -> None:
+        publisher = publisher_of(place)
+        publisher.publish_routes(snapshot(secretive(1, OLD)))
+        refused = api(1, release=2, path="/_portico/x", secret="token")
+
+        for lacks in ("It is gone.", None):
+            # Also when it is there again: the former release does not know in which header it went.
+            credential = None if lacks else Credential("x-token", NEW)
+            publisher.publish_routes(snapshot(replace(refused, lacks=lacks, credential=credential), revision=2))
+            assert f'"cluster":"{NOWHERE}"' in served(place)
+            assert files_with(place, OLD) == []
+
+    def test_former_release_that_wants_another_secret_keeps_its_own(self, place: Place) -> None:
+        publisher = publisher_of(place)
+        publisher.publish_routes(snapshot(secretive(1, OLD)))
+
+        other = replace(secretive(1, NEW, release=2, path="/_portico/x"), secret="other")
+        publisher.publish_routes(snapshot(other, revision=2))
+
+        assert OLD in served(place)
+        assert NEW not in served(place)
 
 
 def test_folder_is_for_its_owner_only(place: Place) -> None:

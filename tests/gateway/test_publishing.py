@@ -87,6 +87,20 @@ class TestLimits:
         ]
         assert self.calls(gateway, 3) == [200, 200, 429]
 
+    def test_a_used_up_limit_survives_another_plan_only_where_that_has_no_limits(
+        self, gateway: Gateway, upstream: Upstream
+    ) -> None:
+        before = world(api(1, upstream.port), plan=Plan(1, per_minute=2))
+        gateway.publish(before)
+        assert self.calls(gateway, 3) == [200, 200, 429]
+
+        assert gateway.publish(replace(before, plans=(*before.plans, Plan(2)))) == []
+        assert status(gateway) == 429
+
+        # Envoy's filter makes all its buckets anew; README and the pages of plans say so.
+        assert gateway.publish(replace(before, plans=(*before.plans, Plan(2, per_minute=9)))) == ["limits/limits.json"]
+        assert self.calls(gateway, 3) == [200, 200, 429]
+
     def test_the_refusal_says_when_to_come_back(self, gateway: Gateway, upstream: Upstream) -> None:
         gateway.publish(world(api(1, upstream.port), plan=Plan(1, per_minute=1)))
         assert status(gateway) == 200

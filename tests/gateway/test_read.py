@@ -124,7 +124,7 @@ class TestRights:
         snapshot = read()
 
         second = int(moment.timestamp())
-        assert only(snapshot.keys) == (key.sha256, key.public_id, consumer.id, second, second + 3600)
+        assert only(snapshot.keys) == (key.sha256, key.public_id, consumer.id, second, 1)
         assert only(snapshot.subscriptions) == (
             subscription.id,
             consumer.id,
@@ -134,6 +134,15 @@ class TestRights:
             second,
         )
         assert only(snapshot.consumers) == (consumer.id, consumer.public_id)
+
+    def test_key_that_was_revoked_by_a_clock_that_went_ahead_is_revoked_now(
+        self, session: Session, read: Callable[[], Snapshot]
+    ) -> None:
+        factories.key(session, factories.consumer(session))
+        session.execute(update(Key).values(revoked_at=utcnow() + timedelta(days=365)))
+        session.commit()
+
+        assert only(read().keys).revoked < 2
 
     def test_revoked_key_stays_as_a_tombstone(self, session: Session, read: Callable[[], Snapshot]) -> None:
         key, _ = factories.key(session, factories.consumer(session))

@@ -49,6 +49,15 @@ class TestClaim:
         with pytest.raises(NodeNameTaken):
             said(report, "alpha", "two")
 
+    def test_name_is_free_where_a_clock_went_back_since(self, said: Any, session: Session) -> None:
+        said(claim, "alpha", "one")
+        silence(session, "alpha", days=-365)
+
+        said(claim, "alpha", "two")
+
+        with pytest.raises(NodeNameTaken):
+            said(report, "alpha", "one")
+
     def test_report_brings_a_lost_row_back(self, said: Any, session: Session) -> None:
         said(report, "alpha", "one", revision=3)
 
@@ -65,6 +74,21 @@ class TestViews:
         assert node.state == "silent"
         assert node.sentence.startswith("Nothing was heard from it for 17 s.")
         assert not node.is_current
+
+    def test_node_that_reported_before_a_clock_went_back_is_silent_until_it_reports(
+        self, said: Any, session: Session
+    ) -> None:
+        said(claim, "alpha", "one", revision=7)
+        silence(session, "alpha", days=-365)
+
+        (before,) = nodes(session)
+        said(report, "alpha", "one", revision=7)
+        session.rollback()
+        (after,) = nodes(session)
+
+        assert (before.state, after.state) == ("silent", "serving")
+        assert "a clock went back" in before.sentence
+        assert not before.is_current
 
     def test_stopped_node_is_not_called_silent(self, said: Any, session: Session) -> None:
         said(claim, "alpha", "one", state="stopped")

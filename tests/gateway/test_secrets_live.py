@@ -13,45 +13,29 @@ from sqlalchemy.orm import Session
 from portal import registry, vault
 from portal.config import Config
 from portal.gateway.node import Node
-from portal.gateway.place import place_of
-from portal.gateway.supervisor import Envoy
 from portal.registry.models import SecretKind, UpstreamSecret
 from portal.registry.secrets import open_secret
 from portal.vault import Vault
 from tests import factories
-from tests.gateway import running
-from tests.gateway.envoy import AUTHORITY, Upstream, free_port, serving, wait_for
+from tests.gateway.envoy import AUTHORITY, Upstream, serving, wait_for
+from tests.nodes import StartNode
 
 pytestmark = pytest.mark.envoy
 
+KEPT = ("rds/rds.json", "cds/cds.json", "good/apis.json", "good/rds.json", "good/cds.json")
+"""The only files that may hold secrets."""
 PASSWORD, TOKEN = "Qm8-hush-basic-Zx3", "Kp4-hush-header-Wv7"
 BASIC = base64.b64encode(f"portico:{PASSWORD}".encode()).decode()
 
 
 @pytest.fixture
-def config() -> Iterator[Config]:
-    with running.place() as place:
-        yield Config(
-            data_dir=place.directory / "var",
-            gateway_port=free_port(),
-            port=free_port(),
-            gateway_workers=1,
-            upstream_loopback=True,
-            node_name="alpha",
-        )
+def config(node_config: Config) -> Config:
+    return node_config
 
 
 @pytest.fixture
-def writing(engine: Engine) -> Callable[[], Session]:
-    return lambda: Session(engine.execution_options(sqlite_begin="IMMEDIATE"), expire_on_commit=False)
-
-
-@pytest.fixture
-def node(config: Config, engine: Engine) -> Iterator[Node]:
-    node = Node(config, engine, Envoy(place_of(config)))
-    node.start()
-    yield node
-    node.stop()
+def node(start_node: StartNode) -> Node:
+    return start_node()
 
 
 @pytest.fixture
@@ -147,7 +131,7 @@ def test_targets_get_them_and_only_files_of_the_gateway_hold_them(
     found = files_with(config, *texts)
     assert {"gateway/rds/rds.json", "gateway/cds/cds.json"} <= found
     for name in found:
-        assert name.startswith(("gateway/rds/", "gateway/cds/", "gateway/good/")), name
+        assert name in {f"gateway/{kept}" for kept in KEPT}, name
         assert (config.data_dir / name).stat().st_mode & 0o777 == 0o600, name
     assert config.gateway_dir.stat().st_mode & 0o777 == 0o700
     assert not any(text in caplog.text for text in texts)
@@ -170,6 +154,8 @@ def test_replacing_and_losing_one_is_noticed_at_once(
         registry.replace_secret(session, secret, texts={"value": TOKEN}, vault=Vault.of(config), by=None)
         session.commit()
     wait_for(lambda: shop.call("/token")[1].get("x-api-token") == TOKEN, "the new value arrives")
+    wait_for(lambda: not files_with(config, '"hush"'), "the former value is gone from the disk")
+    assert files_with(config, TOKEN) == {"gateway/rds/rds.json", "gateway/good/rds.json", "gateway/good/apis.json"}
 
     with writing() as session:
         # Past the verb, which refuses: as after a restored backup.
@@ -181,6 +167,7 @@ def test_replacing_and_losing_one_is_noticed_at_once(
     assert shop.call("/token")[0] == 503
     assert len(upstream.calls) == reached
     wait_for(lambda: any("has no secret token" in each.sentence for each in node._problems()), "the node says so")
+    assert files_with(config, TOKEN) == set()
 
 
 def test_one_that_no_key_opens_is_told_and_not_left_out(

@@ -63,7 +63,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     told.start()
     found = re.search(r"Portal +(\S+).*Gateway +(\S+).*Sign in +(\S+).*Password +(\S+)", said, re.DOTALL)
     assert found is not None
-    yield House(*found.groups())
+    portal, gateway, administrator, made = found.groups()
+    yield House(portal, gateway, administrator, made)
     process.send_signal(signal.SIGINT)
     process.wait(15)
     told.join(5)

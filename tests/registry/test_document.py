@@ -10,7 +10,7 @@ PLAIN = {"name": "Orders", "path": "/orders/v1", "upstream": {"targets": [{"url"
 
 def wrong(**values: object) -> dict[str, str]:
     with pytest.raises(Invalid) as refused:
-        read_document(PLAIN | values)
+        read_document(PLAIN | values, typed=True)
     return refused.value.fields
 
 
@@ -101,6 +101,11 @@ class TestKeyPlace:
     )
     def test_headers_that_mean_something_else_are_refused(self, name):
         assert list(wrong(key={"place": "header", "name": name})) == ["key"]
+
+    def test_a_stored_document_that_names_one_still_opens(self):
+        document = read_document(PLAIN | {"key": {"place": "header", "name": "X_Api_Key"}})
+
+        assert document.key.name == "X_Api_Key"
 
     def test_a_query_parameter_is_plain(self):
         assert list(wrong(key={"place": "query", "name": "a&b"})) == ["key"]

@@ -89,7 +89,9 @@ def test_a_team_of_nobody_else_that_owns_nothing_goes_too(session, leaver):
     assert session.scalar(select(Team).where(Team.id == alone.id)) is None
 
 
-@pytest.mark.parametrize("case", ["last administrator", "last owner of a team", "alone with an API"])
+@pytest.mark.parametrize(
+    "case", ["last administrator", "last owner of a team", "alone with an API", "alone with all sorts"]
+)
 def test_is_refused_while_others_need_them(session, leaver, case):
     if case == "last administrator":
         leaver.is_administrator = True
@@ -97,6 +99,11 @@ def test_is_refused_while_others_need_them(session, leaver, case):
     elif case == "last owner of a team":
         factories.member(session, factories.team(session, owner=leaver, name="Needed"), Role.PUBLISHER)
         sentence = "Needed has other members and no other owner"
+    elif case == "alone with all sorts":
+        team = factories.team(session, owner=leaver, name="Needed")
+        factories.api(session, team=team, plans=[factories.plan(session, team=team)])
+        factories.consumer(session, team=team)
+        sentence = "Needed owns 1 API, 1 plan and 1 consumer and would be left with nobody"
     else:
         factories.api(session, team=factories.team(session, owner=leaver, name="Needed"))
         sentence = "Needed owns 1 API and would be left with nobody"

@@ -2,14 +2,20 @@
 
 import random
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 
 from portal.traffic.line import FIELDS
+from portal.traffic.models import microseconds
+from portal.traffic.scope import Scope
 
 START = 1_790_000_000_000_000
 """Microseconds of the first call, unless told."""
+
+NOW = datetime(2026, 11, 20, 12, 30, 30, tzinfo=UTC)
+ALL = Scope(everything=True)
 
 
 def line(at: int = START, **fields: Any) -> bytes:
@@ -113,3 +119,15 @@ def consumer_id(n: int) -> str:
 
 def key_id(n: int) -> str:
     return f"K{n:011d}"
+
+
+def call(ago: timedelta, api: int = 1, consumer: int = 1, n: int = 1, **fields: Any) -> list[bytes]:
+    """`n` lines of calls that long before NOW."""
+    at = microseconds(NOW - ago)
+    who = {"r": f"{api}|1", "c": consumer_id(consumer), "k": key_id(consumer)}
+    return [line(at, **who | {"id": request_id(at, i)} | fields) for i in range(n)]
+
+
+def refused(**fields: Any) -> dict[str, Any]:
+    """Fields of a call that the gateway refused by itself."""
+    return {"d": "lua_response", "up": None, "us": None, "du": 90} | fields

@@ -1,13 +1,12 @@
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy.orm import Session
 
 from portal.errors import BadRequest
-from portal.traffic.calls import STATUS_CLASSES, CallView, Filters, explain, find_call, list_calls
+from portal.traffic.calls import find_call, list_calls
+from portal.traffic.filters import STATUS_CLASSES, Filters
 from portal.traffic.models import microseconds
-from portal.traffic.reasons import REASONS
 from portal.traffic.scope import Scope
 from tests.traffic.lines import consumer_id, key_id, line, request_id
 
@@ -232,37 +231,3 @@ class TestFind:
     def test_what_is_no_call_is_not_found(self, sqlite_engine, text):
         with Session(sqlite_engine) as session:
             assert find_call(session, ALL, text) is None
-
-
-class TestExplain:
-    @pytest.fixture
-    def view(self, sqlite_engine, log_path) -> CallView:
-        from portal.traffic.ingest import Ingest
-
-        log_path.write_bytes(call(minutes(1)))
-        Ingest(sqlite_engine, node="one", log_path=log_path).drain()
-        with Session(sqlite_engine) as session:
-            return list_calls(session, ALL, Filters(), now=NOW).calls[0]
-
-    @pytest.mark.parametrize("reason", REASONS)
-    def test_every_reason_begins_with_its_sentence(self, view, reason):
-        for each in (replace(view, reason=reason), replace(view, reason=reason, target=None, total_us=None)):
-            assert explain(each).startswith(REASONS[reason])
-            assert "None" not in explain(each)
-            assert explain(each).endswith(".")
-
-    def test_unreachable_upstream_is_named_with_what_went_wrong(self, view):
-        details = "upstream_reset_before_response_started{connection_failure|delayed_connect_error:_Connection_refused}"
-        said = explain(replace(view, reason="upstream_unreachable", details=details, attempts=2))
-
-        assert "10.1.2.3:8080" in said
-        assert "nothing listens there" in said
-        assert "tried 2 times" in said
-
-    def test_upstreams_own_status_is_told_with_its_time(self, view):
-        said = explain(replace(view, reason="upstream_status", status=503, total_us=2_340_000))
-
-        assert said.endswith("10.1.2.3:8080 sent 503 after 2.3 s.")
-
-    def test_unknown_word_is_shown_as_it_is(self, view):
-        assert "brand_new" in explain(replace(view, reason="brand_new"))

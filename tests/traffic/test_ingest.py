@@ -13,6 +13,7 @@ from sqlalchemy import Engine, event, select
 from sqlalchemy.orm import Session
 
 from portal.gateway import roster
+from portal.registry.keys import new_token
 from portal.traffic import histogram, store
 from portal.traffic.ingest import KEPT_MISREADS, Ingest
 from portal.traffic.models import LEVELS, ByConsumer, ByKey, ByOperation, Call, InAll, LogPosition, MisreadLine
@@ -169,6 +170,59 @@ class TestStep:
         Ingest(sqlite_engine, node="one", log_path=log_path).drain()
 
         assert gc.isenabled()
+
+
+class TestKeysInTheLog:
+    """Where Envoy refuses before the key filter runs, its line has what came."""
+
+    KEY, SEND = new_token().value, "pcc_7_8_1790000000_Ab-c_d"
+
+    def test_are_written_over_where_they_stand_and_stored_once(self, engine, log_path):
+        some = [
+            line(START + n, p=f"/a%2F{self.KEY}", ua=self.SEND, id=request_id(START + n, n), st=400) for n in range(9)
+        ]
+        before = b"".join(some)
+        log_path.write_bytes(before)
+        ingest = Ingest(engine, node="one", log_path=log_path)
+
+        assert ingest.step() == 9
+        append(log_path, [line(START + 10, id=request_id(START + 10, 10))])
+        # The first line is another now, and the file still the same.
+        assert Ingest(engine, node="one", log_path=log_path).drain() == 1
+
+        log = log_path.read_bytes()
+        assert log[: len(before)] == before.replace(self.KEY[4:].encode(), b"*" * 46).replace(
+            self.SEND[4:].encode(), b"*" * (len(self.SEND) - 4)
+        )
+        assert {row.path for row in rows(engine)} == {"/a%2F(key)", "/orders/v1/orders"}
+        assert len(rows(engine)) == 10
+
+    def test_one_that_was_written_over_before_a_crash_is_stored_alike(self, sqlite_engine, log_path):
+        log_path.write_bytes(line(p=f"/a%2F{self.KEY}"))
+        ingest = Ingest(sqlite_engine, node="one", log_path=log_path)
+        ingest._store = lambda *_, **__: (_ for _ in ()).throw(ConnectionError)
+
+        with pytest.raises(ConnectionError):
+            ingest.step()
+        assert self.KEY.encode() not in log_path.read_bytes()
+        assert Ingest(sqlite_engine, node="one", log_path=log_path).drain() == 1
+
+        assert [row.path for row in rows(sqlite_engine)] == ["/a%2F(key)"]
+
+    def test_a_log_that_cannot_be_written_is_stored_all_the_same(self, sqlite_engine, log_path, monkeypatch, caplog):
+        log_path.write_bytes(line(p=f"/a%2F{self.KEY}"))
+        opened = Path.open
+
+        def read_only(path, mode="r", *rest):
+            if "+" in mode:
+                raise PermissionError(13, "Permission denied")
+            return opened(path, mode, *rest)
+
+        monkeypatch.setattr(Path, "open", read_only)
+
+        assert Ingest(sqlite_engine, node="one", log_path=log_path).drain() == 1
+        assert [row.path for row in rows(sqlite_engine)] == ["/a%2F(key)"]
+        assert "Keys that callers put into other places stay in" in caplog.text
 
 
 class TestPosition:
@@ -335,6 +389,22 @@ class TestRotation:
             order.append(max(row.at for row in rows(sqlite_engine)) - START)
 
         assert order == [0, 1, 2, 3]
+
+    def test_log_that_envoy_still_writes_is_not_taken_for_an_older_one_after_a_clock_went_back(
+        self, sqlite_engine, log_path
+    ):
+        ingest = Ingest(sqlite_engine, node="one", log_path=log_path)
+        ahead = log_path.with_name(f"{log_path.name}.{4_000_000_000 * 10**9:020d}")
+        ahead.write_bytes(line())
+        log_path.write_bytes(line(START + 1))
+        ingest.rotate(lambda: None, above=10)
+        (renamed,) = set(log_path.parent.iterdir()) - {ahead}
+        assert ingest.drain() == 2
+
+        append(renamed, [line(START + 2)])
+
+        assert ingest.drain() == 1
+        assert [row.at - START for row in sorted(rows(sqlite_engine), key=lambda row: row.at)] == [0, 1, 2]
 
     def test_torn_end_of_a_renamed_log_is_set_aside(self, sqlite_engine, log_path):
         ingest = Ingest(sqlite_engine, node="one", log_path=log_path)

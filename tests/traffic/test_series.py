@@ -3,57 +3,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.orm import Session
 
-from portal.traffic import series
-from portal.traffic.models import DAY, HOUR, MINUTE, instant, microseconds
+from portal.traffic import rankings, series
+from portal.traffic.models import instant, microseconds
 from portal.traffic.scope import Scope
-from portal.traffic.series import Counts, Latency, ReasonCount, Window
-from tests.traffic.lines import consumer_id, key_id, line, request_id
-
-NOW = datetime(2026, 11, 20, 12, 30, 30, tzinfo=UTC)
-ALL = Scope(everything=True)
-
-
-def call(ago: timedelta, api: int = 1, consumer: int = 1, n: int = 1, **fields) -> list[bytes]:
-    """`n` lines of calls that long before NOW."""
-    at = microseconds(NOW - ago)
-    who = {"r": f"{api}|1", "c": consumer_id(consumer), "k": key_id(consumer)}
-    return [line(at, **who | {"id": request_id(at, i)} | fields) for i in range(n)]
-
-
-def refused(**fields):
-    return {"d": "lua_response", "up": None, "us": None, "du": 90} | fields
-
-
-class TestWindow:
-    @pytest.mark.parametrize(
-        ("preset", "count", "level"),
-        [("1h", 60, MINUTE), ("24h", 24, HOUR), ("7d", 56, HOUR), ("30d", 30, DAY), ("90d", 90, DAY)],
-    )
-    def test_of_a_preset_ends_with_the_step_of_now(self, preset, count, level):
-        window = Window.last(preset, NOW)
-
-        starts = window.starts
-        assert (len(starts), window.level) == (count, level)
-        assert starts[-1] <= NOW < starts[-1] + timedelta(seconds=window.step) == window.until
-        assert [window.is_complete(start) for start in starts] == [True] * (count - 1) + [False]
-        assert all(int(start.timestamp()) % window.step == 0 for start in starts)
-
-    def test_of_ones_own_choice_is_widened_to_whole_steps(self):
-        window = Window.between(NOW - timedelta(minutes=90), NOW, NOW)
-
-        assert (window.step, window.since.minute, window.until.minute) == (60, 0, 31)
-
-    @pytest.mark.parametrize(("ago", "step"), [(3, HOUR), (95, DAY)])
-    def test_of_long_ago_uses_what_is_still_kept(self, ago, step):
-        since = NOW - timedelta(days=ago)
-
-        assert Window.between(since, since + timedelta(hours=1), NOW).step == step
-
-    def test_before_is_as_long_and_ends_where_it_begins(self):
-        window = Window.last("24h", NOW)
-
-        assert window.before.until == window.since
-        assert window.before.until - window.before.since == timedelta(hours=24)
+from portal.traffic.series import Counts, Latency, ReasonCount
+from portal.traffic.window import Window
+from tests.traffic.lines import ALL, NOW, call, refused
 
 
 class TestOverTime:
@@ -110,9 +65,9 @@ class TestOverTime:
                 assert total.counts.calls == sum(bucket.counts.calls for bucket in timeline.buckets) == 3 * len(inside)
                 assert timeline.total == total
                 callers = len({ago % 7 for ago in inside})
-                assert series.active_consumers(session, ALL, each) == callers
-                assert series.top_consumers(session, ALL, each, limit=1).of == callers
-                assert sum(top.calls for top in series.top_apis(session, ALL, each).first) == 3 * len(inside)
+                assert rankings.active_consumers(session, ALL, each) == callers
+                assert rankings.top_consumers(session, ALL, each, limit=1).of == callers
+                assert sum(top.calls for top in rankings.top_apis(session, ALL, each).first) == 3 * len(inside)
                 assert sum(reason.calls for reason in series.reasons(session, ALL, each)) == 3 * len(inside)
 
 
@@ -151,36 +106,17 @@ class TestScope:
             assert sum(bucket.counts.calls for bucket in series.over_time(session, scope, window).buckets) == calls
             assert sum(reason.calls for reason in series.reasons(session, scope, window)) == calls
             if scope == ALL:
-                assert series.active_consumers(session, scope, window) == 3
+                assert rankings.active_consumers(session, scope, window) == 3
             if scope.key_id is None:
                 known = calls - (1 if scope == ALL else 0)
-                assert sum(top.calls for top in series.top_apis(session, scope, window).first) == known
-                assert sum(top.calls for top in series.top_consumers(session, scope, window).first) == known
+                assert sum(top.calls for top in rankings.top_apis(session, scope, window).first) == known
+                assert sum(top.calls for top in rankings.top_consumers(session, scope, window).first) == known
 
     def test_narrowing_to_a_key_has_no_percentiles(self, engine):
         with Session(engine) as session:
             now = series.totals(session, ALL.narrowed(key_id=3), Window.last("1h", NOW))
 
         assert now.latency == Latency(0, None, None, None)
-
-
-class TestTop:
-    def test_most_called_come_first_with_their_share_of_errors(self, engine, store_lines):
-        store_lines(
-            *call(timedelta(minutes=5), api=1, n=5),
-            *call(timedelta(minutes=5), api=2, n=30),
-            *call(timedelta(minutes=5), api=2, n=10, st=500),
-            *call(timedelta(hours=26), api=1, n=99),
-        )
-        with Session(engine) as session:
-            both = series.top_apis(session, ALL, Window.last("24h", NOW))
-            limited = series.top_apis(session, ALL, Window.last("24h", NOW), limit=1)
-        first, second = both.first
-
-        assert (first.id, first.calls, first.error_share, first.latency.n) == (2, 40, 0.25, 40)
-        assert (second.id, second.calls, second.error_share, second.latency.p95_us) == (1, 5, 0, None)
-        assert limited.first == [first]
-        assert limited.of == both.of == 2
 
 
 class TestReasons:
@@ -206,7 +142,7 @@ class TestTotals:
         window = Window.last("1h", NOW)
         with Session(engine) as session:
             now, before = (series.totals(session, ALL, each).counts for each in (window, window.before))
-            active = [series.active_consumers(session, ALL, each) for each in (window, window.before)]
+            active = [rankings.active_consumers(session, ALL, each) for each in (window, window.before)]
 
         assert (now.calls, now.error_share, before.calls) == (5, 0.2, 2)
         assert active == [2, 1]

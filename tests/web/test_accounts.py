@@ -1,17 +1,19 @@
 """Signing up, in and out."""
 
 import re
+import sqlite3
+from contextlib import closing, suppress
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
 from flask_security import hash_password
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from portal.accounts import Person
 from portal.accounts.throttle import Throttle
 from portal.config import Config
-from portal.db import utcnow
+from portal.db import db, utcnow
 from tests import factories
 from tests.conftest import sign_in
 
@@ -169,6 +171,8 @@ class TestSignUp:
             ("email", "jun", "This is not an e-mail address."),
             ("email", "mika@portico.example", "has an account already"),
             ("password", "short", "A password has 10 characters or more."),
+            ("password", "Password123", "among the first that somebody would guess"),
+            ("password", "jun@portico.example", "among the first that somebody would guess"),
         ],
     )
     def test_says_what_is_wrong_and_keeps_the_rest(self, client, session, mika, field, value, sentence):
@@ -203,3 +207,50 @@ class TestChangePassword:
 
         assert client.get("/settings").status_code == 200
         assert elsewhere.get("/settings").status_code == 303
+
+    @pytest.mark.parametrize("common", ["qwertyuiop", "mika@portico.example"])
+    def test_takes_none_that_is_guessed_first(self, client, mika, common):
+        attempt(client)
+        new = {"new_password": common, "new_password_confirm": common}
+
+        answer = client.post("/settings/password", data={"password": PASSWORD} | new)
+        assert answer.status_code == 422
+        assert "among the first that somebody would guess" in answer.text
+
+
+class TestBesideOtherWriters:
+    """Flask-Security reads, hashes for a while, and writes then. Node and worker write to the same file meanwhile."""
+
+    @pytest.fixture
+    def intruder(self, app, config):
+        """Tries to write just before the first change of a request does; says how that went."""
+        told = []
+
+        def write(_connection, _cursor, statement, *_rest):
+            if told or not statement.startswith(("UPDATE person", "INSERT INTO person")):
+                return
+            told.append("tried")
+            with closing(sqlite3.connect(config.data_dir / "portico.sqlite3", timeout=0)) as other, other:
+                other.execute("UPDATE revision SET n = n + 1")
+            told.append("written")
+
+        def guarded(*args):
+            with suppress(sqlite3.OperationalError):
+                write(*args)
+
+        with app.app_context():
+            event.listen(db.engine, "before_cursor_execute", guarded)
+        return told
+
+    def test_signing_up_waits_for_its_turn_and_keeps_it(self, client, session, intruder):
+        answer = client.post("/sign-up", data=TestSignUp.FORM)
+
+        assert (answer.status_code, intruder) == (302, ["tried"])
+
+    def test_so_does_changing_the_password(self, client, mika, intruder):
+        attempt(client)
+        new = {"new_password": "another good one", "new_password_confirm": "another good one"}
+        answer = client.post("/settings/password", data={"password": PASSWORD} | new)
+
+        assert (answer.status_code, intruder) == (302, ["tried"])
+        assert client.get("/settings").status_code == 200

@@ -81,7 +81,8 @@ class TestEveryTable:
         assert rows[0] == list(window.shown.values())
         assert len(rows) > 1
         links = re.findall(rf'href="({address(window, "details/")}[^"]+)"', page.text)
-        assert len(links) == len(rows) - 1
+        itself = window.model is AuditEntry  # an export stands in the trail that it takes away
+        assert len(links) == len(rows) - 1 - itself
         assert office.get(links[0]).status_code == 200
 
     def test_no_page_shows_a_secret(self, window, office, world, session):
@@ -105,7 +106,16 @@ class TestEveryTable:
                 assert office.get(address(window), query_string={name: value}).status_code == 200
 
     def test_a_query_that_makes_no_sense_does_no_harm(self, window, office, world):
-        for query in ("page=-1", "page=99999999999", "sort=99", "sort=-1&desc=1", "flt0_0=x", "page=x"):
+        for query in (
+            "after=-1",
+            "before=99999999999",
+            "after=x&before=1",
+            "page=99999999999",
+            "sort=99",
+            "sort=-1&desc=1",
+            "flt0_0=x",
+            "page=x",
+        ):
             assert office.get(f"{address(window)}?{query}").status_code == 200, query
 
     def test_a_row_that_is_not_there_is_not_found(self, window, office, world):
@@ -158,9 +168,30 @@ class TestLists:
         first = office.get("/admin/person/?sort=0")
         following = re.search(r'rel="next" href="([^"]+)"', first.text)[1].replace("&amp;", "&")
 
-        seen = listed(first.text) + listed(office.get(following).text)
+        second = office.get(following)
+        seen = listed(first.text) + listed(second.text)
 
         assert len(seen) == len(set(seen)) == 65
+        back = re.search(r'rel="prev" href="([^"]+)"', second.text)[1].replace("&amp;", "&")
+        assert listed(office.get(back).text) == listed(first.text)
+        assert 'rel="prev"' not in office.get(back).text
+        assert 'rel="next"' not in second.text
+
+    def test_pages_keep_search_filters_and_order(self, office, session):
+        for n in range(60):
+            factories.person(session, name=f"Walk-in {n % 7}")
+        session.commit()
+
+        first = office.get("/admin/person/?search=walk&flt_administrator_is=0&sort=0&desc=1").text
+        second = office.get(re.search(r'rel="next" href="([^"]+)"', first)[1].replace("&amp;", "&")).text
+
+        assert listed(first) + listed(second) == sorted((f"Walk-in {n % 7}" for n in range(60)), reverse=True)
+
+    def test_the_page_after_the_last_row_says_so(self, office, cast):
+        page = office.get(f"/admin/person/?search=olga&after={cast.owner.id}").text
+
+        assert "The list ends here" in page
+        assert re.search(r'href="/admin/person/\?search=olga[^"]*">Show the first page', page)
 
     def test_a_name_is_no_formula(self, office, session, cast):
         cast.owner.name = "=1+1"

@@ -204,7 +204,9 @@ class TestNew:
             ({"path": "orders"}, "path", "Begin with /"),
             ({"path": "/_portico/x"}, "path", "/_portico belongs to the gateway"),
             ({"host": "a b"}, "host", "Give a host name"),
-            ({"key_name": "Host"}, "key_name", "A key cannot go into the header"),
+            ({"key_name": "Host"}, "key_name", "The header Host has a meaning of its own"),
+            ({"key_name": "X_Api_Key"}, "key_name", "The header X_Api_Key has a meaning of its own"),
+            ({"key_name": "a key"}, "key_name", "The name of a header has letters"),
             ({"body_limit": "-1"}, "body_limit", "Give a size"),
         ],
     )

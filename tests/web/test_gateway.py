@@ -67,6 +67,16 @@ class TestNodes:
         assert "<strong>gone/gone/v1</strong>: It cannot be read." in page
         assert "The disk is full." in page
 
+    def test_stays_short_when_thousands_have_one_cause(self, administrator, session):
+        lost = [{"api": f"team/api-{n}/v1", "sentence": "It does not resolve."} for n in range(3_000)]
+        node(session, problems=[*lost, {"api": "", "sentence": "No name server answers."}])
+
+        page = administrator.get("/gateway").text
+
+        assert page.count("It does not resolve.") == 50
+        assert "and 2,950 more APIs" in page
+        assert "No name server answers." in page
+
     def test_counts_lines_that_were_no_calls(self, administrator, session):
         for age, count in ((1, 3), (2, 4), (30, 100)):
             session.add(

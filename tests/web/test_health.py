@@ -1,10 +1,14 @@
 """Health, status and metrics: who may ask, and what they learn."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from portal import config_of, doctor, jobs, worker
+from portal.db import utcnow
 from portal.gateway.models import Node
+from portal.programs import free_port
 from portal.registry.models import Revision
 from tests import factories
 from tests.conftest import sign_in
@@ -38,6 +42,7 @@ class TestStatus:
         data = client.get("/status", headers={"Accept": "*/*"}).json
 
         assert "answers" in page.text
+        assert f'<time datetime="{data["ingest"]["newest_call_at"]}"' in page.text
         assert data["database"] == "sqlite"
         assert (data["revision"], data["live_on"], data["nodes"][0]["name"]) == (0, 1, "node-1")
         assert data["ingest"]["waiting_bytes"] == 12
@@ -47,6 +52,74 @@ class TestStatus:
     def test_what_no_node_reports_is_unknown(self, client, cast):
         data = sign_in(client, cast.administrator).get("/status", headers={"Accept": "*/*"}).json
         assert data["ingest"]["waiting_bytes"] is None
+
+
+class TestFindings:
+    """What is wrong stands on the status page: some looked at now, the rest by the worker."""
+
+    @pytest.fixture
+    def page(self, client, cast):
+        sign_in(client, cast.administrator)
+        return lambda: client.get("/status")
+
+    @pytest.fixture
+    def worked(self, session):
+        """A worker is at work, and has nothing due."""
+        for kind, every in worker.PERIODIC.items():
+            jobs.repeat(session, kind, every, now=utcnow() + timedelta(minutes=5))
+        session.commit()
+
+    def test_never_examined(self, page, worked):
+        text = page().text
+
+        assert "Nothing is known to be wrong" in text
+        assert "were never examined" in text
+
+    def test_without_a_worker_nobody_can_look(self, client, page):
+        assert "No worker has run here yet." in page().text
+
+        refused = client.post("/status/examine")
+
+        assert refused.status_code == 409
+        assert "No worker has looked here yet" in refused.text
+
+    def test_nothing_is_wrong(self, page, session, worked):
+        doctor.keep(session, [], now=utcnow())
+        session.commit()
+
+        text = page().text
+
+        assert "Nothing is wrong" in text
+        assert "were never examined" not in text
+
+    def test_some_things_are_wrong_and_some_are_notes(self, client, page, session, worked):
+        finding = doctor.Finding("disk", "It is <full>.", "Make room.")
+        note = doctor.Finding("mail", "Letters lie about.", "Read them.", is_note=True)
+        doctor.keep(session, [note, finding], now=utcnow() - timedelta(minutes=20))
+        session.commit()
+
+        text = page().text
+
+        assert "One thing is wrong" in text
+        assert "It is &lt;full&gt;." in text
+        assert "20 minutes ago" in text
+        assert text.index("Make room.") < text.index("Mail (a note)")
+        data = client.get("/status", headers={"Accept": "*/*"}).json
+        assert [each["about"] for each in data["findings"]] == ["mail", "disk"]
+        assert data["examined_at"]
+
+    def test_the_button_has_the_worker_look(self, app, client, page, session, worked):
+        app.extensions["portico"] = replace(app.extensions["portico"], gateway_port=free_port())
+        page()
+
+        answer = client.post("/status/examine")
+
+        assert (answer.status_code, answer.location) == (303, "/status")
+        assert "Another look is asked for" in page().text
+        with app.app_context():
+            assert worker.turn(config_of(app), "test")
+        assert "No gateway answers" in page().text
+        assert "Another look is asked for" not in page().text
 
 
 class TestMetrics:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from portal import accounts
 from portal.accounts import Invitation, Person
@@ -201,10 +201,86 @@ class TestAccept:
 
     def test_an_address_that_was_taken_meanwhile_is_said(self, visitor, session, link):
         session.rollback()
-        factories.person(session, email="ira@portico.example")
+        factories.person(session, email="ira@portico.example", confirmed_at=utcnow())
         session.commit()
 
         answer = visitor.post(link, data=FORM)
 
         assert answer.status_code == 409
         assert "has an account already" in answer.text
+
+
+class TestWhoComesAnotherWay:
+    """An invitation is over when somebody with its address has an account that is known to be theirs."""
+
+    SIGN_UP = {"name": "Ira", "email": "Ira@portico.example", "password": "correct horse battery"}
+
+    @pytest.fixture
+    def config(self, tmp_path, request):
+        return Config(data_dir=tmp_path / "var", confirm_email=getattr(request, "param", True))
+
+    @pytest.fixture
+    def open_one(self, session, cast, administrator, app):
+        """The link of an invitation to Ira, beside one to somebody else."""
+        invite(administrator, "other@portico.example")
+        delivered(app)
+        invite(administrator)
+        return link_in(only(app), app)
+
+    def listed(self, session) -> list[str]:
+        session.rollback()
+        found = list(session.scalars(select(Invitation.email).order_by(Invitation.email)))
+        session.rollback()
+        return found
+
+    def ira(self, session) -> Person:
+        return session.scalars(select(Person).where(func.lower(Person.email) == "ira@portico.example")).one()
+
+    def test_by_a_confirmed_sign_up(self, app, visitor, session, open_one):
+        visitor.post("/sign-up", data=self.SIGN_UP)
+        assert self.listed(session) == ["ira@portico.example", "other@portico.example"]
+        visitor.post(link_in(only(app), app))
+
+        assert self.listed(session) == ["other@portico.example"]
+        assert visitor.get(open_one).status_code == 410
+
+    @pytest.mark.parametrize("config", [False], indirect=True)
+    def test_by_a_sign_up_where_addresses_are_not_confirmed(self, visitor, session, open_one):
+        assert visitor.post("/sign-up", data=self.SIGN_UP).location == "/"
+
+        assert self.listed(session) == ["other@portico.example"]
+
+    def test_made_by_an_administrator(self, administrator, session, open_one):
+        administrator.post("/settings/people/new", data={"email": "ira@portico.example", "name": "Ira"})
+
+        assert self.listed(session) == ["other@portico.example"]
+
+    def test_by_changing_the_address_of_an_account(self, app, session, cast, open_one):
+        with app.app_context():
+            accounts.change_email(session, cast.stranger, "ira@portico.example")
+        session.commit()
+
+        assert self.listed(session) == ["other@portico.example"]
+
+    def test_a_stranger_who_signed_up_with_the_address_is_out_when_its_owner_accepts(
+        self, app, visitor, session, open_one
+    ):
+        app.test_client().post("/sign-up", data=self.SIGN_UP | {"name": "Not Ira", "password": "of the stranger"})
+        answer = visitor.post(open_one, data=FORM)
+
+        assert answer.status_code == 303
+        assert visitor.get("/settings").status_code == 200
+        assert self.listed(session) == ["other@portico.example"]
+        ira = self.ira(session)
+        assert (ira.name, ira.confirmed_at is None) == ("Ira Invited", False)
+        session.rollback()
+        sign = {"email": "Ira@portico.example", "password": "of the stranger"}
+        assert app.test_client().post("/sign-in", data=sign).status_code == 422
+
+    def test_a_confirmed_account_is_nobody_elses(self, app, visitor, session, open_one, cast):
+        """As after a restored backup: the invitation should not be there."""
+        cast.stranger.email, cast.stranger.confirmed_at = "ira@portico.example", utcnow()
+        session.commit()
+
+        assert visitor.post(open_one, data=FORM).status_code == 409
+        assert self.ira(session).name == "Sam Stranger"

@@ -4,9 +4,11 @@ import json
 
 import pytest
 
-from portal import accounts, registry
-from portal.accounts import Role, audit
+from portal import accounts, letters, registry, schema
+from portal.accounts import Person, Role, audit
 from portal.accounts.audit import Actor
+from portal.db import db, utcnow
+from portal.vault import Vault
 from tests import factories
 from tests.conftest import sign_in
 
@@ -77,3 +79,82 @@ def test_a_new_account_has_one_too(client, session):
     session.commit()
 
     assert json.loads(sign_in(client, person).get("/settings/data").text)["consumers"] == []
+
+
+REFERS = {
+    "api.draft_changed_by_id": "drafts_last_changed",
+    "invitation.invited_by_id": "invitations_sent",
+    "key.created_by_id": "keys_issued_for_other_teams",
+    "membership.person_id": "memberships",
+    "release.published_by_id": "releases_published",
+    "sign_in.person_id": "sessions",
+    "subscription.created_by_id": "subscriptions_made",
+    "team.person_id": "consumers",
+    "upstream_secret.created_by_id": "upstream_secrets_stored",
+    "upstream_secret.replaced_by_id": "upstream_secrets_replaced",
+}
+"""Every column that refers to a person, and where the file tells what it says."""
+ACCOUNT = {
+    "id": "number",
+    "email": "email",
+    "name": "name",
+    "active": "active",
+    "is_administrator": "administrator",
+    "confirmed_at": "address_confirmed",
+    "created_at": "since",
+    "must_change_password": "password_to_be_changed",
+    "tf_primary_method": "second_factor",
+    "mf_recovery_codes": "recovery_codes_left",
+}
+UNTOLD = {"password", "fs_uniquifier", "tf_totp_secret", "tf_last_step", "deleted_at"}
+"""Secrets, what belongs to them, and what only nobody has."""
+
+
+class TestIsComplete:
+    """What a later table or column knows of people has to find its place in the file, or here."""
+
+    @pytest.fixture
+    def found(self, app, client, session, cast) -> dict:
+        me = cast.stranger
+        api = factories.api(session, team=cast.team, live=True)
+        document = registry.read_document(api.draft | {"description": "New."})
+        registry.save_draft(session, api, document, by=me, expected=1)
+        registry.publish(session, api, by=me, expected=2)
+        plan = factories.plan(session, team=cast.team)
+        registry.offer_plans(session, api, [plan])
+        factories.consumer(session, team=me.teams[0])
+        theirs = factories.consumer(session, team=cast.team)
+        registry.subscribe(session, theirs, api, plan, by=me)
+        registry.issue(session, theirs, by=me)
+        secret = factories.upstream_secret(session, team=cast.team)
+        secret.created_by = me
+        registry.replace_secret(session, secret, texts={"value": "other"}, vault=Vault(["k" * 40]), by=me)
+        accounts.invite(session, email="guest@portico.example", by=me, now=utcnow())
+        session.commit()
+        number = me.id
+        session.rollback()
+        with app.app_context(), db.begin() as writing:
+            letters.password_changed(writing, writing.get_one(Person, number))
+        return json.loads(sign_in(client, me).get("/settings/data").text)
+
+    def test_has_what_every_column_says_that_refers_to_a_person(self, found):
+        person = schema.metadata.tables["person"]
+        columns = {
+            f"{table.name}.{key.parent.name}"
+            for table in schema.metadata.tables.values()
+            for key in table.foreign_keys
+            if key.column.table is person
+        }
+
+        assert columns == REFERS.keys()
+        assert [section for section in REFERS.values() if not found[section]] == []
+
+    def test_has_every_column_of_the_account_but_its_secrets(self, found):
+        columns = {column.name for column in Person.__table__.columns}
+
+        assert columns == ACCOUNT.keys() | UNTOLD
+        assert found["account"].keys() == set(ACCOUNT.values())
+
+    def test_has_the_mails_that_wait_and_no_addresses_of_guests(self, found):
+        assert [mail["subject"] for mail in found["mails_waiting"]] == ["Your password for Portico was changed"]
+        assert "guest@portico.example" not in json.dumps(found)

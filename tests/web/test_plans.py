@@ -74,6 +74,9 @@ class TestNew:
         session.rollback()
         assert session.scalar(select(Plan).where(Plan.description == "Kept.")) is None
 
+    def test_page_says_what_a_new_plan_does_to_others(self, publisher):
+        assert "refill the counters of every subscription" in publisher.get("/plans/new").text
+
     def test_a_slug_in_use_is_409(self, publisher, gold):
         assert publisher.post("/plans/new", data=FORM).status_code == 409
 
@@ -97,7 +100,7 @@ class TestChange:
 
         page = publisher.get("/plans/cast/gold").text
 
-        assert "refill the counters" in page
+        assert "refill the counters of every subscription of the gateway once, those under other plans too" in page
         assert "on every gateway node" in page
         assert "Web shop" in page
         assert "Used by 1 consumer" in page
@@ -111,6 +114,14 @@ class TestChange:
 
 
 class TestDelete:
+    def test_page_says_what_it_does_to_others_where_it_does(self, client, session, cast, gold):
+        free = factories.plan(session, team=cast.team, slug="free", per_second=None, per_minute=None)
+        session.commit()
+        sign_in(client, cast.owner)
+
+        assert "refill the counters" in client.get("/plans/cast/gold/delete").text
+        assert "refill the counters" not in client.get(f"/plans/cast/{free.slug}/delete").text
+
     def test_needs_the_name_typed(self, client, session, cast, gold):
         sign_in(client, cast.owner)
         assert client.post("/plans/cast/gold/delete", data={"confirm": "silver"}).status_code == 422

@@ -27,6 +27,7 @@ from portal.vault import Vault
 from portal.web import second_factor
 from tests import factories
 from tests.conftest import sign_in
+from tests.letters import delivered
 
 PASSWORD = "correct horse battery"
 HOME = "/settings/second-factor"
@@ -255,6 +256,135 @@ class TestSignIn:
     def test_who_is_signed_in_stays_so(self, mika):
         assert mika.client.get("/sign-in/code").location == "/"
         assert is_in(mika.client)
+
+
+class TestHalfway:
+    """The password is given, the code is not yet."""
+
+    def give_it(self, client, minutes_ago: float, **more):
+        asked = give_password(client, **more)
+        with client.session_transaction() as cookie:
+            assert abs(cookie["halfway_since"] - time.time()) < 60
+            cookie["halfway_since"] -= minutes_ago * 60
+        return asked
+
+    @pytest.mark.parametrize("url", ["/sign-in/code", "/sign-in/recovery-code"])
+    def test_is_over_after_ten_minutes_and_says_so(self, mika, new_browser, url):
+        client = new_browser()
+        self.give_it(client, 10)
+
+        answer = client.get(f"{url}?next=/consumers")
+        assert (answer.status_code, answer.location) == (303, "/sign-in?next=/consumers")
+        assert "more than ten minutes ago" in client.get(answer.location).text
+        assert client.get(url).location == "/sign-in"  # now it is as if no password had been given
+
+    def test_a_right_code_is_too_late_then(self, session, mika, new_browser):
+        client = new_browser()
+        self.give_it(client, 10)
+
+        assert client.post("/sign-in/code", data={"code": code_of(mika.key)}).location == "/sign-in"
+        assert not is_in(client)
+        assert "gave a wrong code" not in acts(session)
+
+    def test_a_recovery_code_that_comes_too_late_is_not_used_up(self, mika, new_browser):
+        client, other = new_browser(), new_browser()
+        self.give_it(client, 10)
+        client.post("/sign-in/recovery-code", data={"code": mika.recovery_codes[0]})
+        assert not is_in(client)
+
+        give_password(other)
+        assert other.post("/sign-in/recovery-code", data={"code": mika.recovery_codes[0]}).status_code == 302
+
+    def test_programs_are_told_as_json(self, mika, new_browser):
+        client = new_browser()
+        self.give_it(client, 10)
+        client.environ_base["HTTP_ACCEPT"] = "application/json"
+
+        answer = client.post("/sign-in/code", data={"code": code_of(mika.key)})
+        assert answer.status_code == 401
+        assert "more than ten minutes ago" in answer.json["message"]
+
+    def test_goes_on_for_nine(self, mika, new_browser):
+        client = new_browser()
+        self.give_it(client, 9)
+
+        assert client.post("/sign-in/code", data={"code": code_of(mika.key)}).status_code == 302
+        assert is_in(client)
+
+    def test_wrong_codes_do_not_make_it_longer(self, mika, new_browser):
+        client = new_browser()
+        self.give_it(client, 9)
+        assert client.post("/sign-in/code", data={"code": "zz"}).status_code == 422
+
+        with client.session_transaction() as cookie:
+            assert time.time() - cookie["halfway_since"] > 9 * 60
+
+    def test_one_that_does_not_say_since_when_is_over(self, mika, new_browser):
+        client = new_browser()
+        give_password(client)
+        with client.session_transaction() as cookie:
+            del cookie["halfway_since"]
+
+        assert client.post("/sign-in/code", data={"code": code_of(mika.key)}).location == "/sign-in"
+        assert not is_in(client)
+
+    @pytest.mark.parametrize("password", [PASSWORD, "wrong password"])
+    def test_ends_with_the_next_password(self, mika, new_browser, password):
+        client = new_browser()
+        self.give_it(client, 9)
+        give_password(client, password=password)
+
+        with client.session_transaction() as cookie:
+            assert ("tf_user_id" in cookie) == (password == PASSWORD)
+            assert time.time() - cookie.get("halfway_since", time.time()) < 60
+
+
+class TestLetters:
+    @pytest.fixture
+    def subjects(self, app, mika):
+        delivered(app)  # what was sent while Mika set it up
+        return lambda: [(mail["To"], mail["Subject"], mail.get_content()) for mail in delivered(app)]
+
+    def test_tell_that_one_is_set_up(self, app, mika):
+        (letter,) = delivered(app)
+
+        assert (letter["To"], letter["Subject"]) == (mika.person.email, "A second factor was set up for Portico")
+        assert mika.key not in letter.get_content()
+
+    def test_tell_that_it_is_off(self, mika, subjects):
+        mika.client.post(OFF)
+        assert [letter[:2] for letter in subjects()] == [
+            (mika.person.email, "Your second factor for Portico was taken off")
+        ]
+
+    @pytest.mark.parametrize("way", ["page", "command"])
+    def test_tell_what_administrators_do(self, app, mika, client, cast, subjects, way):
+        if way == "page":
+            sign_in(client, cast.administrator).post(f"/settings/people/{mika.person.id}/second-factor")
+        else:
+            app.test_cli_runner().invoke(args=["user", "reset", mika.person.email, "--second-factor"])
+
+        told = [letter[:2] for letter in subjects()]
+        assert (mika.person.email, "Your second factor for Portico was taken off") in told
+
+    def test_tell_of_new_recovery_codes_but_do_not_name_them(self, mika, subjects):
+        codes = codes_on(mika.client.post(CODES).text)
+
+        ((to, subject, text),) = subjects()
+        assert (to, subject) == (mika.person.email, "New recovery codes for Portico")
+        assert not any(code in text for code in codes)
+
+    def test_tell_that_a_recovery_code_let_somebody_in_and_how_many_are_left(self, mika, new_browser, subjects):
+        client = new_browser()
+        give_password(client)
+        client.post("/sign-in/recovery-code", data={"code": "no such"})
+        assert subjects() == []
+        client.post("/sign-in/recovery-code", data={"code": mika.recovery_codes[0]})
+
+        ((to, subject, text),) = subjects()
+        assert (to, subject) == (mika.person.email, "A recovery code for Portico was used")
+        assert "9 are left." in text
+        assert mika.recovery_codes[0] not in text
 
 
 class TestRecovery:

@@ -189,6 +189,15 @@ class TestUse:
         assert row.seen_at >= before
         assert row.address == "127.0.0.1"
 
+    def test_a_use_that_lies_ahead_because_a_clock_went_back_is_written_anew(self, app, browser, session):
+        made = browser()
+        session.execute(update(SignIn).values(seen_at=utcnow() + timedelta(days=365)))
+        session.commit()
+
+        assert is_in(made)
+
+        assert rows(session)[0].seen_at <= utcnow()
+
     def test_the_check_is_one_indexed_read(self, app, browser, session):
         made = browser()
         seen = []

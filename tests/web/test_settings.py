@@ -1,6 +1,7 @@
 """The settings: me, teams, people, the installation."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from flask_security import verify_password
@@ -8,6 +9,8 @@ from sqlalchemy import select
 
 from portal import accounts, sample
 from portal.accounts import Membership, Person, Role, Team
+from portal.accounts.throttle import Throttle
+from portal.db import utcnow
 from tests import factories
 from tests.conftest import sign_in
 
@@ -140,26 +143,52 @@ class TestMembers:
         assert membership(session, cast.team, cast.owner).role is Role.OWNER
 
 
+class TestWhoHasAnAccount:
+    """An owner who adds a member learns it, but not of thousands of addresses."""
+
+    URL = "/settings/teams/cast/members"
+
+    def guess(self, owner, n):
+        return owner.post(self.URL, data={"email": f"guess{n}@portico.example", "role": "developer"})
+
+    def test_guesses_are_slowed_down_and_what_was_typed_is_kept(self, client, session, cast):
+        owner = sign_in(client, cast.owner)
+        assert {self.guess(owner, n).status_code for n in range(10)} == {422}
+        session.rollback()
+        (counted,) = session.scalars(select(Throttle).where(Throttle.free_at > Throttle.at)).all()
+        counted.free_at = utcnow() + timedelta(minutes=1)
+        session.commit()
+
+        answer = owner.post(self.URL, data={"email": cast.stranger.email, "role": "developer"})
+
+        assert answer.status_code == 429
+        assert 0 < int(answer.headers["Retry-After"]) <= 60
+        assert "Too many attempts" in answer.text
+        assert f'value="{cast.stranger.email}"' in answer.text
+        session.rollback()
+        assert all(member.person_id != cast.stranger.id for member in cast.team.memberships)
+
+    def test_members_who_are_found_cost_nothing_and_forgive_nothing(self, client, session, cast):
+        owner = sign_in(client, cast.owner)
+        people = [factories.person(session) for _ in range(12)]
+        session.commit()
+        emails = [person.email for person in people]
+        session.rollback()
+        for n in range(9):
+            self.guess(owner, n)
+        assert {owner.post(self.URL, data={"email": each, "role": "developer"}).status_code for each in emails} == {303}
+
+        assert self.guess(owner, 9).status_code == 422
+        session.rollback()
+        assert session.scalars(select(Throttle.attempts).where(Throttle.free_at > Throttle.at)).all() == [10]
+
+
 class TestTeam:
     def test_is_renamed_and_keeps_its_addresses(self, owner, session, cast):
         assert owner.post("/settings/teams/cast/name", data={"name": "Ensemble"}).status_code == 303
         assert owner.post("/settings/teams/cast/name", data={"name": ""}).status_code == 422
         session.rollback()
         assert (cast.team.name, cast.team.slug) == ("Ensemble", "cast")
-
-    def test_is_deleted_only_with_nothing_left(self, owner, session, cast):
-        consumer = factories.consumer(session, team=cast.team)
-        session.commit()
-        url = "/settings/teams/cast/delete"
-
-        assert "still owns 1 consumer" in owner.get(url).text
-        assert owner.post(url, data={"confirm": "cast"}).status_code == 409
-        session.delete(consumer)
-        session.commit()
-        assert owner.post(url, data={"confirm": "Cast"}).status_code == 422
-        assert owner.post(url, data={"confirm": "cast"}).status_code == 303
-        session.rollback()
-        assert session.scalar(select(Team).where(Team.slug == "cast")) is None
 
 
 class TestPeople:

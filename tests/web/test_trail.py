@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event, insert
+from sqlalchemy import event, insert, select
 
 from portal import accounts, registry
 from portal.accounts import Role
@@ -66,7 +66,7 @@ class TestList:
 
     def test_people_are_named_as_they_are_called_now(self, administrator, session, cast):
         cast.owner.name = "Olga Other"
-        accounts.change_role(next(m for m in cast.team.memberships if m.person == cast.publisher), Role.OWNER)
+        accounts.change_role(session, next(m for m in cast.team.memberships if m.person == cast.publisher), Role.OWNER)
         session.commit()
         page = administrator.get(f"{A}?action=changed+role").text
 
@@ -184,6 +184,40 @@ class TestExport:
 
         assert answer.status_code == 422
         assert "soon is no time" in answer.text
+
+
+class TestExportIsTold:
+    """Whoever takes data away as a file stands in the trail, with what narrowed it, by name: values may be personal."""
+
+    @pytest.mark.parametrize(
+        ("address", "kind", "filters"),
+        [
+            (f"{A}.csv", "audit_entry", {}),
+            (f"{A}.csv?person=olga%40example&from=2026-01-01", "audit_entry", None),
+            (f"{A}.csv?kind=key&thing=pco", "audit_entry", {"filtered_by": [None, "kind, thing"]}),
+            ("/admin/consumer/export.csv", "consumer", {}),
+            (
+                "/admin/person/export.csv?search=olga&flt_administrator_is=0&sort=1",
+                "person",
+                {"filtered_by": [None, "search, Administrator"]},
+            ),
+            ("/settings/data", "person", {}),
+        ],
+    )
+    def test_with_who_from_where_and_which_filters(self, administrator, session, cast, address, kind, filters):
+        answer = administrator.get(address)
+        assert answer.text  # all of it is read, since it is made while it is sent
+
+        found = session.scalars(select(AuditEntry).where(AuditEntry.action == "exported")).all()
+        if filters is None:
+            assert answer.status_code == 422
+            assert found == []
+        else:
+            assert answer.status_code == 200
+            (entry,) = found
+            assert (entry.person_id, entry.by, entry.address) == (cast.administrator.id, "page", "127.0.0.1")
+            assert (entry.kind, entry.changes) == (kind, filters)
+            assert "Exported" in administrator.get(f"{A}?action=exported").text
 
 
 class TestOfATeam:

@@ -5,7 +5,7 @@ import trustme
 from sqlalchemy import select
 
 from portal import registry
-from portal.registry.models import SecretKind, UpstreamSecret
+from portal.registry.models import Api, SecretKind, UpstreamSecret
 from portal.registry.secrets import open_secret
 from portal.vault import Vault
 from tests import factories
@@ -255,6 +255,100 @@ class TestDocument:
         answer = publisher.post("/apis/cast/orders/v1/publish", data={"number": "2"})
         assert answer.status_code == 409
         assert "names the secret lost, which The Cast does not have" in answer.text
+
+
+class TestNewApi:
+    FORM = {
+        "team": "cast",
+        "name": "Orders",
+        "version": "v1",
+        "target_0_url": "https://orders.example",
+        "target_0_weight": "1",
+        "tls_verify": "y",
+        "connect_timeout": "5",
+        "first_byte_timeout": "30",
+        "idle_timeout": "300",
+        "retries": "1",
+        "key_place": "header",
+        "key_name": "X-API-Key",
+        "body_limit": "10",
+    }
+
+    @pytest.fixture
+    def secrets(self, session, cast):
+        factories.upstream_secret(session, team=cast.team, name="token")
+        factories.upstream_secret(
+            session, team=cast.team, name="pair", kind=SecretKind.BASIC, texts={"user": "a", "password": "b"}
+        )
+        factories.upstream_secret(session, team=factories.team(session), name="anothers")
+        session.commit()
+
+    def api(self, session):
+        session.rollback()
+        return session.scalar(select(Api).where(Api.slug == "orders"))
+
+    def test_without_secrets_a_line_says_where_they_are_made(self, publisher):
+        page = publisher.get("/apis/new").text
+
+        assert "None is stored there yet." in page
+        assert '<a href="/settings/teams/cast/secrets">The Cast</a>' in page
+        assert 'name="credential"' not in page
+
+    def test_offers_those_of_the_persons_publishing_teams_only(self, publisher, secrets):
+        page = publisher.get("/apis/new").text
+
+        assert '<option value="cast/token">token (header)</option>' in page
+        assert '<option value="cast/pair">pair (basic)</option>' in page
+        assert "anothers" not in page
+        assert "None is stored there yet." not in page
+
+    def test_the_chosen_one_is_named_and_published(self, publisher, session, secrets):
+        chosen = {"credential": "cast/token", "credential_header": "X-Token", "publish": "1"}
+
+        assert publisher.post("/apis/new", data=self.FORM | chosen).status_code == 303
+
+        api = self.api(session)
+        assert api.draft["upstream"]["credential"] == {"kind": "header", "secret": "token", "header": "X-Token"}
+        assert api.live_release.document == api.draft
+
+    def test_none_is_fine_too(self, publisher, session, secrets):
+        assert publisher.post("/apis/new", data=self.FORM | {"credential": ""}).status_code == 303
+        assert "credential" not in self.api(session).draft["upstream"]
+
+    @pytest.mark.parametrize(
+        ("typed", "sentence"),
+        [
+            ({"credential": "cast/token"}, "Give the name of the header"),
+            ({"credential": "cast/token", "credential_header": "X-Consumer-Id"}, "meaning of its own"),
+            ({"credential": "cast/lost"}, "Not a valid choice"),
+        ],
+    )
+    def test_what_does_not_fit_is_told_and_what_was_typed_is_kept(self, publisher, session, secrets, typed, sentence):
+        answer = publisher.post("/apis/new", data=self.FORM | typed)
+
+        assert answer.status_code == 422
+        assert sentence in answer.text
+        assert "https://orders.example" in answer.text
+        assert self.api(session) is None
+
+    def test_one_of_another_own_team_is_refused_with_its_name(self, publisher, session, cast, secrets):
+        second = factories.team(session, slug="second", name="The Second", owner=cast.publisher)
+        factories.upstream_secret(session, team=second, name="theirs")
+        session.commit()
+
+        assert "theirs (header), of The Second" in publisher.get("/apis/new").text
+        answer = publisher.post(
+            "/apis/new", data=self.FORM | {"credential": "second/theirs", "credential_header": "X-Token"}
+        )
+
+        assert answer.status_code == 422
+        assert "theirs belongs to another team than the API" in answer.text
+        assert '<option selected value="second/theirs">' in answer.text
+
+    def test_adding_a_target_keeps_the_choice(self, publisher, secrets):
+        page = publisher.post("/apis/new", data=self.FORM | {"credential": "cast/pair", "targets": "add"}).text
+
+        assert '<option selected value="cast/pair">' in page
 
 
 def test_what_envoy_gets_is_shown_with_masks(client, session, cast, config):

@@ -11,17 +11,20 @@ from portal.gateway.resource import Resource, typed
 _NAME = "portico.forwarded"
 
 # Prefixes and names, not a regular expression, which every header of every call would be matched with. Servers that
-# speak CGI or WSGI read `X_Consumer_Id` and `X-Consumer-Id` as one name, so either spelling goes, and whatever else
-# begins with `x_`.
-_PREFIXES = ("x_", "x-consumer-", "x-consumer_", "x-envoy", "x-subscription")
+# speak CGI or WSGI read `X_Consumer_Id` and `X-Consumer-Id` as one name, PHP also `X.Consumer.Id`, so each spelling
+# goes, and whatever else begins with `x_` or `x.`.
+_PREFIXES = ("x_", "x.", "x-consumer-", "x-consumer_", "x-consumer.", "x-envoy", "x-subscription")
 _NAMES = (
-    *("x-key-id", "x-key_id", "x-plan-id", "x-plan_id", "x-request_id"),
+    *(f"x-{word}{sign}id" for word in ("key", "plan") for sign in "-_."),
+    *("x-request_id", "x-request.id"),
     # Other ways to say where a call came from, which upstreams may believe.
-    *("forwarded", "x-real-ip", "x-real_ip"),
+    *("forwarded", "x-real-ip", "x-real_ip", "x-real.ip"),
     # To such servers these are the length of the body, and the gateway goes by another one.
-    *("content_length", "transfer_encoding"),
+    *("content_length", "content.length", "transfer_encoding", "transfer.encoding"),
     # Meant for a proxy, which the gateway is; upstreams have no use for it.
     "proxy-authorization",
+    # CGI makes HTTP_PROXY of it, and a library then sends the server's own requests there (CVE-2016-5385 and others).
+    "proxy",
 )
 
 
@@ -31,7 +34,7 @@ def early_mutations(place: Place) -> list[Resource]:
     Behind trusted proxies the X-Forwarded headers are left, because Envoy reads the client's address from them;
     `http_filter` writes them anew afterwards.
     """
-    prefixes = (*_PREFIXES, "x-forwarded_" if place.trusted_hops else "x-forwarded")
+    prefixes = (*_PREFIXES, *(("x-forwarded_", "x-forwarded.") if place.trusted_hops else ("x-forwarded",)))
     mutations: list[Resource] = [{"remove_on_match": {"key_matcher": {"prefix": prefix}}} for prefix in prefixes]
     mutations += [{"remove": name} for name in _NAMES]
     return [

@@ -77,6 +77,12 @@ local function remove_if_it_holds_a_key(headers, name)
   if value and find(value, "pc[oc]_%w") then headers:remove(name) end
 end
 
+-- The same inside Basic, as `curl -u <key>:` sends it: `pco_` or `pcc_` in base64, wherever a group of three begins.
+local function is_basic_of_a_key(value)
+  return (find(value, "^%s*[Bb][Aa][Ss][Ii][Cc]") or find(value, ",", 1, true))
+    and (find(value, "cGN[vj]X[w-z0-9+/]%w") or find(value, "[HXn3]Bj[bY]1[89]%w") or find(value, "wY2[9N]f%w"))
+end
+
 local function masked(text) return (gsub(text, "pc[oc]_[%w_-]+", "(key)")) end
 
 -- A name or address, and perhaps a port. Two Host headers arrive here as one with a comma.
@@ -141,7 +147,10 @@ local function take_key(api, headers)
     if #rest ~= #path then headers:replace(":path", rest) end
     if api.in_query then token, several = values[1], #values > 1 end
   end
-  if api.name ~= "authorization" then remove_if_it_holds_a_key(headers, "authorization") end
+  if api.name ~= "authorization" then
+    local value = headers:get("authorization")
+    if value and (find(value, "pc[oc]_%w") or is_basic_of_a_key(value)) then headers:remove("authorization") end
+  end
   if api.name ~= "x-api-key" then remove_if_it_holds_a_key(headers, "x-api-key") end
   return token, several, plain_path
 end
@@ -171,6 +180,8 @@ local function decide(handle)
     return "400", "key_misplaced"
   end
   if api.missing then return "404", "no_such_api" end
+  -- Envoy resolves dot segments once. What is left of them with a parameter, servers of Java would resolve behind us.
+  if find(asked, ".;", 1, true) and find(asked, "^[^?]*/%.%.?;") then return "400", "bad_request" end
 
   local cookies = headers:get("cookie")
   if cookies and (find(string.lower(cookies), "portico_", 1, true) or find(cookies, "pc[oc]_")) then
@@ -195,6 +206,9 @@ local function decide(handle)
 
   local length = headers:get("content-length")
   if length and tonumber(length) > api.limit then return "413", "too_large" end
+  local upgrade = headers:get("upgrade")
+  -- Envoy would wait for the target's word before it sends the body, and the target for the body.
+  if upgrade and length and tonumber(length) > 0 then return "400", "bad_request" end
   if api.prefix then
     headers:add("x-forwarded-prefix", api.prefix)
     headers:add("x-envoy-original-path", path) -- for the log; the router would add headers that clients see
@@ -203,7 +217,6 @@ local function decide(handle)
   headers:add("x-key-id", rights[4])
   headers:add("x-plan-id", rights[5])
   headers:add("x-subscription-id", rights[6])
-  local upgrade = headers:get("upgrade")
   if upgrade then handle:streamInfo():dynamicMetadata():set("portico", "upgrade", upgrade) end -- for answer.lua
   -- What follows an upgrade is no body, and has no end that one could wait for.
   return nil, nil, nil, not length and not upgrade and api.limit

@@ -38,6 +38,30 @@ def discovered(snapshot: Snapshot) -> bytes:
     )
 
 
+def closed() -> bytes:
+    """The file while nobody knows the plans: it refuses every call that needs a key with 429, from the first one on.
+
+    Without descriptors the filter would let every call through. A bucket cannot be empty from the start, but a call may
+    ask for more than any bucket holds.
+    https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto#config-route-v3-ratelimit
+    """
+    filter_ = typed(
+        _TYPE,
+        stat_prefix="limits",
+        filter_enabled=_ALWAYS,
+        filter_enforced=_ALWAYS,
+        enable_retry_after_header=True,
+        rate_limits=[{"actions": [_look_up("s")["actions"][0]], "hits_addend": {"number": 2}}],
+        descriptors=[
+            {
+                "entries": [{"key": "s"}],
+                "token_bucket": {"max_tokens": 1, "tokens_per_fill": 1, "fill_interval": "60s"},
+            }
+        ],
+    )
+    return discovery_file([typed("envoy.config.core.v3.TypedExtensionConfig", name=NAME, typed_config=filter_)])
+
+
 def _limits(snapshot: Snapshot) -> Resource:
     plans = sorted(snapshot.plans, key=attrgetter("id"))
     return typed(

@@ -29,6 +29,13 @@ _ROW = re.compile(r"target_(\d{1,3})_url")
 _IN_SECONDS = ("connect_timeout", "first_byte_timeout", "idle_timeout")
 
 
+_NO_SECRET = SelectChoice(value="", label="none")
+
+
+def _with_kind(secret: UpstreamSecret) -> str:
+    return f"{secret.name} ({KINDS[secret.kind].lower()})"
+
+
 def unix_lines(text: str | None) -> str:
     return stripped(text).replace("\r\n", "\n")
 
@@ -101,7 +108,10 @@ class DocumentForm(Form):
     )
 
     credential = SelectField(
-        "Secret", filters=[stripped], description="What the gateway shows to the targets, whatever a client sends."
+        "Secret",
+        default="",
+        filters=[stripped],
+        description="What the gateway shows to the targets, whatever a client sends.",
     )
     credential_header = one_line(
         "Header", 64, description="Which one carries it, such as X-Api-Token; only for secrets of the kind Header."
@@ -109,11 +119,9 @@ class DocumentForm(Form):
 
     def offer(self, secrets: Iterable[UpstreamSecret], stored: Mapping[str, Any]) -> Self:
         """The secrets to choose from, and the one that the stored draft names even if it is gone."""
-        self.kinds = {secret.name: secret.kind.value for secret in secrets}
-        offered = [SelectChoice(value="", label="none")] + [
-            SelectChoice(value=name, label=f"{name} ({KINDS[SecretKind(kind)].lower()})")
-            for name, kind in self.kinds.items()
-        ]
+        kept = list(secrets)
+        self.kinds = {secret.name: secret.kind.value for secret in kept}
+        offered = [_NO_SECRET, *(SelectChoice(value=secret.name, label=_with_kind(secret)) for secret in kept)]
         named = stored["upstream"].get("credential")
         if named and named["secret"] not in self.kinds:
             self.kinds[named["secret"]] = named["kind"]
@@ -146,23 +154,22 @@ class DocumentForm(Form):
             "body_limit_bytes": int(self.body_limit.data * 1_000_000),
         }
         try:
-            return read_document(values)
+            return read_document(values, typed=True)
         except Invalid as error:
             raise Invalid(dict(_in_our_units(error.fields, [row for row, _, _ in kept]))) from None
 
     def _credential(self) -> dict[str, Any] | None:
-        if not self.credential or not self.credential.data:
+        if not self.credential.data:
             return None
         kind = self.kinds[self.credential.data]
         header = (self.credential_header.data or None) if kind == SecretKind.HEADER else None
-        return {"kind": kind, "secret": self.credential.data, "header": header}
+        return {"kind": kind, "secret": self.credential.data.rpartition("/")[2], "header": header}
 
 
 class NewAPIForm(DocumentForm):
+    """Its secrets are those of all teams that may be chosen, by `<team>/<name>`."""
+
     conflict_at = "slug"
-    # The secrets to choose from are those of its team, which is chosen here too: the editor asks for them later.
-    credential = None  # type: ignore[assignment]  # how WTForms takes an inherited field away
-    credential_header = None  # type: ignore[assignment]
 
     team = SelectField("Team", description="Owns the API. Its publishers and owners may change it.")
     slug = StringField(
@@ -177,8 +184,22 @@ class NewAPIForm(DocumentForm):
         description="A new one stands beside the old.",
     )
 
-    def choose_among(self, teams: Iterable[Team]) -> None:
+    def choose_among(self, teams: Mapping[Team, Iterable[UpstreamSecret]]) -> None:
+        """Teams that may own the API, and the secrets of each."""
         self.team.choices = choices({team.slug: team.name for team in teams})
+        kept = [(team, secret) for team, secrets in teams.items() for secret in secrets]
+        self.kinds = {f"{team.slug}/{secret.name}": secret.kind.value for team, secret in kept}
+        several = len(teams) > 1
+        self.credential.choices = [
+            _NO_SECRET,
+            *(
+                SelectChoice(
+                    value=f"{team.slug}/{secret.name}",
+                    label=_with_kind(secret) + (f", of {team.name}" if several else ""),
+                )
+                for team, secret in kept
+            ),
+        ]
 
     def document(self) -> Document:
         """Fills in the slug and the path that were left empty. Raises Invalid for all fields at once."""
@@ -190,7 +211,10 @@ class NewAPIForm(DocumentForm):
             wrong |= error.fields
         if not VERSION.fullmatch(self.version.data or ""):
             wrong["version"] = "Use small letters, digits, dots and dashes, such as v1."
-        self.usual_path = "/x" if wrong else f"/{self.slug.data}/{self.version.data}"
+        owner, _, secret = (self.credential.data or "").partition("/")
+        if secret and owner != self.team.data:
+            wrong["credential"] = f"{secret} belongs to another team than the API. Choose one of its own team, or none."
+        self.usual_path = "/x" if {"slug", "version"} & wrong.keys() else f"/{self.slug.data}/{self.version.data}"
         try:
             document = super().document()
         except Invalid as error:

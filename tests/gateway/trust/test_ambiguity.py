@@ -4,46 +4,15 @@ What must hold for each: nothing reaches the upstream without a checked key, wha
 and the client hears exactly what stands here. RFC 9112 (section 11.2) and RFC 9110 (section 17).
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import NamedTuple
-
 import pytest
 
-from portal.gateway.ir import Target, Upstream
-from tests.gateway.conftest import SUBSCRIBER, UNSUBSCRIBED, api, token_of, world
 from tests.gateway.envoy import Gateway
-from tests.gateway.trust.wire import Recorder, answers, recording, status
+from tests.gateway.trust.cases import CHUNKED_SMUGGLED, CLOSE, KEY, SMUGGLED, TE, Case, get, judge, post
+from tests.gateway.trust.wire import Recorder
 
 pytestmark = pytest.mark.envoy
 
-KEY = "{key}"
-"""Stands in the table for a good key, which is new in every run; {other} for one that is subscribed to nothing."""
-SMUGGLED = "GET /orders/v1/smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
-CHUNKED_SMUGGLED = f"0\r\n\r\n{SMUGGLED}"
-
-
-class Case(NamedTuple):
-    what: str
-    sent: str
-    """Latin-1, so that every byte can stand in it."""
-    statuses: list[int]
-    """Of all answers on the connection."""
-    reached: int = 0
-    """How many calls the upstream saw."""
-
-
-def post(fields: str, body: str = "") -> str:
-    return f"POST /orders/v1/x HTTP/1.1\r\nHost: a\r\nX-API-Key: {KEY}\r\n{fields}\r\n{body}"
-
-
-def get(path: str = "/orders/v1/x", fields: str = "", *, host: str = "Host: a\r\n", method: str = "GET") -> str:
-    return f"{method} {path} HTTP/1.1\r\n{host}X-API-Key: {KEY}\r\n{fields}\r\n"
-
-
 CL_TE = "Content-Length: {0}\r\nTransfer-Encoding: chunked\r\n"
-TE = "Transfer-Encoding: chunked\r\n"
-CLOSE = "Connection: close\r\n"
 
 LENGTHS = [
     Case("CL.TE", post(CL_TE.format(len(CHUNKED_SMUGGLED)), CHUNKED_SMUGGLED), [400]),
@@ -215,54 +184,10 @@ PATHS = [
 CASES = [*LENGTHS, *CHUNKS, *HEADERS, *HOSTS, *METHODS, *PATHS]
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[Recorder]:
-    with recording() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def gateway(upstream: Recorder) -> Iterator[Gateway]:
-    """Subscribed to /orders/v1 and to no other; what lies beside has an upstream that nothing may reach."""
-    orders = api(1, upstream.port, path="/orders/v1")
-    private = api(2, path="/private/v1", upstream=Upstream((Target("private.internal", upstream.port),)))
-    hosted = api(3, path=None, host="private.localhost", upstream=private.upstream)
-    everything = world(orders, private, hosted)
-    mine = [row for row in everything.subscriptions if row.api_id == orders.id]
-    gateway = Gateway.new()
-    try:
-        gateway.publish(replace(everything, subscriptions=mine))
-        yield gateway
-    finally:
-        gateway.stop()
-
-
 def test_no_case_stands_twice() -> None:
     assert len({case.what for case in CASES}) == len(CASES)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.what.encode("unicode_escape").decode()[:60])
-def test_it_is_read_in_one_way_or_refused(gateway: Gateway, upstream: Recorder, case: Case) -> None:
-    upstream.forget()
-    key, other = token_of(SUBSCRIBER).value, token_of(UNSUBSCRIBED).value
-    sent = case.sent.replace("{key}", key).replace("{other}", other).encode("latin-1")
-
-    came = answers(gateway, sent, len(case.statuses))
-
-    # Envoy has one worker, so what it has sent on before it comes to this call arrives before it.
-    last = f"GET /orders/v1/last HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\nConnection: close\r\n\r\n".encode()
-    assert [status(each) for each in answers(gateway, last, 1)] == [200]
-    calls = [call for call in upstream.calls if b"/last" not in call.line]
-    assert [status(each) for each in came] == case.statuses
-    assert len(calls) == case.reached
-    for call in calls:
-        assert call.names.count(b"x-subscription-id") == call.names.count(b"x-consumer-id") == 1
-        assert b"x-subscription-id: 100\r\n" in call.head
-        assert b"\r" not in call.head.replace(b"\r\n", b"")
-        assert not {b"content_length", b"transfer_encoding"} & set(call.names)
-        assert b"host: orders.internal" in call.head
-    assert b"smuggled" not in b"".join(call.line for call in calls)
-    # What the gateway refuses here is the client's fault, and its answer says so.
-    assert b'"reason":"gateway_error"' not in b"".join(came)
-    for secret in (key, other):
-        assert secret.encode() not in upstream.bytes
+def test_it_is_read_in_one_way_or_refused(narrow: Gateway, recorder: Recorder, case: Case) -> None:
+    judge(narrow, recorder, case)

@@ -22,12 +22,12 @@ from portal.gateway.certificate import Certificate, Files, Unusable, judge
 from portal.gateway.claims import CannotStart
 from portal.gateway.ir import Place
 from portal.gateway.node import Node
-from portal.gateway.place import place_of
-from portal.gateway.supervisor import Envoy, NullEnvoy
+from portal.gateway.supervisor import NullEnvoy
 from portal.run import CannotRun, Start, _check_certificate, _say_ready
 from tests import factories
 from tests.gateway import running
-from tests.gateway.envoy import Upstream, free_port, wait_for
+from tests.gateway.envoy import Upstream, wait_for
+from tests.nodes import StartNode, config_in
 
 AUTHORITY = trustme.CA()
 NAME = "api.example.com"
@@ -225,26 +225,14 @@ class TestRenew:
 
 
 @pytest.fixture
-def config(files: Files) -> Iterator[Config]:
-    with running.place() as place:
-        yield Config(
-            data_dir=place.directory / "var",
-            gateway_port=free_port(),
-            gateway_workers=1,
-            upstream_loopback=True,
-            node_name="alpha",
-            gateway_tls_cert=str(files.cert),
-            gateway_tls_key=str(files.key),
-        )
+def config(node_config: Config, files: Files) -> Config:
+    return config_in(node_config.data_dir.parent, gateway_tls_cert=str(files.cert), gateway_tls_key=str(files.key))
 
 
 @pytest.fixture
-def node(config: Config, engine: Engine) -> Iterator[Node]:
+def node(start_node: StartNode) -> Node:
     """With a real Envoy and all its loops."""
-    node = Node(config, engine, Envoy(place_of(config)))
-    node.start()
-    yield node
-    node.stop()
+    return start_node()
 
 
 @pytest.fixture

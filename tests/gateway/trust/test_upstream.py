@@ -15,13 +15,13 @@ from portal import gateway as room
 from portal.config import Config
 from portal.gateway.ir import Target, Upstream
 from portal.gateway.node import Node
-from portal.gateway.place import place_of
-from portal.gateway.supervisor import Envoy, NullEnvoy
+from portal.gateway.supervisor import NullEnvoy
 from tests import factories
 from tests.gateway import running
 from tests.gateway.conftest import SUBSCRIBER, api, token_of, world
-from tests.gateway.envoy import Answer, Gateway, free_port, wait_for
+from tests.gateway.envoy import Answer, Gateway, wait_for
 from tests.gateway.trust.wire import OK, Recorder, answers, recording, status
+from tests.nodes import StartNode
 
 
 @pytest.fixture(scope="module")
@@ -234,15 +234,8 @@ class Names:
 
 
 @pytest.fixture
-def config() -> Iterator[Config]:
-    with running.place() as place:
-        yield Config(
-            data_dir=place.directory / "var",
-            port=free_port(),
-            gateway_port=free_port(),
-            gateway_workers=1,
-            upstream_loopback=True,
-        )
+def config(node_config: Config) -> Config:
+    return node_config
 
 
 def published(session: Session, port: int) -> tuple[str, str, str]:
@@ -263,33 +256,29 @@ def problems(engine: Engine) -> dict[str, str]:
 
 @pytest.mark.envoy
 def test_a_name_that_turns_to_a_forbidden_address_is_cut_off_by_the_running_node(
-    config: Config, engine: Engine, session: Session
+    config: Config, engine: Engine, session: Session, start_node: StartNode
 ) -> None:
     names = Names("127.0.0.1")
     with recording() as upstream:
         label, path, key = published(session, upstream.port)
-        node = Node(config, engine, Envoy(place_of(config)), lookup=names)
-        node.start()
-        try:
+        start_node(lookup=names)
 
-            def answered() -> int:
-                return running.status_of(config.gateway_port, path, {"X-API-Key": key})
+        def answered() -> int:
+            return running.status_of(config.gateway_port, path, {"X-API-Key": key})
 
-            wait_for(lambda: answered() == 200, "the API answers")
+        wait_for(lambda: answered() == 200, "the API answers")
 
-            names.answer = ["169.254.169.254"]
-            wait_for(lambda: answered() == 503, "its address is withdrawn")
-            wait_for(lambda: label in problems(engine), "the node says so")
-            assert "169.254.169.254 is a cloud's metadata service" in problems(engine)[label]
-            reached = len(upstream.calls)
-            assert answered() == 503
-            assert len(upstream.calls) == reached
+        names.answer = ["169.254.169.254"]
+        wait_for(lambda: answered() == 503, "its address is withdrawn")
+        wait_for(lambda: label in problems(engine), "the node says so")
+        assert "169.254.169.254 is a cloud's metadata service" in problems(engine)[label]
+        reached = len(upstream.calls)
+        assert answered() == 503
+        assert len(upstream.calls) == reached
 
-            names.answer = ["127.0.0.1"]
-            wait_for(lambda: answered() == 200, "it is there again")
-            wait_for(lambda: label not in problems(engine), "nothing is wrong any more")
-        finally:
-            node.stop()
+        names.answer = ["127.0.0.1"]
+        wait_for(lambda: answered() == 200, "it is there again")
+        wait_for(lambda: label not in problems(engine), "nothing is wrong any more")
 
 
 class TestTurns:

@@ -65,15 +65,16 @@ class _Connection(socketserver.StreamRequestHandler):
         return self._line() or b"\r\n"
 
     def _body(self, head: bytes) -> bytes:
-        if b"transfer-encoding: chunked" in head:
+        # Only what begins a line: some cases have such words inside a value.
+        fields = dict(field.split(b": ", 1) for field in head.split(b"\r\n") if b": " in field)
+        if fields.get(b"transfer-encoding") == b"chunked":
             body = b""
             while size := int(self._line().partition(b";")[0] or b"0", 16):
                 body += self._kept(self.rfile.read(size + 2))[:size]
             while self._line().strip():
                 pass
             return body
-        _, found, rest = head.partition(b"content-length:")
-        return self._kept(self.rfile.read(int(rest.partition(b"\r\n")[0]))) if found else b""
+        return self._kept(self.rfile.read(int(fields.get(b"content-length", b"0"))))
 
     def _kept(self, came: bytes) -> bytes:
         self.server.bytes += came

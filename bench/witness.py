@@ -1,6 +1,6 @@
 """A steady client that writes down every answer, so that nothing which got one can be missing unnoticed.
 
-    python -m tests.faults.witness PORT PATH KEY CALLS_PER_SECOND RESULT
+    python -m bench.witness PORT PATH KEY CALLS_PER_SECOND RESULT
 
 Runs until SIGTERM and then writes RESULT: a line for each whole answer, `<when> <status> <X-Request-Id>`, and one for
 each call that got none, `<when> 0 <why>`. When is the monotonic clock, which all processes of a machine share.
@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.gateway.envoy import wait_for
+from bench.machine import wait_for
 
 _CONNECTIONS = 16
 _PATIENCE = 5.0
 _AGAIN = 0.01
+_ROOT = Path(__file__).parent.parent
 
 
 class Seen(NamedTuple):
@@ -70,32 +71,48 @@ class Witness:
     def __init__(self, process: "subprocess.Popen[bytes]", result: Path) -> None:
         self._process = process
         self._result = result
+        self._calls: list[Seen] = []
+        self._read = self._good = 0
 
     def end(self) -> Testimony:
         """What it saw."""
         self._process.send_signal(signal.SIGTERM)
-        assert self._process.wait(30) == 0
+        if self._process.wait(30):
+            raise RuntimeError(f"The witness ended with {self._process.returncode}; its words are above.")
         return self.so_far()
 
     def so_far(self) -> Testimony:
-        lines = self._result.read_text().splitlines()
-        calls = [Seen(float(at), int(status), rest) for at, status, rest in (line.split(" ", 2) for line in lines)]
-        return Testimony(sorted(calls))
+        """In the order of time."""
+        self.count()
+        return Testimony(list(self._calls))
+
+    def count(self) -> int:
+        """How many calls were answered well. Only what is new is read, for the file grows to many megabytes."""
+        with self._result.open("rb") as file:
+            file.seek(self._read)
+            new = file.read()
+        whole = new[: new.rfind(b"\n") + 1]
+        self._read += len(whole)
+        for line in whole.decode().splitlines():
+            at, status, rest = line.split(" ", 2)
+            self._calls.append(Seen(float(at), int(status), rest))
+            self._good += status == "200"
+        return self._good
 
     def sees_another(self, number: int = 20) -> None:
         """Wait until so many more calls were answered well."""
-        before = self.so_far().statuses[200]
-        wait_for(lambda: self.so_far().statuses[200] >= before + number, "calls are answered")
+        before = self.count()
+        wait_for(lambda: self.count() >= before + number, "calls are answered")
 
 
 @contextlib.contextmanager
 def witness(port: int, path: str, key: str, *, rate: int, result: Path) -> Iterator[Witness]:
     result.touch()
-    argv = [sys.executable, "-m", "tests.faults.witness", str(port), path, key, str(rate), str(result)]
-    process = subprocess.Popen(argv, cwd=Path(__file__).parent.parent.parent)
+    argv = [sys.executable, "-m", "bench.witness", str(port), path, key, str(rate), str(result)]
+    process = subprocess.Popen(argv, cwd=_ROOT)
     try:
         made = Witness(process, result)
-        wait_for(lambda: made.so_far().statuses[200], "the first call is answered")
+        wait_for(made.count, "the first call is answered")
         yield made
     finally:
         process.kill()
@@ -138,8 +155,11 @@ class _Client:
     def receive(self, seconds: float) -> None:
         for key, _ in self._selector.select(max(0.0, seconds)):
             self._hear(key.data)
-        if self.busy and (late := min(self.busy, key=lambda line: line.sent)).sent < time.monotonic() - _PATIENCE:
-            self._fail(late, "silence")
+
+    def give_up(self) -> None:
+        """Calls that have been waited for too long."""
+        for line in [line for line in self.busy if line.sent < time.monotonic() - _PATIENCE]:
+            self._fail(line, "silence")
 
     def write(self) -> None:
         self._file.flush()
@@ -205,6 +225,7 @@ def main(port: str, path: str, key: str, rate: str, result: str) -> None:
         if now > written + 0.05:
             written = now
             client.write()
+            client.give_up()
         if not over and client.free and now >= max(due, client.not_before):
             due = max(due + step, now - 0.1)
             client.send()

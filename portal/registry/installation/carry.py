@@ -1,0 +1,298 @@
+"""Carrying steps out, through the same verbs as everybody's pages: so the audit trail has each of them."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from portal import accounts
+from portal.accounts.models import Person, Team
+from portal.errors import Conflict, Invalid, NotFound, PortalError
+from portal.registry import apis, consumers, keys, plans
+from portal.registry.consumers import Loss
+from portal.registry.document import Document, read_document
+from portal.registry.installation.settings import SETTINGS
+from portal.registry.installation.steps import Action, Step
+from portal.registry.installation.values import ApiEntry, ConsumerEntry, Credential, PlanEntry, TeamEntry, Use
+from portal.registry.models import Api, Consumer, Key, Plan, Subscription, SubscriptionState
+
+_LIMITS = ("per_second", "per_second_burst", "per_minute", "per_minute_burst")
+
+
+class _NotThere(NotFound):
+    """What a step builds on was refused before it."""
+
+
+def hold(session: Session, steps: Iterable[Step]) -> None:
+    """Nobody else changes what these steps are about until the commit: on PostgreSQL others wait here.
+
+    In the order in which the deletion of a team holds the same.
+    """
+    slugs = {step.identity[1] for step in steps} | {
+        step.identity[3].partition("/")[0] for step in steps if step.identity[0] == "subscription"
+    }
+    ids = list(session.scalars(select(Team.id).where(Team.slug.in_(slugs)).order_by(Team.id).with_for_update()))
+    owned = {kind: select(kind.id).where(kind.team_id.in_(ids)) for kind in (Consumer, Api, Plan)}
+    for kind, chosen in owned.items():
+        session.execute(chosen.order_by(kind.id).with_for_update())
+    session.execute(
+        select(Subscription.id)
+        .where(or_(Subscription.consumer_id.in_(owned[Consumer]), Subscription.api_id.in_(owned[Api])))
+        .order_by(Subscription.id)
+        .with_for_update()
+    )
+    session.expire_all()
+
+
+def carry_out(session: Session, steps: Sequence[Step], *, owner: Person | None = None) -> list[Loss]:
+    """All of them, in their order; what teams lose by APIs that are deleted, which they are to be told.
+
+    `owner` becomes the owner of teams that are made. Raises what the verbs raise.
+    """
+    hand = _Hand(session, owner)
+    for _, act in hand.acts(steps):
+        act()
+    session.flush()
+    return hand.lost
+
+
+def refusals(session: Session, steps: Sequence[Step], *, owner: Person | None = None) -> list[tuple[Step, PortalError]]:
+    """Every step that would be refused, and why. The caller rolls back."""
+    hand = _Hand(session, owner)
+    found: list[tuple[Step, PortalError]] = []
+    for step, act in hand.acts(steps):
+        try:
+            with session.begin_nested():
+                act()
+                session.flush()  # what the database refuses, it refuses here
+        except PortalError as error:
+            found.append((step, error))
+            hand.forget(step)
+    # What only follows from another refusal is no news.
+    return [each for each in found if not isinstance(each[1], _NotThere)] or found
+
+
+class _Hand:
+    """One transaction's work. Numbers of things are looked up once, and rows that were used are kept for the next."""
+
+    def __init__(self, session: Session, owner: Person | None) -> None:
+        self._session = session
+        self._owner = owner
+        self._lost: dict[int, Loss] = {}
+        self._ids: dict[tuple[str, ...], int] = {}
+        self._rows: dict[tuple[str, ...], Any] = {}
+        of_team = {Plan: ("plan", ()), Consumer: ("consumer", ()), Api: ("api", (Api.version,))}
+        for kind, (word, more) in of_team.items():
+            rows = session.execute(select(kind.id, Team.slug, kind.slug, *more).join(kind.team))  # type: ignore[attr-defined]
+            self._ids |= {(word, *names): number for number, *names in rows}
+        self._ids |= {("team", slug): number for number, slug in session.execute(select(Team.id, Team.slug))}
+
+    @property
+    def lost(self) -> list[Loss]:
+        return list(self._lost.values())
+
+    def acts(self, steps: Sequence[Step]) -> Iterator[tuple[Step, Callable[[], None]]]:
+        def doing(step: Step, act: Callable[[Any, Any], None]) -> tuple[Step, Callable[[], None]]:
+            return step, lambda: act(step.before, step.after)
+
+        apis.vacate(self._session, [self._ids[step.identity] for step in steps if step.publishes and step.before])
+        verbs = {
+            "team": self._team,
+            "plan": self._plan,
+            "api": self._api,
+            "consumer": self._consumer,
+            "subscription": self._use,
+            "key": self._key,
+        }
+        deletions = {
+            "plan": self._delete_plan,
+            "api": self._delete_api,
+            "consumer": self._delete_consumer,
+            "subscription": self._end,
+            "key": self._revoke,
+        }
+        for step in steps:
+            chosen: dict[str, Any] = deletions if step.action is Action.DELETE else verbs
+            yield doing(step, chosen[step.identity[0]])
+        # A setting may name another API, so that all of them are there first.
+        for step in steps:
+            if isinstance(step.after, ApiEntry):
+                yield doing(step, self._settings)
+
+    def forget(self, step: Step) -> None:
+        """What a step that was refused has made is gone again, and its number is given to the next."""
+        if step.action is Action.CREATE:
+            self._ids.pop(step.identity, None)
+            self._rows.pop(step.identity, None)
+
+    def _get(self, kind: type[Any], *identity: str) -> Any:
+        number = self._ids.get(identity)
+        row = self._session.get(kind, number) if number is not None else None
+        if row is None:
+            raise _NotThere(f"There is no {' '.join(identity)}.")
+        self._rows[identity] = row  # the session itself lets go of what nobody holds
+        return row
+
+    def _team_of(self, slug: str) -> Team:
+        team: Team = self._get(Team, "team", slug)
+        if team.is_personal:
+            raise Conflict(f"{slug} is somebody's personal team, and files do not speak of those. Choose another team.")
+        return team
+
+    def _made(self, identity: tuple[str, ...], row: Any) -> None:
+        self._session.flush()  # what comes next refers to the number
+        self._ids[identity] = row.id
+        self._rows[identity] = row
+
+    def _team(self, before: TeamEntry | None, after: TeamEntry) -> None:
+        if before is None:
+            team = accounts.create_team(
+                self._session, slug=after.slug, name=after.name, owner=self._owner, may_publish=after.may_publish
+            )
+            self._made(after.identity, team)
+            return
+        team = self._team_of(after.slug)
+        if team.name != after.name:
+            accounts.rename_team(team, after.name)
+        if team.may_publish != after.may_publish:
+            accounts.allow_publishing(team, after.may_publish)
+
+    def _plan(self, before: PlanEntry | None, after: PlanEntry) -> None:
+        values = after.model_dump(include={"name", "description", *_LIMITS})
+        if before is None:
+            made = plans.create_plan(self._session, self._team_of(after.team), slug=after.slug, **values)
+            self._made(after.identity, made)
+        else:
+            plans.change_plan(self._session, self._get(Plan, *after.identity), **values)
+
+    def _api(self, before: ApiEntry | None, after: ApiEntry) -> None:
+        live = after.live
+        for name, document in (("live_document", live), ("document", after.document)):
+            if document is not None and not (before and document in (before.document, before.live)):
+                _require_typed(name if document != after.document else "document", document)
+        if before is None:
+            api = apis.create_api(
+                self._session,
+                self._team_of(after.team),
+                slug=after.slug,
+                version=after.version,
+                document=live or after.document,
+                by=None,
+            )
+            self._made(after.identity, api)
+        else:
+            api = self._get(Api, *after.identity)
+        if live is None and api.live_release_id is not None:
+            apis.unpublish(self._session, api)
+        if live is not None and live != (before.live if before else None):
+            self._save(api, live)
+            apis.publish(self._session, api, by=None, expected=api.draft_number, note=after.note)
+        self._save(api, after.document)
+        if after.plans is not None and after.plans != (before.plans if before else None):
+            apis.offer_plans(self._session, api, [self._get(Plan, "plan", after.team, slug) for slug in after.plans])
+
+    def _save(self, api: Api, document: Document) -> None:
+        if read_document(api.draft) != document:
+            apis.save_draft(self._session, api, document, by=None, expected=api.draft_number)
+
+    def _settings(self, _before: ApiEntry | None, after: ApiEntry) -> None:
+        api = self._get(Api, *after.identity)
+        for setting in SETTINGS:
+            if setting.read(api) != after.setting(setting.name):
+                setting.write(self._session, api, after.setting(setting.name))
+
+    def _consumer(self, before: ConsumerEntry | None, after: ConsumerEntry) -> None:
+        if before is None:
+            team = self._team_of(after.team)
+            made = consumers.create_consumer(
+                self._session,
+                team,
+                slug=after.slug,
+                name=after.name,
+                description=after.description,
+                public_id=after.id,
+            )
+            self._made(after.identity, made)
+            return
+        if before.id != after.id:
+            raise Invalid({"id": f"It has the id {before.id} here, and that stays. Leave the id out of the file."})
+        consumers.change_consumer(self._get(Consumer, *after.identity), name=after.name, description=after.description)
+
+    def _use(self, before: Use | None, after: Use) -> None:
+        consumer = self._get(Consumer, "consumer", after.team, after.consumer)
+        api: Api = self._get(Api, "api", *after.entry.api.split("/"))
+        plan = self._get(Plan, "plan", after.entry.api.partition("/")[0], after.entry.plan)
+        if before is not None and before.entry.plan == after.entry.plan:
+            consumers.limit_subscription(self._session, self._current(before), after.entry.ends_at)
+        else:
+            consumers.take_over_subscription(self._session, consumer, api, plan, ends_at=after.entry.ends_at)
+
+    def _key(self, before: Credential | None, after: Credential) -> None:
+        entry = after.entry
+        if before is None:
+            keys.take_over_key(
+                self._session,
+                self._get(Consumer, "consumer", after.team, after.consumer),
+                public_id=entry.id,
+                sha256=bytes.fromhex(entry.sha256),
+                label=entry.label,
+                expires_at=entry.expires_at,
+                revoked_at=entry.revoked_at,
+            )
+            return
+        if before.entry.sha256 != entry.sha256:
+            raise Invalid({"sha256": f"The key pco_{entry.id}_… is another one here. Issue a new key instead."})
+        if before.entry.revoked_at is not None and entry.revoked_at is None:
+            raise Invalid({"revoked_at": _revoked(entry.id, before.entry.revoked_at)})
+        row = self._row_of(before)
+        keys.change_key(self._session, row, label=entry.label, expires_at=entry.expires_at)
+        if entry.revoked_at is not None:
+            keys.revoke(self._session, row, at=entry.revoked_at)
+
+    def _end(self, before: Use, _after: None) -> None:
+        consumers.end_subscription(self._session, self._current(before))
+
+    def _revoke(self, before: Credential, _after: None) -> None:
+        keys.revoke(self._session, self._row_of(before))
+
+    def _delete_consumer(self, before: ConsumerEntry, _after: None) -> None:
+        consumers.delete_consumer(self._session, self._get(Consumer, *before.identity))
+
+    def _delete_api(self, before: ApiEntry, _after: None) -> None:
+        for loss in apis.delete_api(self._session, self._get(Api, *before.identity)):
+            # One letter a team, however many APIs go.
+            self._lost.setdefault(loss.team.id, Loss(loss.team, [])).uses.extend(loss.uses)
+
+    def _delete_plan(self, before: PlanEntry, _after: None) -> None:
+        plans.delete_plan(self._session, self._get(Plan, *before.identity))
+
+    def _current(self, use: Use) -> Subscription:
+        consumer = self._ids[("consumer", use.team, use.consumer)]
+        api = self._ids[("api", *use.entry.api.split("/"))]
+        return self._session.scalars(
+            select(Subscription).where(
+                Subscription.consumer_id == consumer,
+                Subscription.api_id == api,
+                Subscription.state != SubscriptionState.ENDED,
+            )
+        ).one()
+
+    def _row_of(self, key: Credential) -> Key:
+        return self._session.scalars(select(Key).where(Key.public_id == key.entry.id)).one()
+
+
+def _revoked(key: str, at: datetime) -> str:
+    return (
+        f"The key pco_{key}_… was revoked at {at:%Y-%m-%d %H:%M} UTC, and a revoked key does not come back. "
+        "Take it out of the file."
+    )
+
+
+def _require_typed(name: str, document: Document) -> None:
+    """What a file brings is held to as much as what somebody types."""
+    try:
+        read_document(document.as_json(), typed=True)
+    except Invalid as error:
+        raise Invalid({f"{name}.{where}": words for where, words in error.fields.items()}) from None

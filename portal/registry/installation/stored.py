@@ -1,0 +1,151 @@
+"""The installation as the database has it."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from portal.accounts.models import Team
+from portal.errors import Conflict, Invalid
+from portal.registry.document import Document, read_document
+from portal.registry.installation.settings import SETTINGS
+from portal.registry.installation.steps import without_buried
+from portal.registry.installation.values import (
+    ApiEntry,
+    ConsumerEntry,
+    Installation,
+    KeyEntry,
+    PlanEntry,
+    SubscriptionEntry,
+    TeamEntry,
+)
+from portal.registry.keys import TOMBSTONE
+from portal.registry.models import Api, Consumer, Key, Plan, Subscription, SubscriptionState
+
+_Entry = TypeVar("_Entry", TeamEntry, PlanEntry, ApiEntry, ConsumerEntry)
+
+
+def stored(session: Session, *, keys: bool, now: datetime) -> Installation:
+    """Everything of teams that are nobody's personal one, in an order that is the same on every database.
+
+    Raises Conflict for a document that this release cannot read.
+    """
+    shared = list(session.scalars(select(Team).where(Team.person_id.is_(None))))
+    teams = {team.id: team.slug for team in shared}
+    found = Installation.model_construct(
+        portico=1,
+        teams=_sorted(
+            TeamEntry.model_construct(slug=team.slug, name=team.name, may_publish=team.may_publish) for team in shared
+        ),
+        plans=_sorted(
+            _plan(plan, teams[plan.team_id]) for plan in session.scalars(select(Plan).where(_of(Plan, teams)))
+        ),
+        apis=_sorted(_apis(session, teams)),
+        consumers=_sorted(_consumers(session, teams, keys=keys)),
+        sources=(),
+    )
+    return without_buried(found, now=now, tombstone=TOMBSTONE)
+
+
+def _of(kind: Any, teams: dict[int, str]) -> Any:
+    """A personal team's things stay out; a list of numbers would be too long for a statement."""
+    return kind.team_id.in_(select(Team.id).where(Team.person_id.is_(None)))
+
+
+def _sorted(entries: Iterable[_Entry]) -> tuple[_Entry, ...]:
+    return tuple(sorted(entries, key=lambda entry: entry.identity))
+
+
+def _plan(plan: Plan, team: str) -> PlanEntry:
+    return PlanEntry.model_construct(
+        team=team,
+        slug=plan.slug,
+        name=plan.name,
+        description=plan.description,
+        per_second=plan.per_second,
+        per_second_burst=plan.per_second_burst,
+        per_minute=plan.per_minute,
+        per_minute_burst=plan.per_minute_burst,
+    )
+
+
+def _apis(session: Session, teams: dict[int, str]) -> Iterator[ApiEntry]:
+    rows = session.scalars(
+        select(Api).where(_of(Api, teams)).options(joinedload(Api.live_release), selectinload(Api.plans))
+    )
+    for api in rows:
+        draft = _document(api, api.draft)
+        live = _document(api, api.live_release.document) if api.live_release is not None else None
+        yield ApiEntry.model_construct(
+            team=teams[api.team_id],
+            slug=api.slug,
+            version=api.version,
+            published=live is not None,
+            note=api.live_release.note if api.live_release is not None else "",
+            plans=tuple(sorted(plan.slug for plan in api.plans)),
+            document=draft,
+            live_document=live if live != draft else None,
+            **{setting.name: setting.read(api) for setting in SETTINGS},
+        )
+
+
+def _document(api: Api, values: dict[str, Any]) -> Document:
+    try:
+        return read_document(values)
+    except Invalid as error:
+        raise Conflict(f"The document of {api.label} cannot be read: {error} Save it anew on its page.") from error
+
+
+def _consumers(session: Session, teams: dict[int, str], *, keys: bool) -> Iterator[ConsumerEntry]:
+    uses: dict[int, list[SubscriptionEntry]] = {}
+    held: dict[int, list[KeyEntry]] = {}
+    for consumer_id, use in _uses(session):
+        uses.setdefault(consumer_id, []).append(use)
+    if keys:
+        for key in session.scalars(select(Key)):
+            held.setdefault(key.consumer_id, []).append(_key(key))
+    for consumer in session.scalars(select(Consumer).where(_of(Consumer, teams))):
+        yield ConsumerEntry.model_construct(
+            team=teams[consumer.team_id],
+            slug=consumer.slug,
+            id=consumer.public_id,
+            name=consumer.name,
+            description=consumer.description,
+            subscriptions=tuple(sorted(uses.get(consumer.id, ()), key=lambda use: use.api)),
+            keys=tuple(sorted(held.get(consumer.id, ()), key=lambda key: key.id)) if keys else None,
+        )
+
+
+def _uses(session: Session) -> Iterator[tuple[int, SubscriptionEntry]]:
+    """Those that are current, with the number of their consumer."""
+    rows = session.execute(
+        select(Subscription, Team.slug, Api.slug, Api.version, Plan.slug)
+        .join(Api, Subscription.api_id == Api.id)
+        .join(Team, Api.team_id == Team.id)
+        .join(Plan, Subscription.plan_id == Plan.id)
+        .where(Subscription.state != SubscriptionState.ENDED)
+    )
+    for use, team, slug, version, plan in rows:
+        yield (
+            use.consumer_id,
+            SubscriptionEntry.model_construct(
+                api=f"{team}/{slug}/{version}", plan=plan, state="approved", ends_at=_utc(use.ends_at)
+            ),
+        )
+
+
+def _key(key: Key) -> KeyEntry:
+    return KeyEntry.model_construct(
+        id=key.public_id,
+        sha256=key.sha256.hex(),
+        label=key.label,
+        expires_at=_utc(key.expires_at),
+        revoked_at=_utc(key.revoked_at),
+    )
+
+
+def _utc(instant: datetime | None) -> datetime | None:
+    """PostgreSQL answers in the zone of its connection."""
+    return instant and instant.astimezone(UTC)

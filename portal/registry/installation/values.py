@@ -1,0 +1,268 @@
+"""A whole installation, or a part of it, as values: what `flask export` writes and `flask apply` reads. Pure.
+
+    Installation
+    ├── teams       slug
+    ├── plans       team, slug
+    ├── apis        team, slug, version      document, live_document, plans, live settings
+    ├── consumers   team, slug               subscriptions, keys
+    └── sources     sha256                   OpenAPI documents that APIs refer to
+
+Things are flat and name their team, so that a file may hold any of them. People are not in it, nor is any secret: a
+document names the secrets of its upstream, a key is its hash.
+"""
+
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, model_validator
+
+from portal.registry.document import Document
+from portal.registry.installation.settings import SETTINGS
+from portal.registry.installation.words import (
+    ApiReference,
+    ConsumerId,
+    Instant,
+    KeyId,
+    Label,
+    Name,
+    Sha256,
+    Slug,
+    Text,
+    Version,
+)
+from portal.registry.plans import MOST_A_MINUTE, MOST_A_SECOND
+
+SCHEMA_VERSION = 1
+
+Identity = tuple[str, ...]
+"""The kind of a thing, then what its name is made of: `("api", "payments", "orders", "v1")`."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TeamEntry(_Part):
+    slug: Slug
+    name: Name
+    may_publish: bool = False
+
+    @property
+    def identity(self) -> Identity:
+        return "team", self.slug
+
+
+class PlanEntry(_Part):
+    team: Slug
+    slug: Slug
+    name: Name
+    description: Text = ""
+    per_second: Annotated[int, Field(ge=1, le=MOST_A_SECOND)] | None = None
+    per_second_burst: Annotated[int, Field(ge=1, le=MOST_A_SECOND)] | None = None
+    per_minute: Annotated[int, Field(ge=1, le=MOST_A_MINUTE)] | None = None
+    per_minute_burst: Annotated[int, Field(ge=1, le=MOST_A_MINUTE)] | None = None
+
+    @property
+    def identity(self) -> Identity:
+        return "plan", self.team, self.slug
+
+
+def _sorted(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(words)))
+
+
+class _ApiEntry(_Part):
+    team: Slug
+    slug: Slug
+    version: Version
+    published: bool = True
+    note: Text = ""
+    """Goes into the release that is made; alone it makes none."""
+    plans: Annotated[tuple[Slug, ...], AfterValidator(_sorted)] | None = None
+    """The team's plans that are offered; None says nothing about them."""
+    document: Document
+    """The draft."""
+    live_document: Document | None = None
+    """What callers have; None where that is the draft."""
+
+    @property
+    def identity(self) -> Identity:
+        return "api", self.team, self.slug, self.version
+
+    @property
+    def live(self) -> Document | None:
+        return (self.live_document or self.document) if self.published else None
+
+    def setting(self, name: str) -> Any:
+        return getattr(self, name)
+
+    @model_validator(mode="after")
+    def _is_live_or_not(self) -> Self:
+        if self.published:
+            return self
+        if self.live_document is not None:
+            raise ValueError("An API that is not published has no live document. Leave one of the two out.")
+        for setting in SETTINGS:
+            if setting.only_live and self.setting(setting.name) != setting.default:
+                raise ValueError(f"An API that is not published cannot be {setting.name}.")
+        return self
+
+
+if TYPE_CHECKING:
+
+    class ApiEntry(_ApiEntry):
+        pass
+
+else:
+    ApiEntry = create_model(
+        "ApiEntry", __base__=_ApiEntry, **{each.name: (each.kind, each.default) for each in SETTINGS}
+    )
+
+
+class SubscriptionEntry(_Part):
+    """Of the consumer that it stands in. What has ended is the past, and stands in no file."""
+
+    api: ApiReference
+    plan: Slug
+    """Of the API's team."""
+    state: Literal["approved"] = "approved"
+    ends_at: Instant | None = None
+
+
+class KeyEntry(_Part):
+    id: KeyId
+    sha256: Sha256
+    label: Label = ""
+    expires_at: Instant | None = None
+    revoked_at: Instant | None = None
+
+
+class ConsumerEntry(_Part):
+    team: Slug
+    slug: Slug
+    id: ConsumerId | None = None
+    """What upstreams see; None says nothing about it, and a new consumer gets one."""
+    name: Name
+    description: Text = ""
+    subscriptions: tuple[SubscriptionEntry, ...] | None = None
+    keys: tuple[KeyEntry, ...] | None = None
+    """None of these two says nothing about them."""
+
+    @property
+    def identity(self) -> Identity:
+        return "consumer", self.team, self.slug
+
+
+class Source(_Part):
+    """The bytes of an OpenAPI document, as text where they are one."""
+
+    sha256: Sha256
+    text: str | None = None
+    base64: str | None = None
+
+    @classmethod
+    def of(cls, data: bytes) -> "Source":
+        digest = sha256(data).hexdigest()
+        try:
+            return cls(sha256=digest, text=data.decode())
+        except UnicodeDecodeError:
+            return cls(sha256=digest, base64=b64encode(data).decode())
+
+    @property
+    def data(self) -> bytes:
+        return b64decode(self.base64) if self.base64 is not None else (self.text or "").encode()
+
+    @model_validator(mode="after")
+    def _is_what_it_says(self) -> Self:
+        if (self.text is None) == (self.base64 is None):
+            raise ValueError("A source has either a text or base64.")
+        try:
+            digest = sha256(self.data).hexdigest()
+        except (NotBase64, ValueError):
+            raise ValueError("This is not base64.") from None
+        if digest != self.sha256:
+            raise ValueError(f"The SHA-256 of this text is {digest}.")
+        return self
+
+
+class Installation(_Part):
+    portico: Literal[1] = 1
+    teams: tuple[TeamEntry, ...] = ()
+    plans: tuple[PlanEntry, ...] = ()
+    apis: tuple[ApiEntry, ...] = ()
+    consumers: tuple[ConsumerEntry, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+    def things(self) -> Iterator["Thing"]:
+        yield from self.teams
+        yield from self.plans
+        yield from self.apis
+        yield from self.consumers
+
+    def merged(self, other: "Installation") -> "Installation":
+        """Both together. Nothing is checked: `files.load` names what stands twice."""
+        return Installation.model_construct(
+            **{
+                name: getattr(self, name) + getattr(other, name)
+                for name in Installation.model_fields
+                if name != "portico"
+            }
+        )
+
+
+Thing = TeamEntry | PlanEntry | ApiEntry | ConsumerEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A subscription together with the consumer whose it is."""
+
+    team: str
+    consumer: str
+    entry: SubscriptionEntry
+
+    @property
+    def identity(self) -> Identity:
+        return "subscription", self.team, self.consumer, self.entry.api
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A key together with the consumer whose it is."""
+
+    team: str
+    consumer: str
+    entry: KeyEntry
+
+    @property
+    def identity(self) -> Identity:
+        return "key", self.team, self.consumer, self.entry.id
+
+
+def uses_of(consumer: ConsumerEntry) -> Iterator[Use]:
+    for entry in consumer.subscriptions or ():
+        yield Use(consumer.team, consumer.slug, entry)
+
+
+def keys_of(consumer: ConsumerEntry) -> Iterator[Credential]:
+    for entry in consumer.keys or ():
+        yield Credential(consumer.team, consumer.slug, entry)
+
+
+def sources_named(apis: tuple[ApiEntry, ...]) -> dict[str, ApiEntry]:
+    """SHA-256 of each OpenAPI source that a document refers to -> the first API that does."""
+    found: dict[str, ApiEntry] = {}
+    for api in apis:
+        for document in (api.document, api.live_document):
+            digest = getattr(document, "openapi", None)
+            if digest:
+                found.setdefault(digest, api)
+    return found
+
+
+def data_of(sources: tuple[Source, ...]) -> Mapping[str, bytes]:
+    return {source.sha256: source.data for source in sources}

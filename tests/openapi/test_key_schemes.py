@@ -1,0 +1,62 @@
+from typing import Any
+
+import pytest
+
+from portal.openapi import KeyScheme
+from tests.openapi.given import described, document, sentences
+
+HEADER = {"type": "apiKey", "in": "header", "name": "X-Pets-Key"}
+QUERY = {"type": "apiKey", "in": "query", "name": "api_key"}
+BEARER = {"type": "http", "scheme": "Bearer"}
+OAUTH = {"type": "oauth2", "flows": {"implicit": {"authorizationUrl": "https://id.example.com", "scopes": {}}}}
+
+
+def key(schemes: Any, *security: Any) -> KeyScheme | None:
+    return described(document(components={"securitySchemes": schemes}, security=list(security))).key
+
+
+class TestKeyOf:
+    @pytest.mark.parametrize(
+        ("scheme", "expected"),
+        [
+            (HEADER, KeyScheme("header", "X-Pets-Key")),
+            (QUERY, KeyScheme("query", "api_key")),
+            (BEARER, KeyScheme("bearer", "Authorization")),
+            (HEADER | {"name": "Authorization"}, KeyScheme("header", "Authorization")),
+            (HEADER | {"name": "not a name"}, None),
+            (QUERY | {"name": ""}, None),
+            (HEADER | {"in": "cookie"}, None),
+            ({"type": "http", "scheme": "basic"}, None),
+            ({"type": "mutualTLS"}, None),
+            ({"type": "openIdConnect", "openIdConnectUrl": "https://id.example.com"}, None),
+            (OAUTH, None),
+            ({}, None),
+            (None, None),
+        ],
+    )
+    def test_each_scheme(self, scheme: Any, expected: KeyScheme | None) -> None:
+        assert key({"pets": scheme}) == expected
+
+    def test_no_scheme_is_no_key(self) -> None:
+        assert key({}) is None
+
+    def test_the_first_that_can_be_used_is_taken(self) -> None:
+        assert key({"o": OAUTH, "q": QUERY, "h": HEADER}) == KeyScheme("query", "api_key")
+
+    def test_what_the_document_requires_comes_first(self) -> None:
+        schemes = {"o": OAUTH, "q": QUERY, "h": HEADER}
+
+        assert key(schemes, {"o": []}, {"h": []}) == KeyScheme("header", "X-Pets-Key")
+        assert key(schemes, {"o": [], "missing": []}, {}, None) == KeyScheme("query", "api_key")
+
+    def test_a_scheme_that_refers_to_another_is_followed(self) -> None:
+        assert key({"a": {"$ref": "#/components/securitySchemes/h"}, "h": HEADER}) == KeyScheme("header", "X-Pets-Key")
+
+    def test_the_warning_says_what_the_gateway_does_instead(self) -> None:
+        said = sentences(described(document(components={"securitySchemes": {"login": OAUTH, "h": HEADER}})))
+
+        assert said == {
+            "/components/securitySchemes/login": "“login” asks for OAuth 2, which the gateway does not check. Callers "
+            "send a key in the header X-Pets-Key instead; what the upstream itself asks for can be stored as a secret "
+            "of the API."
+        }

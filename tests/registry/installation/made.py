@@ -1,0 +1,223 @@
+"""Installations for tests: a small one with everything in it, and any one at all."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+from sqlalchemy.orm import Session
+
+from portal.registry import installation as room
+from portal.registry.installation.values import Installation
+
+EVERYTHING = """\
+portico: 1
+teams:
+- slug: payments
+  name: Payments
+  may_publish: true
+- slug: shop
+  name: The Shop
+plans:
+- team: payments
+  slug: gold
+  name: Gold
+  description: For those who pay.
+  per_second: 100
+  per_second_burst: 200
+- team: payments
+  slug: free
+  name: Free
+  per_minute: 60
+apis:
+- team: payments
+  slug: orders
+  version: v1
+  note: The first one.
+  plans:
+  - free
+  - gold
+  document:
+    name: Orders
+    description: |
+      Everything that was ordered.
+
+      And more.
+    path: /orders/v1
+    upstream:
+      targets:
+      - url: https://orders.example
+- team: payments
+  slug: orders
+  version: v2
+  paused: true
+  plans:
+  - gold
+  document:
+    name: Orders
+    path: /orders/v2
+    upstream:
+      targets:
+      - url: https://a.orders.example
+        weight: 3
+      - url: https://b.orders.example
+  live_document:
+    name: Orders, soon
+    path: /orders/v2
+    upstream:
+      targets:
+      - url: https://a.orders.example
+- team: payments
+  slug: refunds
+  version: v1
+  published: false
+  plans: []
+  document:
+    name: Refunds
+    host: refunds.example.com
+    upstream:
+      targets:
+      - url: http://refunds.example:8080
+consumers:
+- team: shop
+  slug: web
+  id: con_abcdefgh234567ab
+  name: Web shop
+  subscriptions:
+  - api: payments/orders/v1
+    plan: gold
+  - api: payments/refunds/v1
+    plan: free
+    ends_at: '2099-01-01T00:00:00Z'
+  keys:
+  - id: 0123456789AB
+    sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+    label: web
+"""
+
+
+def loaded(*texts: str) -> room.Loaded:
+    return room.load((f"{number}.yaml", text.encode()) for number, text in enumerate(texts))
+
+
+def read(*texts: str) -> Installation:
+    found = loaded(*texts)
+    assert found.problems == []
+    return found.installation
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def stored(session: Session, *, keys: bool = True) -> Installation:
+    return room.stored(session, keys=keys, now=now())
+
+
+def steps(session: Session, wanted: Installation, *, prune: bool = False) -> list[room.Step]:
+    return room.plan(stored(session), wanted, prune=prune)
+
+
+def apply(session: Session, wanted: Installation, *, prune: bool = False) -> list[room.Step]:
+    """What was done."""
+    planned = steps(session, wanted, prune=prune)
+    room.hold(session, planned)
+    room.carry_out(session, planned)
+    session.commit()
+    return planned
+
+
+# Whatever a database keeps: PostgreSQL has no NUL, and no text has half a surrogate.
+_texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)
+_names = _texts.map(lambda text: " ".join(text.split())).filter(bool)
+_slugs = st.from_regex(r"[a-z0-9](?:[a-z0-9-]{0,6}[a-z0-9])?", fullmatch=True)
+_versions = st.sampled_from(["v1", "v2", "1.0", "2026-11-20", "no", "1e3"])
+_later = st.none() | st.datetimes(datetime(2090, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
+_lately = st.none() | st.timedeltas(timedelta(0), timedelta(days=20)).map(lambda ago: now() - ago)
+
+
+@st.composite
+def _documents(draw: Any, path: str) -> dict[str, Any]:
+    return {
+        "name": draw(_names),
+        "description": draw(_texts),
+        "path": path,
+        "upstream": {
+            "targets": [{"url": f"https://{host}.example"} for host in draw(st.sets(_slugs, min_size=1, max_size=2))],
+            "retries": draw(st.integers(0, 5)),
+            "ca_pem": draw(st.none() | _texts),
+        },
+        "key": draw(st.sampled_from([{"place": "header", "name": "X-Token"}, {"place": "bearer"}, {}])),
+    }
+
+
+@st.composite
+def _apis(draw: Any, team: str, plans: list[str]) -> dict[str, Any]:
+    slug, version = draw(_slugs), draw(_versions)
+    published = draw(st.booleans())
+    path = f"/{team}/{slug}/{version}"
+    return {
+        "team": team,
+        "slug": slug,
+        "version": version,
+        "published": published,
+        "note": draw(_texts) if published else "",
+        "plans": draw(st.sets(st.sampled_from(plans))) if plans else [],
+        "paused": published and draw(st.booleans()),
+        "document": draw(_documents(path)),
+        "live_document": draw(st.none() | _documents(path)) if published else None,
+    }
+
+
+def _distinct(things: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
+    return list({tuple(thing[name] for name in names): thing for thing in things}.values())
+
+
+@st.composite
+def installations(draw: Any) -> Installation:
+    slugs = sorted(draw(st.sets(_slugs.filter(lambda slug: slug not in {"new", "api"}), min_size=1, max_size=3)))
+    teams = [{"slug": slug, "name": draw(_names), "may_publish": draw(st.booleans())} for slug in slugs]
+    plans = [
+        {"team": team, "slug": slug, "name": draw(_names), "description": draw(_texts), **draw(_limits)}
+        for team in slugs
+        for slug in sorted(draw(st.sets(_slugs, max_size=2)))
+    ]
+    of_team = {team: [plan["slug"] for plan in plans if plan["team"] == team] for team in slugs}
+    apis = [api for team in slugs for api in draw(st.lists(_apis(team, of_team[team]), max_size=2))]
+    apis = _distinct(apis, "team", "slug", "version")
+    usable = [api for api in apis if of_team[api["team"]]]
+    ids = iter(sorted(draw(st.sets(st.from_regex(r"[0-9A-Za-z]{12}", fullmatch=True), min_size=4, max_size=4))))
+    consumers = [
+        {
+            "team": team,
+            "slug": slug,
+            "name": draw(_names),
+            "description": draw(_texts),
+            "subscriptions": [
+                {
+                    "api": f"{api['team']}/{api['slug']}/{api['version']}",
+                    "plan": draw(st.sampled_from(of_team[api["team"]])),
+                    "ends_at": draw(_later),
+                }
+                for api in usable
+                if draw(st.booleans())
+            ],
+            "keys": [
+                {
+                    "id": (number := next(ids)),
+                    "sha256": number.encode().hex().ljust(64, "0"),
+                    "label": draw(_texts),
+                    "expires_at": draw(_later),
+                    "revoked_at": draw(_lately),
+                }
+            ],
+        }
+        for team, slug in draw(st.sets(st.tuples(st.sampled_from(slugs), _slugs), max_size=4))
+    ]
+    return Installation.model_validate(
+        {"portico": 1, "teams": teams, "plans": plans, "apis": apis, "consumers": consumers}
+    )
+
+
+_limits = st.sampled_from(
+    [{}, {"per_second": 5}, {"per_second": 5, "per_second_burst": 9, "per_minute": 60}, {"per_minute": 60_000_000}]
+)
