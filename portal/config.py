@@ -159,6 +159,9 @@ class Config:
     node_name: str = _setting(socket.gethostname(), _text, "Name of this machine's node; one holder at a time.")
     upstream_loopback: bool = _setting(False, _switch, "1 allows upstreams on this very machine (`make run` sets it).")
     upstream_private: bool = _setting(True, _switch, "0 refuses upstreams in private networks.")
+    public_catalogue: bool = _setting(
+        False, _switch, "1 shows the catalogue and the docs of public APIs to people who have not signed in."
+    )
     sign_up: bool = _setting(True, _switch, "0 closes sign-up; administrators then invite or add people.")
     smtp_url: str = _setting(
         "",

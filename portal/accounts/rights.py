@@ -10,6 +10,9 @@ class Permission(StrEnum):
     PUBLIC = "public"
     """Anybody, signed in or not."""
     SIGNED_IN = "signed_in"
+    SEE_CATALOGUE = "see_catalogue"
+    """Anybody where the installation shows its catalogue to strangers, otherwise who is signed in. What they see there
+    is decided API by API (`registry.visible_to`)."""
     MANAGE_CONSUMERS = "manage_consumers"
     """See, make and change a team's consumers, their keys and subscriptions."""
     SEE_APIS = "see_apis"
@@ -36,6 +39,9 @@ BY_ROLE: dict[Role, frozenset[Permission]] = {
 }
 
 
+_ANYBODYS = {Permission.PUBLIC, Permission.SIGNED_IN, Permission.SEE_CATALOGUE}
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How one person stands to one team. A stranger to the team has no role."""
@@ -47,6 +53,6 @@ class Standing:
     def may(self, permission: Permission) -> bool:
         if permission is Permission.MANAGE_APIS and not self.team_may_publish:
             return False
-        if self.is_administrator or permission in {Permission.PUBLIC, Permission.SIGNED_IN}:
+        if self.is_administrator or permission in _ANYBODYS:
             return True
         return self.role is not None and permission in BY_ROLE[self.role]

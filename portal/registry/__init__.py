@@ -33,6 +33,7 @@ from portal.registry.people import Departure, delete_person, departure
 from portal.registry.plans import change_plan, create_plan, delete_plan
 from portal.registry.secrets import delete_secret, replace_secret, secrets_of, store_secret, users_of_secrets
 from portal.registry.teams import Estate, belongings, delete_team, estate
+from portal.registry.visibility import may_see, visible_to
 
 __all__ = [
     "Departure",
@@ -62,6 +63,7 @@ __all__ = [
     "facts",
     "issue",
     "limit_subscription",
+    "may_see",
     "new_public_id",
     "offer_plans",
     "pause",
@@ -80,4 +82,5 @@ __all__ = [
     "unpublish",
     "users_of_secrets",
     "vacate",
+    "visible_to",
 ]

@@ -98,5 +98,7 @@ _FIELDS: tuple[tuple[str, Callable[[Document], str]], ...] = (
     ("Path", _plain("path")),
     ("Host", _plain("host")),
     ("Key", _key),
+    ("Tags", lambda it: ", ".join(it.tags)),
+    ("OpenAPI document", lambda it: f"SHA-256 {it.openapi[:12]}…" if it.openapi else ""),
     ("Body limit", lambda it: f"{it.body_limit_bytes / 1_000_000:g} MB"),
 )

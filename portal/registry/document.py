@@ -104,7 +104,12 @@ def _credential_header(name: str, info: ValidationInfo) -> str:
     return name.strip()
 
 
+def _once_each(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple({word.lower(): word for word in reversed(words)}.values())[::-1]
+
+
 Name = Annotated[str, Field(max_length=80), AfterValidator(_not_blank)]
+Tag = Annotated[str, Field(max_length=40), AfterValidator(_not_blank)]
 
 
 class _Part(BaseModel):
@@ -207,6 +212,10 @@ class Document(_Part):
     upstream: Upstream
     key: KeyPlace = KeyPlace()
     body_limit_bytes: Annotated[int, Field(ge=0, le=10_000_000_000)] = 10_000_000
+    tags: Annotated[tuple[Tag, ...], Field(max_length=30), AfterValidator(_once_each)] = ()
+    """Words to find the API by in the catalogue."""
+    openapi: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """SHA-256 of the bytes of its OpenAPI document, which is stored beside (`descriptions.py`)."""
 
     @model_validator(mode="after")
     def _is_mounted(self) -> Self:
@@ -221,9 +230,12 @@ class Document(_Part):
 
     def as_json(self) -> dict[str, Any]:
         values = self.model_dump(mode="json")
+        # What was stored before there were such fields stays equal to what leaves them empty.
         if self.upstream.credential is None:
-            # What was stored before there was such a field stays equal to what leaves it empty.
             del values["upstream"]["credential"]
+        for field in ("tags", "openapi"):
+            if not values[field]:
+                del values[field]
         return values
 
 

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask, current_app, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal import accounts
+from portal import accounts, registry
 from portal.accounts import Invitation, Membership, Permission, Person, Team, audit
+from portal.config import Config
 from portal.db import db
 from portal.errors import Forbidden, NotFound, NotSignedIn
 from portal.registry.models import Api, Consumer, Key, Plan, Release, Subscription, UpstreamSecret
@@ -96,7 +97,7 @@ def requires(permission: Permission, fetch: Fetch | None = None) -> Callable[[Vi
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(**parts: Any) -> ResponseReturnValue:
-            if permission is not Permission.PUBLIC:
+            if permission is not Permission.PUBLIC and not (permission is Permission.SEE_CATALOGUE and _is_open()):
                 someone = me()
                 if permission is Permission.ADMINISTER and not someone.is_administrator:
                     raise Forbidden("This page is for administrators of the installation.")
@@ -128,7 +129,13 @@ def _fetch(fetch: Fetch, permission: Permission, parts: dict[str, Any]) -> Any:
     return thing
 
 
-_TEAMLESS = frozenset({Permission.PUBLIC, Permission.SIGNED_IN, Permission.ADMINISTER})
+def _is_open() -> bool:
+    """Whether strangers may look at the catalogue."""
+    config: Config = current_app.extensions["portico"]
+    return config.public_catalogue
+
+
+_TEAMLESS = frozenset({Permission.PUBLIC, Permission.SIGNED_IN, Permission.SEE_CATALOGUE, Permission.ADMINISTER})
 
 LIBRARY_VIEWS = {
     "static": Permission.PUBLIC,
@@ -168,6 +175,16 @@ def _load_member(session: Session, team: str, member: int) -> Membership | None:
 
 def _load_api(session: Session, team: str, slug: str, version: str) -> Api | None:
     return session.scalar(select(Api).join(Api.team).where(Team.slug == team, Api.slug == slug, Api.version == version))
+
+
+def _load_shown_api(session: Session, team: str, slug: str, version: str) -> Api | None:
+    """A published one, as far as this person may know of it."""
+    return session.scalar(
+        select(Api)
+        .join(Api.team)
+        .where(Team.slug == team, Api.slug == slug, Api.version == version)
+        .where(Api.live_release_id.is_not(None), registry.visible_to(person()))
+    )
 
 
 def _load_release(session: Session, team: str, slug: str, version: str, number: int) -> Release | None:
@@ -218,6 +235,7 @@ def _load_subscription(session: Session, team: str, consumer: str, subscription:
 a_team = Fetch("team", ("team",), _load_team, lambda team: team, Permission.SEE_TEAM)
 a_member = Fetch("member", ("team", "member"), _load_member, lambda member: member.team, Permission.SEE_TEAM)
 an_api = Fetch("api", ("team", "slug", "version"), _load_api, lambda api: api.team, Permission.SEE_APIS)
+a_shown_api = Fetch("api", ("team", "slug", "version"), _load_shown_api, None, Permission.SEE_CATALOGUE)
 a_release = Fetch(
     "release", ("team", "slug", "version", "number"), _load_release, lambda it: it.api.team, Permission.SEE_APIS
 )

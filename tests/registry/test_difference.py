@@ -56,6 +56,8 @@ def test_every_field_of_a_document_is_compared():
         "host": "b.example",
         "key": {"place": "query", "name": "k"},
         "body_limit_bytes": 1,
+        "tags": ["shop"],
+        "openapi": "0" * 64,
     }
     other_upstream = {
         "targets": [{"url": "http://b.example"}],

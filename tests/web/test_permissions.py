@@ -26,6 +26,7 @@ PUBLISHERS = MEMBERS - {"developer"}
 TABLE = {
     Permission.PUBLIC: EVERYBODY,
     Permission.SIGNED_IN: SIGNED_IN,
+    Permission.SEE_CATALOGUE: SIGNED_IN,
     Permission.MANAGE_CONSUMERS: MEMBERS,
     Permission.SEE_APIS: MEMBERS,
     Permission.SEE_TEAM: MEMBERS,

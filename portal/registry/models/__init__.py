@@ -1,0 +1,28 @@
+"""What the portal promises, as rows."""
+
+from portal.registry.models.apis import Api, Category, Mount, Release, Visibility, api_plan, api_viewer
+from portal.registry.models.consumers import Consumer, Key, Plan, Subscription, SubscriptionState
+from portal.registry.models.descriptions import OpenAPIDocument, OpenAPIPart, Operation
+from portal.registry.models.revision import Revision
+from portal.registry.models.secrets import SecretKind, UpstreamSecret
+
+__all__ = [
+    "Api",
+    "Category",
+    "Consumer",
+    "Key",
+    "Mount",
+    "OpenAPIDocument",
+    "OpenAPIPart",
+    "Operation",
+    "Plan",
+    "Release",
+    "Revision",
+    "SecretKind",
+    "Subscription",
+    "SubscriptionState",
+    "UpstreamSecret",
+    "Visibility",
+    "api_plan",
+    "api_viewer",
+]

@@ -1,0 +1,177 @@
+"""Plans, and those who call: consumers, subscriptions, keys."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.accounts import audit
+from portal.accounts.models import Person, Team, label_within
+from portal.db import NEVER_AGAIN, Base, UTCDateTime, utcnow
+from portal.registry.models.apis import Api, api_plan
+from portal.registry.models.words import words
+
+
+class SubscriptionState(StrEnum):
+    """Pending, rejected and suspended come with approval; until then a subscription is approved or ended."""
+
+    APPROVED = "approved"
+    ENDED = "ended"
+
+
+class Plan(Base):
+    """Limits that a subscription has. Changes are live at once."""
+
+    __tablename__ = "plan"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    team_id: Mapped[int] = mapped_column(ForeignKey("team.id"))
+    slug: Mapped[str] = mapped_column(String(63))
+    name: Mapped[str] = mapped_column(String(80))
+    description: Mapped[str] = mapped_column(Text, default="")
+    per_second: Mapped[int | None]
+    per_second_burst: Mapped[int | None]
+    """Calls that may come at once; None stands for one second's worth."""
+    per_minute: Mapped[int | None]
+    per_minute_burst: Mapped[int | None]
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
+
+    team: Mapped[Team] = relationship()
+    apis: Mapped[list[Api]] = relationship(secondary=api_plan, back_populates="plans", order_by="Api.name")
+
+    __table_args__ = (
+        UniqueConstraint("team_id", "slug"),
+        CheckConstraint("per_second IS NULL OR per_second > 0", name="per_second_is_positive"),
+        CheckConstraint("per_minute IS NULL OR per_minute > 0", name="per_minute_is_positive"),
+        NEVER_AGAIN,
+    )
+
+
+class Consumer(Base):
+    """An application that calls APIs."""
+
+    __tablename__ = "consumer"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(20), unique=True)
+    """`con_` and 16 base32 characters; upstreams see it."""
+    team_id: Mapped[int] = mapped_column(ForeignKey("team.id"))
+    slug: Mapped[str] = mapped_column(String(63))
+    name: Mapped[str] = mapped_column(String(80))
+    description: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
+
+    team: Mapped[Team] = relationship()
+    subscriptions: Mapped[list["Subscription"]] = relationship(
+        back_populates="consumer", cascade="all, delete-orphan", order_by="Subscription.id.desc()"
+    )
+    keys: Mapped[list["Key"]] = relationship(
+        back_populates="consumer", cascade="all, delete-orphan", order_by="Key.id.desc()"
+    )
+
+    __table_args__ = (UniqueConstraint("team_id", "slug"), NEVER_AGAIN)
+
+
+class Subscription(Base):
+    """A consumer's use of one API under a plan."""
+
+    __tablename__ = "subscription"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    consumer_id: Mapped[int] = mapped_column(ForeignKey("consumer.id", ondelete="CASCADE"))
+    api_id: Mapped[int] = mapped_column(ForeignKey("api.id", ondelete="CASCADE"), index=True)
+    plan_id: Mapped[int] = mapped_column(ForeignKey("plan.id"), index=True)
+    state: Mapped[SubscriptionState] = mapped_column(words(SubscriptionState, 12), default=SubscriptionState.APPROVED)
+    starts_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
+    ends_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    """When it stops by itself, or when it was ended."""
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
+
+    consumer: Mapped[Consumer] = relationship(back_populates="subscriptions")
+    api: Mapped[Api] = relationship()
+    plan: Mapped[Plan] = relationship()
+
+    __table_args__ = (
+        # A consumer may have come and gone many times, but uses an API once at a time.
+        Index(
+            "uq__subscription__consumer_id_api_id__current",
+            "consumer_id",
+            "api_id",
+            unique=True,
+            sqlite_where=text("state != 'ended'"),
+            postgresql_where=text("state != 'ended'"),
+        ),
+        NEVER_AGAIN,
+    )
+
+
+class Key(Base):
+    """A credential of a consumer. The secret itself is shown once and stored nowhere."""
+
+    __tablename__ = "key"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(12), unique=True)
+    """The 12 base62 characters after `pco_`; safe to show."""
+    sha256: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    """SHA-256 of the whole token as ASCII."""
+    consumer_id: Mapped[int] = mapped_column(ForeignKey("consumer.id", ondelete="CASCADE"), index=True)
+    label: Mapped[str] = mapped_column(String(80), default="")
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
+    expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+    consumer: Mapped[Consumer] = relationship(back_populates="keys")
+    created_by: Mapped[Person | None] = relationship()
+
+    __table_args__ = (NEVER_AGAIN,)
+
+    def state_at(self, now: datetime) -> str:
+        """`active`, `expired` or `revoked`."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at is not None and self.expires_at <= now else "active"
+
+
+def _word_for_key(action: str, changes: audit.Changes) -> str:
+    if action == "changed" and changes.get("revoked_at", [None, None])[1]:
+        return "revoked"
+    return "issued" if action == "created" else action
+
+
+def _word_for_subscription(action: str, changes: audit.Changes) -> str:
+    if action == "changed" and changes.get("state", [None, None])[1] == SubscriptionState.ENDED.value:
+        return "ended"
+    return "subscribed" if action == "created" else action
+
+
+def _name_of_subscription(it: Subscription) -> str:
+    consumer = audit.parent(it, "consumer")
+    return f"{label_within(consumer.team, consumer.slug)} to {it.api.label}"
+
+
+audit.watch(
+    Plan, label=lambda plan: label_within(plan.team, plan.slug), team=lambda plan: plan.team_id, unseen={"created_at"}
+)
+audit.watch(
+    Consumer,
+    label=lambda consumer: label_within(consumer.team, consumer.slug),
+    team=lambda consumer: consumer.team_id,
+    unseen={"created_at"},
+)
+audit.watch(
+    Subscription,
+    label=_name_of_subscription,
+    team=lambda it: audit.parent(it, "consumer").team_id,
+    word=_word_for_subscription,
+    unseen={"starts_at", "created_by_id"},
+)
+audit.watch(
+    Key,
+    label=lambda key: f"pco_{key.public_id}",
+    team=lambda key: audit.parent(key, "consumer").team_id,
+    word=_word_for_key,
+    unseen={"sha256", "created_at", "created_by_id"},
+)

@@ -1,0 +1,85 @@
+"""What was understood of OpenAPI documents, laid out in rows: every operation and all that it refers to come back."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal import openapi
+from portal.openapi.references import closure, looking, operation_at
+from portal.registry import descriptions
+from portal.registry.models import OpenAPIDocument, OpenAPIPart, Operation
+
+SPECS = sorted(path for path in (Path(__file__).parent.parent / "specs").iterdir() if path.suffix != ".md")
+SMALL = b"""
+openapi: 3.1.0
+info: {title: Pets, version: '1'}
+paths:
+  /pets:
+    get: {operationId: list, responses: {'200': {$ref: '#/components/responses/Some~1Pets'}}}
+components:
+  responses:
+    Some/Pets: {description: Pets, content: {a/b: {schema: {$ref: '#/components/schemas/Pet/properties/id'}}}}
+  schemas: {Pet: {properties: {id: {type: integer}}}}
+"""
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.name)
+def test_operations_and_their_parts_come_back(session: Session, path: Path) -> None:
+    data = path.read_bytes()
+    description = openapi.read(data)
+
+    row = descriptions.keep(session, data, description)
+    session.flush()
+    session.expire_all()
+
+    assert descriptions.bytes_of(session, row.sha256) == data
+    assert descriptions.facts_of(row) == descriptions.Facts.of(description)
+    assert row.operation_count == len(description.operations)
+    stored = session.scalars(select(Operation).where(Operation.sha256 == row.sha256).order_by(Operation.position))
+    assert [(it.method, it.path, it.name) for it in stored] == [
+        (it.method, it.path, it.id) for it in description.operations
+    ]
+    look = looking(description.tree)
+    for operation in description.operations[:: max(1, len(description.operations) // 5)]:
+        whole = operation_at(description.tree, operation.pointer)
+        stored_look = descriptions.look_from(session, row.sha256, whole)
+        for name in closure(description.tree, operation.pointer):
+            assert stored_look(name) == look(name)
+
+
+def test_document_is_stored_once(session: Session) -> None:
+    description = openapi.read(SMALL)
+    first = descriptions.keep(session, SMALL, description)
+
+    assert descriptions.keep(session, SMALL, description) is first
+    assert session.scalar(select(func.count()).select_from(OpenAPIDocument)) == 1
+
+
+def test_reference_that_leads_nowhere_is_said(session: Session) -> None:
+    row = descriptions.keep(session, SMALL, openapi.read(SMALL))
+    operation = descriptions.operation_named(session, row.sha256, "list")
+    assert operation is not None
+
+    look = descriptions.look_from(session, row.sha256, {})
+
+    assert look("/components/schemas/Pet/properties/id") == {"type": "integer"}
+    for pointer in ("/components/schemas/Dog", "/components/schemas/Pet/properties/name"):
+        with pytest.raises(LookupError):
+            look(pointer)
+
+
+def test_part_under_many_names_is_bounded(session: Session) -> None:
+    spellings = ["".join(f"%{ord(c):02x}" if n >> i & 1 else c for i, c in enumerate("Pet")) for n in range(8)]
+    references = ", ".join(f'{{"$ref": "#/components/schemas/{name}"}}' for name in spellings)
+    data = (
+        '{"openapi": "3.1.0", "info": {"title": "a", "version": "1"}, "paths": {"/": {"get": {"requestBody": '
+        f'{{"content": {{"a/b": {{"schema": {{"oneOf": [{references}]}}}}}}}}}}}}}}, "components": {{"schemas": '
+        f'{{"Pet": {{"description": "{"x" * 400_000}"}}}}}}}}'
+    ).encode()
+
+    descriptions.keep(session, data, openapi.read(data))
+
+    stored = session.scalar(select(func.sum(func.length(OpenAPIPart.content)))) or 0
+    assert 400_000 < stored <= 3 * len(data) + 1_000_000
