@@ -20,7 +20,7 @@ from portal.web.guards import a_release, an_api, may, me, requires, teams_for
 
 bp = Blueprint("apis", __name__, url_prefix="/apis")
 
-STATES = ("draft", "published", "paused")
+STATES = ("draft", "published", "paused", "deprecated", "retired")
 
 
 @bp.app_template_global()
