@@ -163,6 +163,16 @@ class Reader:
         )
         return Reading(snapshot, [problem for problem in apis if isinstance(problem, Problem)])
 
+    def preview(self, connection: Connection, api_id: int, values: dict[str, Any], number: int) -> ir.Api | Problem:
+        """One API, published or not, as it would be served with the document `values` as its release `number`."""
+        found = connection.execute(_live(connection, also_drafts=True).where(Api.id == api_id)).one()
+        row = _Live(*found)._replace(release_id=0, number=number)
+        made = _served(row, values)
+        if not isinstance(made, _Wanting):
+            return made
+        self._secrets = self._read_secrets(connection)
+        return self._give(row, made)[1]
+
     def _read_apis(self, connection: Connection) -> list[ir.Api | Problem]:
         live = [_Live(*row) for row in connection.execute(_live(connection))]
         new = [row for row in live if row not in self._apis]
@@ -205,7 +215,7 @@ class Reader:
         return secret, make(wanting.api, wanting.credential, secret)
 
 
-def _live(connection: Connection) -> Select[Any]:
+def _live(connection: Connection, *, also_drafts: bool = False) -> Select[Any]:
     """The columns of `_Live`. A successor is named to callers while it is published and everybody who has signed in may
     know of it, or where a team names one of its own."""
     successor, its_team = aliased(Api), aliased(Team)
@@ -225,7 +235,7 @@ def _live(connection: Connection) -> Select[Any]:
             Api.retired_at.is_not(None),
             its_team.slug + "/" + successor.slug + "/" + successor.version,
         )
-        .join(Release, Release.id == Api.live_release_id)
+        .join(Release, Release.id == Api.live_release_id, isouter=also_drafts)
         .join(Team, Team.id == Api.team_id)
         .outerjoin(successor, and_(successor.id == Api.successor_id, successor.live_release_id.is_not(None), known))
         .outerjoin(its_team, its_team.id == successor.team_id)

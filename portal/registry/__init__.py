@@ -25,8 +25,10 @@ from portal.registry.consumers import (
 )
 from portal.registry.difference import Difference, differences, facts
 from portal.registry.document import Document, read_document
+from portal.registry.effects import Effect, effects
 from portal.registry.keys import Token, bury, change_key, issue, new_public_id, revoke, take_over_key
 from portal.registry.lifecycle import close, deprecate, refusal, reopen, retire, revive, withdraw_deprecation
+from portal.registry.operation_changes import OperationChanges, operation_changes
 from portal.registry.people import Departure, delete_person, departure
 from portal.registry.plans import change_plan, create_plan, delete_plan
 from portal.registry.releases import next_number, obstacles, publish, republish, unpublish, vacate
@@ -39,8 +41,10 @@ __all__ = [
     "Departure",
     "Difference",
     "Document",
+    "Effect",
     "Estate",
     "Loss",
+    "OperationChanges",
     "Token",
     "belongings",
     "bury",
@@ -62,6 +66,7 @@ __all__ = [
     "departure",
     "deprecate",
     "differences",
+    "effects",
     "end_subscription",
     "estate",
     "facts",
@@ -74,6 +79,7 @@ __all__ = [
     "next_number",
     "obstacles",
     "offer_plans",
+    "operation_changes",
     "pause",
     "portable",
     "publish",
