@@ -78,6 +78,7 @@ def publish(session: Session, api: Api, *, by: Person | None, expected: int, not
     release = Release(api=api, number=last + 1, document=api.draft, note=note.strip(), published_by=by)
     session.add(release)
     api.live_release = release
+    session.flush()  # `state` and `pause` read the column behind it
     revision.touch(session)
     return release
 
