@@ -150,7 +150,7 @@ def _put_live(
     )
     session.add(release)
     api.live_release = release
-    session.flush()  # `state` reads the column behind it
+    session.flush()  # `state` and `pause` read the column behind it
     revision.touch(session)
     return release
 

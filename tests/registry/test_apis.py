@@ -160,6 +160,14 @@ class TestPause:
         registry.resume(session, api)
         assert api.state == "published"
 
+    def test_it_can_be_paused_in_the_transaction_that_publishes_it(self, session):
+        api = factories.api(session)
+
+        registry.publish(session, api, by=None, expected=api.draft_number)
+        registry.pause(session, api)
+
+        assert api.state == "paused"
+
 
 class TestPlans:
     def test_plans_of_another_team_cannot_be_offered(self, session):
