@@ -62,8 +62,8 @@ def page(
     return Page(
         found,
         count,
-        _here(before=found[0].id) if found and has_newer else None,  # type: ignore[attr-defined]
-        _here(after=found[-1].id) if found and has_older else None,  # type: ignore[attr-defined]
+        here(before=found[0].id) if found and has_newer else None,  # type: ignore[attr-defined]
+        here(after=found[-1].id) if found and has_older else None,  # type: ignore[attr-defined]
     )
 
 
@@ -73,10 +73,10 @@ def query(name: str = "q") -> str:
 
 def without(*names: str) -> str:
     """The address of this page without these parts of its query, from its first page."""
-    return _here(**dict.fromkeys(names))
+    return here(**dict.fromkeys(names))
 
 
-def _here(**changes: Any) -> str:
+def here(**changes: Any) -> str:
     # As a query and not as arguments of `url_for`, which has words of its own: `_scheme` would make other links of it.
     asked = {name: value for name, value in request.args.items() if name not in {"after", "before"}} | changes
     query = urlencode({name: value for name, value in asked.items() if value is not None})
