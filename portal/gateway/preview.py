@@ -16,19 +16,28 @@ from portal.gateway.read import Reader
 MOST_LINES = 400
 """Of the difference. Nobody reads more of it on a page."""
 
+_LONGEST_LINE = 500
+"""Characters. Certificates stand in one line."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preview:
     difference: tuple[str, ...]
     """A unified diff without its head; empty where Envoy gets the same. Secrets are masked, addresses left out."""
     cut: int
-    """Lines beyond the first 400."""
+    """Lines that were left out."""
     problems: tuple[str, ...]
     """Why gateways would not serve it, in sentences."""
 
 
 def preview(
-    connection: Connection, place: Place, api_id: int, before: tuple[dict[str, Any], int] | None, after: dict[str, Any]
+    connection: Connection,
+    place: Place,
+    api_id: int,
+    before: tuple[dict[str, Any], int] | None,
+    after: dict[str, Any],
+    *,
+    most: int = MOST_LINES,
 ) -> Preview:
     """`before` is the live document with its number, `after` the stored document that would take its place."""
     reader = Reader()
@@ -41,14 +50,15 @@ def preview(
     lines = list(_difference(_text(old if isinstance(old, Api) else None, place), _text(new, place)))
     found = [problem.sentence for problem in problems(Snapshot(0, (new,)))]
     found += [new.lacks] if new.lacks else []
-    return Preview(tuple(lines[:MOST_LINES]), max(0, len(lines) - MOST_LINES), tuple(found))
+    return Preview(tuple(lines[:most]), max(0, len(lines) - most), tuple(found))
 
 
 def _difference(before: list[str], after: list[str]) -> Iterator[str]:
     lines = unified_diff(before, after, lineterm="", n=3)
     next(lines, None)
     next(lines, None)
-    yield from lines
+    for line in lines:
+        yield line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + "…"
 
 
 def _text(api: Api | None, place: Place) -> list[str]:

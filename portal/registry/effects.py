@@ -56,7 +56,7 @@ def _limits(before: Document, after: Document) -> Iterator[Effect]:
     waits = before.upstream.first_byte_timeout_ms, after.upstream.first_byte_timeout_ms
     if waits[1] < waits[0]:
         seconds = f"{waits[1] / 1000:g} s instead of {waits[0] / 1000:g} s"
-        yield Effect(f"Answers must begin after {seconds}, or calls get 504 upstream_timeout.", True)
+        yield Effect(f"Answers must begin within {seconds}, or calls get 504 upstream_timeout.", True)
 
 
 def _place(key: KeyPlace) -> tuple[str, str]:

@@ -36,13 +36,9 @@ def operation_changes(session: Session, before: str | None, after: str | None) -
     """
     if before == after or (before is None and after is None):
         return None
-    counts = dict(
-        session.execute(
-            select(OpenAPIDocument.sha256, OpenAPIDocument.operation_count).where(
-                OpenAPIDocument.sha256.in_([each for each in (before, after) if each])
-            )
-        ).tuples()
-    )
+    named = [each for each in (before, after) if each]
+    stored = select(OpenAPIDocument.sha256, OpenAPIDocument.operation_count).where(OpenAPIDocument.sha256.in_(named))
+    counts = {digest: count for digest, count in session.execute(stored)}
     if any(each is not None and each not in counts for each in (before, after)):
         return OperationChanges(missing=True)
     if before is None or after is None or sum(counts.values()) > MOST_COMPARED:

@@ -44,12 +44,14 @@ class DeprecationForm(Form):
         self.message.data = api.deprecation_message
 
     def begins(self, api: Api, now: datetime) -> datetime:
-        """What stands there already stays to the second."""
+        """What stands there already stays to the second. Raises Invalid for a day far away."""
         if self.since.data is None:
             return api.deprecated_at or now
         stored = api.deprecated_at
         if stored is not None and stored.astimezone(UTC).date() == self.since.data:
             return stored
+        if not 2000 <= self.since.data.year < 3000:
+            raise Invalid({"at": "Choose a day that is not so far away."})
         return now if self.since.data == now.date() else datetime.combine(self.since.data, time(), UTC)
 
     def ends(self, api: Api, now: datetime) -> datetime | None:
@@ -61,6 +63,8 @@ class DeprecationForm(Form):
         stored = api.sunset_at
         if stored is not None and stored.astimezone(UTC).date() == day:
             return stored
+        if day.year >= 3000:
+            raise Invalid({"sunset_at": "Choose an earlier day, or none."})
         if ends < now:
             raise Invalid({"sunset_at": "Choose a day that is still to come."})
         return ends
