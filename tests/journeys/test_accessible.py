@@ -41,7 +41,15 @@ NOT_LINKED = {
     "estate.delete",
     "settings.remove_member",
     "apis.publish",
+    # It has one release and one version, and goes on.
+    "apis.republish",
+    "apis.compare_operations",
+    "apis.carry",
+    "apis.retire",
+    # Forms lead there.
+    "apis.compare",
     # Parts of other pages.
+    "apis.live",
     "apis.targets",
     "consumers.first_call",
 }
