@@ -32,15 +32,21 @@ def set_up(app: Flask, config: Config) -> None:
         home,
         installation,
         invitations,
+        lifecycle,
         people,
         plans,
+        releases,
         second_factor,
         settings,
         traffic,
         trail,
         upstream_secrets,
+        versions,
+        visibility,
     )
 
+    # Their views join the blueprint of `apis` by being imported, before it is registered.
+    assert all((lifecycle, releases, versions, visibility))
     if config.trusted_hops:
         hops = config.trusted_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

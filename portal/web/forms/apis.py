@@ -228,6 +228,8 @@ class PublishForm(Form):
     conflict_at = "note"
 
     number = HiddenField()
+    live = HiddenField()
+    """The number of the live release that was shown beside it, 0 for none."""
     note = TextAreaField(
         "Note",
         filters=[stripped],
