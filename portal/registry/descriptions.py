@@ -151,12 +151,12 @@ def _operations(digest: str, description: openapi.Description) -> Iterator[dict[
 
 
 def _parts(digest: str, tree: dict[str, Any], most: int) -> Iterator[dict[str, Any]]:
-    """What references lead to, under each spelling, up to `most` bytes: a document made for the purpose could have one
-    part under a million names."""
+    """What references lead to, under each spelling, and what docs tell of the document as a whole; up to `most` bytes:
+    a document made for the purpose could have one part under a million names."""
     look = looking(tree)
     schemes = resolve(tree, "/components").get("securitySchemes") if "components" in tree else None
     named = [f"/components/securitySchemes/{name}" for name in schemes] if isinstance(schemes, dict) else []
-    for name in dict.fromkeys(_split(pointer)[0] for pointer in (*named, *references_in(tree))):
+    for name in dict.fromkeys(_split(pointer)[0] for pointer in ("/info", *named, *references_in(tree))):
         try:
             content = orjson.dumps(look(name))
         except LookupError:
