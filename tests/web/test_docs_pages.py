@@ -1,6 +1,7 @@
 """The docs of APIs: every operation of real documents has its page, nothing in them runs, and who may not know of an
 API finds none."""
 
+import gzip
 import html
 import json
 import re
@@ -11,9 +12,10 @@ import pytest
 import yaml
 from openapi_spec_validator import validate
 
-from portal import openapi
+from portal import config_of, jobs, openapi, worker
 from portal.db import utcnow
-from portal.registry.models import Api, Visibility
+from portal.registry import exports
+from portal.registry.models import Api, OpenAPIExport, Visibility
 from portal.web import docs
 from tests import factories
 from tests.conftest import sign_in
@@ -31,8 +33,9 @@ def shown(session, client, cast):
         data = data.encode() if isinstance(data, str) else data
         digest = factories.openapi_document(session, data) if data is not None else None
         api = factories.api(session, team=cast.team, live=True, **{"slug": "pets", "openapi": digest} | fields)
+        base = f"/catalogue/cast/{api.slug}/{api.version}"
         session.commit()
-        return Reader(sign_in(client, cast.stranger), f"/catalogue/cast/{api.slug}/{api.version}")
+        return Reader(sign_in(client, cast.stranger), base)
 
     return shown
 
@@ -545,6 +548,83 @@ class TestExport:
         api.deprecated_at = utcnow()
         session.commit()
         assert '"deprecated": true' in reader("/openapi.json", headers=same)
+
+
+class TestLargeExport:
+    @pytest.fixture
+    def large(self, shown, monkeypatch):
+        reader = shown(factories.OPENAPI, path="/pets/v1")
+        monkeypatch.setattr(exports, "LARGE", 10)
+        return reader
+
+    def work(self, app):
+        with app.app_context():
+            return worker.turn(config_of(app), "test")
+
+    def test_is_written_by_the_worker_and_kept(self, large, app):
+        page = large("/openapi.yaml", 202)
+        assert "It waits for the worker" in text_of_page(page)
+        large("/openapi.yaml", 202)
+        part = large("/openapi.yaml", 202, headers={"HX-Request": "true"})
+        assert "<html" not in part
+        assert "data-poll-done" not in part
+
+        assert self.work(app)
+        assert not self.work(app), "it is asked for once"
+
+        whole = yaml.safe_load(large("/openapi.yaml"))
+        assert whole["servers"] == [{"url": "http://localhost:8080/pets/v1"}]
+        assert "Download document" in large("/openapi.yaml", 202, headers={"HX-Request": "true"})
+        packed = large.client.get(f"{large.base}/openapi.yaml", headers={"Accept-Encoding": "gzip"})
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert yaml.safe_load(gzip.decompress(packed.data)) == whole
+
+    def test_programs_are_told_to_ask_again(self, large):
+        answer = large.client.get(f"{large.base}/openapi.json", headers={"Accept": "application/json"})
+
+        assert answer.status_code == 202
+        assert answer.headers["Retry-After"]
+        assert answer.json["status"] == 202
+
+    def test_what_was_kept_goes_when_the_api_says_something_else(self, large, app, session):
+        large("/openapi.json", 202)
+        self.work(app)
+        session.rollback()
+        api = session.query(Api).filter_by(slug="pets", version="v1").one()
+        api.deprecated_at = utcnow()
+        session.commit()
+
+        large("/openapi.json", 202)
+        self.work(app)
+
+        assert '"deprecated": true' in large("/openapi.json")
+        session.rollback()
+        assert session.query(OpenAPIExport).count() == 1
+
+    def test_work_that_came_too_late_writes_nothing(self, large, app, session):
+        large("/openapi.json", 202)
+        session.rollback()
+        api = session.query(Api).filter_by(slug="pets", version="v1").one()
+        api.deprecated_at = utcnow()
+        session.commit()
+
+        self.work(app)
+
+        session.rollback()
+        assert session.query(OpenAPIExport).count() == 0
+
+    def test_work_that_was_given_up_is_told(self, large, session):
+        large("/openapi.json", 202)
+        session.rollback()
+        job = session.query(jobs.Job).filter_by(kind=exports.KIND).one()
+        job.failed_at = utcnow()
+        session.commit()
+
+        assert "could not be written" in large("/openapi.json", 202)
+
+
+def text_of_page(page):
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 
 class TestDescriptionInMemory:

@@ -1,15 +1,20 @@
 """The docs of published APIs in the catalogue, and of drafts for those who own them."""
 
-from flask import Blueprint, current_app, render_template, request
+import gzip
+import io
+from collections.abc import Iterator
+
+from flask import Blueprint, current_app, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
-from portal import config_of, registry
+from portal import config_of
 from portal.accounts import Permission
 from portal.db import db
+from portal.registry import exports
 from portal.registry.models import Api, Consumer
-from portal.web import lists
-from portal.web.docs import exports, pages, stored
+from portal.web import curl, lists, problems
+from portal.web.docs import pages, stored
 from portal.web.docs.source import pointer_of
 from portal.web.guards import a_shown_api, an_api, me, person, requires, teams_for
 from portal.web.markdown import html_of
@@ -115,19 +120,58 @@ def preview_part(api: Api, part: str) -> ResponseReturnValue:
 
 
 def _export(api: Api, form: exports.Form) -> ResponseReturnValue:
-    assert api.live_release is not None, "the guard lets published ones in only"
-    document = registry.read_document(api.live_release.document)
-    gateway_url = config_of(current_app).gateway_url
+    session = db.session()
+    document = exports.live_document(api)
+    assert document is not None, "the guard lets published ones in only"
+    server = curl.addresses(document, config_of(current_app).gateway_url)[0].rstrip("/")
+    key = exports.key_of(api, document, form, server)
     answer = Response(mimetype=_MEDIA[form])
-    answer.set_etag(exports.key_of(api, document, form, gateway_url))
     # Whoever keeps a copy asks each time whether they may still see it.
     answer.headers["Cache-Control"] = "private, no-cache"
-    answer.headers["Content-Disposition"] = f'inline; filename="{api.slug}-{api.version}.openapi.{form}"'
-    if request.if_none_match.contains_weak(answer.get_etag()[0] or ""):
+    answer.headers["Vary"] = "Accept-Encoding, Cookie, HX-Request"
+    answer.headers["Content-Disposition"] = f'attachment; filename="{api.slug}-{api.version}.openapi.{form}"'
+    answer.set_etag(key, weak=True)
+    if request.if_none_match.contains_weak(key):
         answer.status_code = 304
         return answer
-    answer.set_data(exports.write(db.session(), api, document, form, gateway_url))
+    if not exports.is_large(session, document):
+        answer.set_data(exports.write(session, api, document, form, server))
+        return answer
+    packed = exports.kept(session, key)
+    if packed is None or "HX-Request" in request.headers:
+        return _being_written(api, form, server, key, is_written=packed is not None)
+    if request.accept_encodings["gzip"]:
+        answer.headers["Content-Encoding"] = "gzip"
+        answer.set_data(packed)
+    else:
+        answer.response = _unpacked(packed)
     return answer
+
+
+def _being_written(api: Api, form: exports.Form, server: str, key: str, *, is_written: bool) -> ResponseReturnValue:
+    """It is asked for by looking; whoever looks again finds it at the same address."""
+    if not is_written:
+        with db.begin() as session:
+            exports.ask(session, api, form, server, key)
+    is_part = "HX-Request" in request.headers
+    headers = {"Retry-After": "10"}
+    if problems.wants_json() and not is_part:
+        message = "It is being written, which may take some minutes. Ask again."
+        return jsonify(status=202, message=message), 202, headers
+    page = render_template(
+        "docs/_being_written.html" if is_part else "docs/being_written.html",
+        about=_live(api).about,
+        url=stored.address(api, f"docs.openapi_{form}"),
+        is_written=is_written,
+        job=None if is_written else exports.asked(db.session(), key),
+    )
+    return page, 202, headers
+
+
+def _unpacked(packed: bytes) -> Iterator[bytes]:
+    with gzip.open(io.BytesIO(packed)) as whole:
+        while some := whole.read(1_000_000):
+            yield some
 
 
 def _live(api: Api) -> stored.Stored:
