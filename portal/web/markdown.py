@@ -34,6 +34,8 @@ _reader = MarkdownIt("commonmark", {"html": True, "maxNesting": 20}).enable(["ta
 _cleaner = nh3.Cleaner(
     tags=_TAGS,
     attributes=_ATTRIBUTES,
+    # What scrolls sideways is reached by keyboard too.
+    set_tag_attribute_values={"pre": {"tabindex": "0"}},
     url_schemes={"http", "https", "mailto"},
     url_relative="deny",
     link_rel="noopener nofollow",

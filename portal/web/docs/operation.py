@@ -139,7 +139,7 @@ def view_of(source: Source, entry: Entry, content: dict[str, Any], grower: Growe
     return OperationView(
         entry=entry,
         url=server + entry.path,
-        description=html_of(text_of(content.get("description")), level=3),
+        description=html_of(text_of(content.get("description")), level=2),
         more_url=more_url if more_url.startswith(("http://", "https://")) else "",
         more_label=line_of(more.get("description")) or "More about this operation",
         parameters=tuple(_parameters(content, grower, about.key)),

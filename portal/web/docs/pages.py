@@ -32,7 +32,7 @@ def show_overview(source: Source) -> ResponseReturnValue:
     return _page(
         source,
         "overview",
-        description=html_of(description, level=3),
+        description=html_of(description, level=2),
         facts=facts,
         said=_said(source),
         first_call=_first_call(source),

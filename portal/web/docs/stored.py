@@ -127,13 +127,18 @@ def _about(
         description=document.description,
         owner=api.team.name,
         state=api.state,
+        crumbs=(
+            Link(document.name, address(api, "apis.show"))
+            if is_draft
+            else Link("Catalogue", shown.removesuffix(f"/{api.label}")),
+        ),
         lifecycle=_lifecycle(api, person),
         plans=tuple(PlanLine(plan.name, plan.description, in_words(plan)) for plan in api.plans),
         refusals=tuple(Refusal(status, reason, REASONS[reason]) for status, reason in _REFUSALS),
         versions=() if is_draft else _versions(session, api, person),
-        get_key_url=address(api, "docs.subscribe") if shown and not is_draft and api.retired_at is None else "",
+        get_key_url=f"{shown}/subscribe" if shown and not is_draft and api.retired_at is None else "",
         manage_url=address(api, "apis.show") if is_member else "",
-        document_url=address(api, "apis.document") if may(Permission.MANAGE_APIS, api.team) else "",
+        document_url=f"{address(api, 'apis.show')}/import" if may(Permission.MANAGE_APIS, api.team) else "",
         preview_url=address(api, "docs.preview") if is_member and not is_draft and api.has_unpublished_changes else "",
         exports=()
         if is_draft

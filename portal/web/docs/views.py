@@ -12,11 +12,11 @@ from portal import config_of
 from portal.accounts import Permission
 from portal.db import db
 from portal.registry import exports
-from portal.registry.models import Api, Consumer
-from portal.web import curl, lists, problems
+from portal.registry.models import Api
+from portal.web import curl, problems
 from portal.web.docs import pages, stored
 from portal.web.docs.source import pointer_of
-from portal.web.guards import a_shown_api, an_api, me, person, requires, teams_for
+from portal.web.guards import a_shown_api, an_api, person, requires
 from portal.web.markdown import html_of
 
 bp = Blueprint("docs", __name__)
@@ -56,25 +56,6 @@ def schema(api: Api, schema: str) -> ResponseReturnValue:
 def part(api: Api, part: str) -> ResponseReturnValue:
     """What references lead to outside of the document's schemas."""
     return pages.show_schema(_live(api), pointer_of(part=part))
-
-
-@bp.get(f"{_SHOWN}/subscribe")
-@requires(Permission.SEE_CATALOGUE, a_shown_api)
-def subscribe(api: Api) -> ResponseReturnValue:
-    """Which consumer is it for? What follows is the subscription of that consumer."""
-    session = db.session()
-    teams = {team.id for team in me().teams}
-    page = lists.page(session, lists.consumers(me(), q=lists.query(), team=""), Consumer.name, Consumer.id)
-    current = lists.by_consumer(lists.subscriptions_of(session, page.rows, api))
-    return render_template(
-        "docs/subscribe.html",
-        about=_live(api).about,
-        api=api,
-        page=page,
-        q=lists.query(),
-        current=current,
-        may_make=bool(teams and teams_for(Permission.MANAGE_CONSUMERS)),
-    )
 
 
 @bp.get(f"{_SHOWN}/openapi.json")
