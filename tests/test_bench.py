@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from bench import __main__ as command
-from bench import chain, counted, faults, home, ingest, keys, load, machine
+from bench import chain, counted, docs, faults, home, ingest, keys, load, machine
 from bench.population import Population, database, fill, path_of
 from bench.rows import Budget, Missing, Row, middle, quantile, table
 from portal.config import Config
@@ -87,7 +87,8 @@ class TestResults:
     def test_an_unknown_name_is_refused_with_those_that_exist(self, capsys):
         assert command.main(["hmoe"]) == 2
         assert (
-            "There is no bench hmoe. There are chain, keys, ingest, counted, home, faults." in capsys.readouterr().err
+            "There is no bench hmoe. There are chain, keys, ingest, counted, home, docs, faults."
+            in capsys.readouterr().err
         )
 
     def test_what_the_machine_lacks_is_said_with_how_to_get_it(self):
@@ -149,6 +150,9 @@ class TestBenches:
     @needs("taskset")
     def test_ingest(self):
         assert_gives(ingest, ingest.run(ingest.TINY))
+
+    def test_docs(self):
+        assert_gives(docs, docs.run(docs.TINY))
 
     def test_home(self):
         assert_gives(home, home.run(home.TINY))
