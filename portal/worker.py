@@ -18,6 +18,7 @@ from portal import doctor, jobs, letters, notify, registry
 from portal.accounts import audit, sessions, throttle
 from portal.config import Config
 from portal.db import db, utcnow
+from portal.registry import exports
 from portal.traffic import retention
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,16 @@ def forget_letters(config: Config, _payload: dict[str, Any]) -> str:
     return f"{gone} old letters in files went." if gone else ""
 
 
+def write_openapi(_config: Config, payload: dict[str, Any]) -> str:
+    """Outside of the transaction that keeps it: what is large takes minutes to write."""
+    made = exports.written(db.session(), payload)
+    if made is None:
+        return ""
+    with db.begin() as session:
+        exports.keep(session, *made)
+    return f"The OpenAPI document of API {made[0]} is written, {len(made[3]):,} characters."
+
+
 KINDS: dict[str, Work] = {
     "mail": notify.send,
     "account_link": letters.answer,
@@ -84,6 +95,7 @@ KINDS: dict[str, Work] = {
     "forget_sessions": forget_sessions,
     doctor.KIND: examine,
     "forget_letters": forget_letters,
+    exports.KIND: write_openapi,
 }
 PERIODIC = {
     "forget_calls": timedelta(minutes=10),

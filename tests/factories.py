@@ -5,8 +5,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from portal import accounts, registry
+from portal import accounts, openapi, registry
 from portal.accounts import Person, Role, Team
+from portal.registry import descriptions
 from portal.registry.models import Api, Consumer, Key, Plan, SecretKind, Subscription, UpstreamSecret
 from portal.vault import Vault
 
@@ -72,6 +73,26 @@ def api(session: Session, *, team: Team | None = None, live: bool = False, plans
         registry.publish(session, row, by=None, expected=row.draft_number)
     session.flush()
     return row
+
+
+OPENAPI = b"""
+openapi: 3.1.0
+info: {title: Pets, version: '1'}
+paths:
+  /pets/{id}:
+    get:
+      operationId: show
+      parameters: [{name: id, in: path, required: true, schema: {type: integer}}]
+      responses:
+        '200': {description: A pet, content: {application/json: {schema: {$ref: '#/components/schemas/Pet'}}}}
+components:
+  schemas: {Pet: {type: object, properties: {id: {type: integer}}}}
+"""
+
+
+def openapi_document(session: Session, data: bytes = OPENAPI) -> str:
+    """Its hash, for `api(openapi=…)`."""
+    return descriptions.keep(session, data, openapi.read(data)).sha256
 
 
 def plan(session: Session, *, team: Team | None = None, **fields: Any) -> Plan:

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session, undefer
 
 from portal import openapi
@@ -21,8 +21,12 @@ from portal.registry.models import OpenAPIDocument, OpenAPIPart, Operation
 _MOST_WARNINGS = 500
 _AT_ONCE = 500
 """Rows of one statement."""
-_FETCHED_AHEAD = 300
-"""Parts that are read in a few large steps; whatever lies behind is read one by one, if it is asked for."""
+_FETCHED_AHEAD = 60
+"""Parts that are read in a few large steps; whatever lies behind is read one by one, if it is asked for. Finding out
+what a part refers to takes as long as reading it, so to read many that nobody asks for is no gain."""
+_ONE_PART = select(OpenAPIPart.content).where(
+    OpenAPIPart.sha256 == bindparam("digest"), OpenAPIPart.name == bindparam("part")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +124,20 @@ def look_from(session: Session, digest: str, start: Any) -> Look:
     parts: dict[str, Any] = {}
     ahead = _heads(start)
     while ahead and len(parts) < _FETCHED_AHEAD:
-        found = _fetched(session, digest, ahead)
-        parts |= dict.fromkeys(ahead) | found
-        ahead = {head for part in found.values() for head in _heads(part)} - parts.keys()
+        turn = set(sorted(ahead)[: _FETCHED_AHEAD - len(parts)])
+        found = _fetched(session, digest, turn)
+        parts |= dict.fromkeys(turn) | found
+        ahead = (ahead | {head for part in found.values() for head in _heads(part)}) - parts.keys()
+    connection = session.connection()
 
     def look(pointer: str) -> Any:
         head, rest = _split(pointer)
         if head not in parts:
-            parts[head] = _fetched(session, digest, {head}).get(head)
+            content = connection.execute(_ONE_PART, {"digest": digest, "part": head}).scalar()
+            parts[head] = None if content is None else orjson.loads(content)
         if parts[head] is None:
             raise LookupError(pointer)
-        return resolve(parts[head], rest)
+        return resolve(parts[head], rest) if rest else parts[head]
 
     return look
 
@@ -151,12 +158,12 @@ def _operations(digest: str, description: openapi.Description) -> Iterator[dict[
 
 
 def _parts(digest: str, tree: dict[str, Any], most: int) -> Iterator[dict[str, Any]]:
-    """What references lead to, under each spelling, up to `most` bytes: a document made for the purpose could have one
-    part under a million names."""
+    """What references lead to, under each spelling, and what docs tell of the document as a whole; up to `most` bytes:
+    a document made for the purpose could have one part under a million names."""
     look = looking(tree)
     schemes = resolve(tree, "/components").get("securitySchemes") if "components" in tree else None
     named = [f"/components/securitySchemes/{name}" for name in schemes] if isinstance(schemes, dict) else []
-    for name in dict.fromkeys(_split(pointer)[0] for pointer in (*named, *references_in(tree))):
+    for name in dict.fromkeys(_split(pointer)[0] for pointer in ("/info", *named, *references_in(tree))):
         try:
             content = orjson.dumps(look(name))
         except LookupError:

@@ -82,7 +82,12 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
         administrator = factories.person(session, is_administrator=True)
         plan = factories.plan(session, team=team)
         api = factories.api(
-            session, team=team, live=True, plans=[plan], upstream={"targets": [{"url": "http://127.0.0.1:1"}]}
+            session,
+            team=team,
+            live=True,
+            plans=[plan],
+            upstream={"targets": [{"url": "http://127.0.0.1:1"}]},
+            openapi=factories.openapi_document(session),
         )
         consumer = factories.consumer(session, team=team)
         subscription = factories.subscription(session, consumer, api)
@@ -108,6 +113,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
             "token": "of-nobody",
             "sign_in": 1,
             "request_id": logged.id_of(call),
+            "operation": "show",
+            "schema": "Pet",
+            "part": "components/schemas/Pet/properties/id",
             "filename": "tokens.css",
             "name": "rds/rds.json",
         }

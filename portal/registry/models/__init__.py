@@ -2,7 +2,7 @@
 
 from portal.registry.models.apis import Api, Category, Mount, Release, Visibility, api_plan, api_viewer
 from portal.registry.models.consumers import Consumer, Key, Plan, Subscription, SubscriptionState
-from portal.registry.models.descriptions import OpenAPIDocument, OpenAPIPart, Operation
+from portal.registry.models.descriptions import OpenAPIDocument, OpenAPIExport, OpenAPIPart, Operation
 from portal.registry.models.revision import Revision
 from portal.registry.models.secrets import SecretKind, UpstreamSecret
 
@@ -13,6 +13,7 @@ __all__ = [
     "Key",
     "Mount",
     "OpenAPIDocument",
+    "OpenAPIExport",
     "OpenAPIPart",
     "Operation",
     "Plan",
