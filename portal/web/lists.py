@@ -14,6 +14,7 @@ from flask import request, url_for
 from sqlalchemy import Select, exists, func, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, selectinload
 
+from portal import registry
 from portal.accounts import Invitation, Membership, Person, Role, Team
 from portal.registry.models import Api, Consumer, Key, Plan, Subscription, SubscriptionState, UpstreamSecret, api_plan
 from portal.traffic.models import Call, instant
@@ -132,13 +133,14 @@ def consumers(person: Person, *, q: str, team: str) -> Select[Consumer]:
     return rows
 
 
-def subscribable(*, q: str) -> Select[Api]:
-    """Published APIs that offer a plan: everybody who has signed in may find them."""
+def subscribable(person: Person, *, q: str) -> Select[Api]:
+    """Published APIs that offer a plan and take new subscriptions, as far as the person may know of them."""
     offers = exists().where(api_plan.c.api_id == Api.id)
     rows = (
         select(Api)
         .join(Api.team)
-        .where(Api.live_release_id.is_not(None), offers)
+        .where(Api.live_release_id.is_not(None), offers, registry.visible_to(person))
+        .where(Api.closed.is_(False), Api.retired_at.is_(None))
         .options(selectinload(Api.team), selectinload(Api.live_release), selectinload(Api.plans))
     )
     return rows.where(or_(_has(Api.name, q), _has(Api.slug, q), _has(Team.name, q))) if q else rows
@@ -249,13 +251,13 @@ def last_used(session: Session, consumer: Consumer) -> dict[int, datetime | None
     return {key_id: None if at is None else instant(at) for key_id, at in rows}
 
 
-def one_subscribable(session: Session, label: str) -> Api | None:
+def one_subscribable(session: Session, person: Person, label: str) -> Api | None:
     """The published API that `<team>/<slug>/<version>` names, when it offers a plan."""
     parts = label.split("/")
     if len(parts) != 3:
         return None
     team, slug, version = parts
-    return session.scalar(subscribable(q="").where(Team.slug == team, Api.slug == slug, Api.version == version))
+    return session.scalar(subscribable(person, q="").where(Team.slug == team, Api.slug == slug, Api.version == version))
 
 
 def _own(person: Person) -> Select[int]:
