@@ -4,6 +4,7 @@ These are the verbs that others may use. All take the session first, commit noth
 who may: `web/guards.py` has asked before.
 """
 
+from portal.registry import search
 from portal.registry.apis import (
     create_api,
     delete_api,
@@ -93,6 +94,7 @@ __all__ = [
     "revive",
     "revoke",
     "save_draft",
+    "search",
     "secrets_of",
     "set_visibility",
     "siblings",

@@ -97,7 +97,7 @@ def requires(permission: Permission, fetch: Fetch | None = None) -> Callable[[Vi
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(**parts: Any) -> ResponseReturnValue:
-            if permission is not Permission.PUBLIC and not (permission is Permission.SEE_CATALOGUE and _is_open()):
+            if permission is not Permission.PUBLIC and not (permission is Permission.SEE_CATALOGUE and is_open()):
                 someone = me()
                 if permission is Permission.ADMINISTER and not someone.is_administrator:
                     raise Forbidden("This page is for administrators of the installation.")
@@ -129,7 +129,7 @@ def _fetch(fetch: Fetch, permission: Permission, parts: dict[str, Any]) -> Any:
     return thing
 
 
-def _is_open() -> bool:
+def is_open() -> bool:
     """Whether strangers may look at the catalogue."""
     config: Config = current_app.extensions["portico"]
     return config.public_catalogue
