@@ -14,7 +14,7 @@ FLOORS = (
     {"openapi", "outbound", "terminal"},
     {"accounts", "notify"},
     {"registry", "letters"},
-    {"console", "ai", "gateway", "traffic"},
+    {"console", "ai", "gateway", "traffic", "reading"},
     {"sample", "programs", "keeper", "backup"},
     {"schema", "doctor"},
     {"web", "rest", "worker", "run"},

@@ -10,7 +10,7 @@ from portal.accounts import Permission, audit, standing
 from portal.accounts.models import Person, Team
 from portal.db import utcnow
 from portal.errors import Changed, Conflict, Invalid, NameTaken, PathTaken
-from portal.registry import revision
+from portal.registry import descriptions, revision
 from portal.registry.consumers import Loss, guests, hold, losses
 from portal.registry.document import SLUG, VERSION, Document, read_document
 from portal.registry.models import (
@@ -43,6 +43,7 @@ def create_api(session: Session, team: Team, *, slug: str, version: str, documen
         raise Invalid(wrong)
     if session.scalar(select(Api.id).where(Api.team_id == team.id, Api.slug == slug, Api.version == version)):
         raise NameTaken("slug", f"{team.name} already has an API {slug} {version}. Choose another slug or version.")
+    _hold_source(session, document, None)
     api = Api(team=team, slug=slug, version=version, name=document.name, draft=document.as_json(), draft_changed_by=by)
     api.plans = list(session.scalars(select(Plan).where(Plan.team_id == team.id)))
     session.add(api)
@@ -52,6 +53,7 @@ def create_api(session: Session, team: Team, *, slug: str, version: str, documen
 def save_draft(session: Session, api: Api, document: Document, *, by: Person | None, expected: int) -> None:
     """`expected` is the draft number that the editor started from. Raises Changed when it is not the stored one."""
     _require(session, api, expected)
+    _hold_source(session, document, api.draft.get("openapi"))
     api.name = document.name
     api.draft = document.as_json()
     api.draft_number += 1
@@ -158,6 +160,12 @@ def _require(session: Session, api: Api, expected: int) -> None:
     session.refresh(api, ["draft_number", "draft", "draft_changed_by_id"])
     if api.draft_number != expected:
         raise Changed(api.name, api.draft_changed_by.name if api.draft_changed_by else None)
+
+
+def _hold_source(session: Session, document: Document, before: str | None) -> None:
+    """An OpenAPI document that comes to be named stays stored from here on."""
+    if document.openapi and document.openapi != before and not descriptions.hold(session, document.openapi):
+        raise Invalid({"openapi": "No OpenAPI document with this SHA-256 is stored. Import it first."})
 
 
 def _require_secret(session: Session, api: Api, document: Document) -> None:

@@ -3,6 +3,7 @@
 from portal.registry.models.apis import Api, Category, Mount, Release, Visibility, api_plan, api_viewer
 from portal.registry.models.consumers import Consumer, Key, Plan, Subscription, SubscriptionState
 from portal.registry.models.descriptions import OpenAPIDocument, OpenAPIPart, Operation
+from portal.registry.models.imports import Import, ImportSource, ImportState
 from portal.registry.models.revision import Revision
 from portal.registry.models.secrets import SecretKind, UpstreamSecret
 
@@ -10,6 +11,9 @@ __all__ = [
     "Api",
     "Category",
     "Consumer",
+    "Import",
+    "ImportSource",
+    "ImportState",
     "Key",
     "Mount",
     "OpenAPIDocument",
