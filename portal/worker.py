@@ -14,11 +14,11 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import doctor, jobs, letters, notify, registry
+from portal import doctor, jobs, letters, notify, reading, registry
 from portal.accounts import audit, sessions, throttle
 from portal.config import Config
 from portal.db import db, utcnow
-from portal.registry import exports
+from portal.registry import exports, imports
 from portal.traffic import retention
 
 log = logging.getLogger(__name__)
@@ -96,6 +96,8 @@ KINDS: dict[str, Work] = {
     doctor.KIND: examine,
     "forget_letters": forget_letters,
     exports.KIND: write_openapi,
+    imports.JOB: reading.read,
+    "forget_imports": reading.forget,
 }
 PERIODIC = {
     "forget_calls": timedelta(minutes=10),
@@ -104,6 +106,7 @@ PERIODIC = {
     "forget_sessions": timedelta(hours=1),
     doctor.KIND: doctor.EVERY,
     "forget_letters": timedelta(days=1),
+    "forget_imports": timedelta(hours=1),
 }
 
 

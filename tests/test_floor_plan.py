@@ -15,7 +15,7 @@ FLOORS = (
     {"accounts", "notify"},
     {"registry"},
     {"letters"},
-    {"console", "ai", "gateway", "traffic"},
+    {"console", "ai", "gateway", "traffic", "reading"},
     {"sample", "programs", "keeper", "backup"},
     {"schema", "doctor"},
     {"web", "rest", "worker", "run"},

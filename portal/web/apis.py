@@ -13,8 +13,8 @@ from portal import config_of, letters, registry
 from portal.accounts import Permission, Team
 from portal.db import db
 from portal.errors import BadRequest, Changed, Conflict, Forbidden, Invalid
-from portal.registry import Difference, Document
-from portal.registry.models import Api, Consumer
+from portal.registry import Difference, Document, descriptions
+from portal.registry.models import Api, Consumer, OpenAPIDocument
 from portal.web import curl, lists
 from portal.web.forms import Form
 from portal.web.forms.apis import DocumentForm, NewAPIForm, with_targets
@@ -31,6 +31,7 @@ def api_tabs(api: Api, active: str) -> list[tuple[str, str, bool]]:
     parts = [
         ("Overview", "apis.show"),
         ("Document", "apis.document"),
+        ("Operations", "imports.operations"),
         ("Releases", "apis.releases"),
         ("Lifecycle", "apis.lifecycle"),
         ("Plans", "apis.plans"),
@@ -113,13 +114,18 @@ def show(api: Api) -> ResponseReturnValue:
     live = registry.read_document(api.live_release.document) if api.live_release else None
     shown = live or registry.read_document(api.draft)
     gateway_url = config_of(current_app).gateway_url
+    session = db.session()
+    source = session.get(OpenAPIDocument, api.draft.get("openapi") or "")
     return render_template(
         "apis/show.html",
         api=api,
         document=shown,
+        openapi=source,
+        openapi_facts=source and descriptions.facts_of(source),
+        most_warnings=50,
         addresses=curl.addresses(shown, gateway_url),
         commands=curl.commands(shown, gateway_url) if live else [],
-        subscribers=lists.page(db.session(), lists.subscribers(api, q=""), Consumer.name, Consumer.id),
+        subscribers=lists.page(session, lists.subscribers(api, q=""), Consumer.name, Consumer.id),
         may_manage=may(Permission.MANAGE_APIS, api.team),
         may_delete=may(Permission.MANAGE_TEAM, api.team),
         versions=registry.siblings(db.session(), api)[:20],

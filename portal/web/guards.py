@@ -23,7 +23,7 @@ from portal.accounts import Invitation, Membership, Permission, Person, Team, au
 from portal.config import Config
 from portal.db import db
 from portal.errors import Forbidden, NotFound, NotSignedIn
-from portal.registry.models import Api, Consumer, Key, Plan, Release, Subscription, UpstreamSecret
+from portal.registry.models import Api, Consumer, Import, Key, Plan, Release, Subscription, UpstreamSecret
 
 View = Callable[..., ResponseReturnValue]
 
@@ -202,6 +202,10 @@ def _load_invitation(session: Session, invitation: int) -> Invitation | None:
     return session.get(Invitation, invitation)
 
 
+def _load_import(session: Session, import_id: int) -> Import | None:
+    return session.get(Import, import_id)
+
+
 def _load_plan(session: Session, team: str, plan: str) -> Plan | None:
     return session.scalar(select(Plan).join(Plan.team).where(Team.slug == team, Plan.slug == plan))
 
@@ -239,6 +243,7 @@ a_shown_api = Fetch("api", ("team", "slug", "version"), _load_shown_api, None, P
 a_release = Fetch(
     "release", ("team", "slug", "version", "number"), _load_release, lambda it: it.api.team, Permission.SEE_APIS
 )
+an_import = Fetch("imported", ("import_id",), _load_import, lambda it: it.team, Permission.SEE_APIS)
 a_person = Fetch("somebody", ("person",), _load_person, None, Permission.ADMINISTER)
 an_invitation = Fetch("invitation", ("invitation",), _load_invitation, None, Permission.ADMINISTER)
 a_plan = Fetch("plan", ("team", "plan"), _load_plan, lambda plan: plan.team, Permission.SEE_APIS)

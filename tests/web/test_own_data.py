@@ -83,6 +83,7 @@ def test_a_new_account_has_one_too(client, session):
 
 REFERS = {
     "api.draft_changed_by_id": "drafts_last_changed",
+    "api_import.made_by_id": "imports_made",
     "invitation.invited_by_id": "invitations_sent",
     "key.created_by_id": "keys_issued_for_other_teams",
     "membership.person_id": "memberships",
@@ -130,6 +131,7 @@ class TestIsComplete:
         secret.created_by = me
         registry.replace_secret(session, secret, texts={"value": "other"}, vault=Vault(["k" * 40]), by=me)
         accounts.invite(session, email="guest@portico.example", by=me, now=utcnow())
+        factories.imported(session, team=cast.team).made_by = me
         session.commit()
         number = me.id
         session.rollback()

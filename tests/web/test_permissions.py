@@ -40,7 +40,7 @@ TABLE = {
 OF_THE_CALL = {"calls.show"}
 """Open to all who have signed in, and then looks whose call it is: nobody else may know of it."""
 
-MADE_IN_A_TEAM = {"apis.new", "plans.new"}
+MADE_IN_A_TEAM = {"apis.new", "imports.new", "plans.new"}
 """Their pages explain to everybody what is needed; what they send needs a team that may publish, and a role in it."""
 IN_SUCH_A_TEAM = {"outsider", "publisher", "owner"}
 
@@ -94,6 +94,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
         key, _ = factories.key(session, consumer)
         invitation = accounts.invite(session, email="invited@portico.example", by=administrator, now=utcnow())
         secret = factories.upstream_secret(session, team=team)
+        imported = factories.imported(session, team=team)
         session.commit()
         call = logged.line(api, consumer, key)
         parts = {
@@ -106,6 +107,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
             "subscription": subscription.id,
             "key": key.public_id,
             "secret": secret.name,
+            "import_id": imported.id,
             "kind": "basic",
             "member": next(each.id for each in team.memberships if each.person is other),
             "person": other.id,

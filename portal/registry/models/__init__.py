@@ -4,6 +4,7 @@ from portal.registry.models.apis import Api, Category, Mount, Release, Visibilit
 from portal.registry.models.catalogue import CatalogueEntry, CatalogueOperation
 from portal.registry.models.consumers import Consumer, Key, Plan, Subscription, SubscriptionState
 from portal.registry.models.descriptions import OpenAPIDocument, OpenAPIExport, OpenAPIPart, Operation
+from portal.registry.models.imports import Import, ImportSource, ImportState
 from portal.registry.models.revision import Revision
 from portal.registry.models.secrets import SecretKind, UpstreamSecret
 
@@ -13,6 +14,9 @@ __all__ = [
     "CatalogueOperation",
     "Category",
     "Consumer",
+    "Import",
+    "ImportSource",
+    "ImportState",
     "Key",
     "Mount",
     "OpenAPIDocument",
