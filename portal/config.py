@@ -193,6 +193,11 @@ class Config:
         30, _one_or_more, "Days that “Stay signed in on this device” lasts, used or not; instead of both limits above."
     )
     call_days: int = _setting(30, _one_or_more, "Days that single calls are kept; charts live on in the roll-ups.")
+    api_per_minute: int = _setting(
+        600,
+        _count,
+        "Requests to the REST API that an access token may send in a minute of the clock; 0 means any number.",
+    )
     log_format: str = _setting("text", _one_of("text", "json"), "Form of the log on standard output.")
     log_level: str = _setting("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "Least level that is logged.")
     log_file: str = _setting("", _text, "Also log to this file, rotated at 10 MB, five kept; empty means not.")

@@ -82,7 +82,7 @@ def new() -> ResponseReturnValue:
     publish = "publish" in request.form
     try:
         document = form.document()
-        _check_tls(document, None)
+        check_tls(document, None)
         with db.begin() as session:
             api = registry.create_api(
                 session, team, slug=form.slug.data, version=form.version.data, document=document, by=me()
@@ -139,7 +139,7 @@ def save_document(api: Api) -> ResponseReturnValue:
     try:
         typed = form.document()
         with db.begin() as session:
-            _check_tls(typed, registry.read_document(api.draft))
+            check_tls(typed, registry.read_document(api.draft))
             registry.save_draft(session, api, typed, by=me(), expected=_number(form))
     except Changed as error:
         theirs = registry.differences(typed, registry.read_document(api.draft))
@@ -337,7 +337,7 @@ def _looked_at_another(error: Changed) -> Conflict:
     )
 
 
-def _check_tls(document: Document, stored: Document | None) -> None:
+def check_tls(document: Document, stored: Document | None) -> None:
     """Switching certificate checks off is an administrator's act; others may keep it for the same targets only."""
     if document.upstream.tls_verify or me().is_administrator:
         return
