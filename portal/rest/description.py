@@ -45,6 +45,7 @@ _PROBLEMS = {
     401: "No access token, or one that opens nothing.",
     403: "The person may not do this, or the token lacks the scope.",
     404: "There is nothing here, or nothing that the person may know of.",
+    405: "What was put into the address makes another one of it, which does not take this method.",
     409: "It collides with something that is there.",
     412: "If-Match does not name the state that is stored.",
     413: "The body is too large.",
@@ -221,7 +222,7 @@ def _responses(route: Route, references: Any) -> dict[str, Any]:
         headers |= {name: _header(name) for name in _WITH_TOKEN}
         problems |= {401, 403, 429}
     if _PART.search(route.path):
-        problems.add(404)
+        problems |= {404, 405}
     if route.writes:
         problems |= {404, 409}
     if route.body is not None:
