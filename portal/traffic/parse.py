@@ -64,13 +64,13 @@ _read = msgspec.json.Decoder(
     )
 ).decode
 
-_KEY = re.compile(rb"pco_(?:[0-9A-Za-z]{12}_[0-9A-Za-z]{33}|\*+)|pcc_(?:[0-9A-Za-z]+_[0-9A-Za-z_-]+|\*+)")
-"""A key or a console's send, as it is or as `hidden_keys` leaves it."""
+_KEY = re.compile(rb"p(?:co|pt)_(?:[0-9A-Za-z]{12}_[0-9A-Za-z]{33}|\*+)|pcc_(?:[0-9A-Za-z]+_[0-9A-Za-z_-]+|\*+)")
+"""A key, an access token of the REST API or a console's send, as it is or as `hidden_keys` leaves it."""
 
 
 def without_keys(lines: bytes) -> bytes:
     """The same log, with whatever is a key made unreadable: clients put keys into host, path or agent by mistake."""
-    return _KEY.sub(b"(key)", lines) if b"pco_" in lines or b"pcc_" in lines else lines
+    return _KEY.sub(b"(key)", lines) if b"pco_" in lines or b"pcc_" in lines or b"ppt_" in lines else lines
 
 
 def hidden_keys(lines: bytes) -> list[tuple[int, bytes]]:
