@@ -8,7 +8,7 @@ import pytest
 PORTAL = Path(__file__).parent.parent / "portal"
 
 FLOORS = (
-    {"errors", "config"},
+    {"errors", "config", "bearer"},
     {"db", "logs", "migrate", "vault"},
     {"jobs"},
     {"openapi", "outbound", "terminal"},
@@ -18,7 +18,8 @@ FLOORS = (
     {"console", "ai", "gateway", "traffic", "reading"},
     {"sample", "programs", "keeper", "backup"},
     {"schema", "doctor"},
-    {"web", "rest", "worker", "run"},
+    {"web", "worker", "run"},
+    {"rest"},
     {"declared"},
     {"cli"},
 )

@@ -18,6 +18,7 @@ from portal.web import audit, format, guards, intake, navigation, problems, sess
 def set_up(app: Flask, config: Config) -> None:
     """Everything that has to do with answering people: sessions, headers, errors, pages."""
     from portal.web import (
+        access_tokens,
         account,
         accounts,
         admin,
@@ -81,6 +82,7 @@ def set_up(app: Flask, config: Config) -> None:
     problems.set_up(app)
     format.register(app)
     for room in (
+        access_tokens,
         home,
         account,
         accounts,

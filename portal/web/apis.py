@@ -90,7 +90,7 @@ def new() -> ResponseReturnValue:
     publish = "publish" in request.form
     try:
         document = form.document()
-        _check_tls(document, None)
+        check_tls(document, None)
         with db.begin() as session:
             api = registry.create_api(
                 session, team, slug=form.slug.data, version=form.version.data, document=document, by=me()
@@ -153,7 +153,7 @@ def save_document(api: Api) -> ResponseReturnValue:
     try:
         typed = form.document()
         with db.begin() as session:
-            _check_tls(typed, registry.read_document(api.draft))
+            check_tls(typed, registry.read_document(api.draft))
             registry.save_draft(session, api, typed, by=me(), expected=draft_number(form))
     except Changed as error:
         theirs = registry.differences(typed, registry.read_document(api.draft))
@@ -249,7 +249,7 @@ def draft_number(form: Form) -> int:
     return int(number)
 
 
-def _check_tls(document: Document, stored: Document | None) -> None:
+def check_tls(document: Document, stored: Document | None) -> None:
     """Switching certificate checks off is an administrator's act; others may keep it for the same targets only."""
     if document.upstream.tls_verify or me().is_administrator:
         return

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
-from flask import Flask, current_app, request
+from flask import Flask, current_app, g, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy import select
@@ -24,6 +24,7 @@ from portal.config import Config
 from portal.db import db
 from portal.errors import Forbidden, NotFound, NotSignedIn
 from portal.registry.models import Api, Consumer, Import, Key, Plan, Release, Subscription, UpstreamSecret
+from portal.web.audience import is_program
 
 View = Callable[..., ResponseReturnValue]
 
@@ -43,7 +44,10 @@ class Fetch:
 
 
 def person() -> Person | None:
-    """Who is signed in."""
+    """Who is signed in; for the REST API, whose token it is: a browser's cookie does nothing there."""
+    if is_program():
+        found: Person | None = g.get("token_of")
+        return found
     return current_user._get_current_object() if current_user.is_authenticated else None
 
 

@@ -14,6 +14,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.routing import IntegerConverter, Map
 
 from portal.errors import BadRequest, NotFound
+from portal.web.audience import is_program
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -119,6 +120,11 @@ def _refuse() -> None:
     """Raises NotFound, UnsupportedMediaType and BadRequest."""
     if "\0" in request.path:
         raise NotFound()
+    if is_program():
+        # What its bodies may be is said where they are read (portal/rest/reading.py).
+        if any("\0" in text for name, values in request.args.lists() for text in (name, *values)):
+            raise BadRequest("The address holds a NUL character, which cannot be stored. Send it without.")
+        return
     is_other = request.mimetype not in _FORMS and bool(request.mimetype or request.content_length)
     if is_other and request.method not in {"GET", "OPTIONS"}:
         # A body that is JSON would be taken for a form by the libraries below, whatever is in it.
