@@ -39,7 +39,7 @@ SCAN := xargs -0 $(BIN)/detect-secrets-hook --exclude-lines '_ALPHABET = |SECURI
 secrets: $(VENV)/.installed-tests
 	@if git rev-parse --git-dir >/dev/null 2>&1; then \
 		$(SOURCES) ':!tests' | $(SCAN) && $(SOURCES) tests | $(SCAN) --disable-plugin KeywordDetector && \
-		! git grep --line-number --extended-regexp 'pc[oc]_[0-9A-Za-z]{12}_[0-9A-Za-z]{33}'; \
+		! git grep --line-number --extended-regexp 'p(c[oc]|pt)_[0-9A-Za-z]{12}_[0-9A-Za-z]{33}'; \
 	else echo "This is no git checkout: secrets were not looked for."; fi
 
 bench: $(VENV)/.installed-tests ## Measure (ONLY=name): a table and bench/results.json

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from bench import __main__ as command
-from bench import chain, counted, faults, home, ingest, keys, load, machine, releases
+from bench import chain, counted, docs, faults, home, ingest, keys, load, machine, releases
 from bench.population import Population, database, fill, path_of
 from bench.rows import Budget, Missing, Row, middle, quantile, table
 from portal.config import Config
@@ -151,6 +151,9 @@ class TestBenches:
     @needs("taskset")
     def test_ingest(self):
         assert_gives(ingest, ingest.run(ingest.TINY))
+
+    def test_docs(self):
+        assert_gives(docs, docs.run(docs.TINY))
 
     def test_home(self):
         assert_gives(home, home.run(home.TINY))

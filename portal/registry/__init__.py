@@ -4,6 +4,8 @@ These are the verbs that others may use. All take the session first, commit noth
 who may: `web/guards.py` has asked before.
 """
 
+from portal.bearer import Token, new_public_id
+from portal.registry import search
 from portal.registry.apis import (
     create_api,
     delete_api,
@@ -26,7 +28,7 @@ from portal.registry.consumers import (
 from portal.registry.difference import Difference, differences, facts
 from portal.registry.document import Document, read_document
 from portal.registry.effects import Effect, effects
-from portal.registry.keys import Token, bury, change_key, issue, new_public_id, revoke, take_over_key
+from portal.registry.keys import bury, change_key, issue, revoke, take_over_key
 from portal.registry.lifecycle import close, deprecate, refusal, reopen, retire, revive, withdraw_deprecation
 from portal.registry.operation_changes import OperationChanges, operation_changes
 from portal.registry.people import Departure, delete_person, departure
@@ -93,6 +95,7 @@ __all__ = [
     "revive",
     "revoke",
     "save_draft",
+    "search",
     "secrets_of",
     "set_visibility",
     "siblings",

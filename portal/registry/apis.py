@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from portal.accounts.models import Person, Team
 from portal.db import utcnow
 from portal.errors import Conflict, Invalid, NameTaken
-from portal.registry import revision
+from portal.registry import descriptions, revision
 from portal.registry.consumers import Loss, guests, hold, losses
 from portal.registry.document import SLUG, VERSION, Document
 from portal.registry.models import Api, Consumer, Plan, Subscription, SubscriptionState
@@ -29,6 +29,7 @@ def create_api(session: Session, team: Team, *, slug: str, version: str, documen
         raise Invalid(wrong)
     if session.scalar(select(Api.id).where(Api.team_id == team.id, Api.slug == slug, Api.version == version)):
         raise NameTaken("slug", f"{team.name} already has an API {slug} {version}. Choose another slug or version.")
+    _hold_source(session, document, None)
     api = Api(team=team, slug=slug, version=version, name=document.name, draft=document.as_json(), draft_changed_by=by)
     api.plans = list(session.scalars(select(Plan).where(Plan.team_id == team.id)))
     session.add(api)
@@ -38,6 +39,7 @@ def create_api(session: Session, team: Team, *, slug: str, version: str, documen
 def save_draft(session: Session, api: Api, document: Document, *, by: Person | None, expected: int) -> None:
     """`expected` is the draft number that the editor started from. Raises Changed when it is not the stored one."""
     require_draft(session, api, expected)
+    _hold_source(session, document, api.draft.get("openapi"))
     api.name = document.name
     api.draft = document.as_json()
     api.draft_number += 1
@@ -92,3 +94,9 @@ def subscribers(session: Session, api: Api) -> list[Subscription]:
             .order_by(func.lower(Consumer.name), Subscription.id)
         )
     )
+
+
+def _hold_source(session: Session, document: Document, before: str | None) -> None:
+    """An OpenAPI document that comes to be named stays stored from here on."""
+    if document.openapi and document.openapi != before and not descriptions.hold(session, document.openapi):
+        raise Invalid({"openapi": "No OpenAPI document with this SHA-256 is stored. Import it first."})

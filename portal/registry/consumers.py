@@ -15,7 +15,7 @@ from portal.db import utcnow
 from portal.errors import Conflict, Invalid, NameTaken, NotFound
 from portal.registry import lifecycle, revision
 from portal.registry.document import SLUG
-from portal.registry.models import Api, Consumer, Plan, Subscription, SubscriptionState
+from portal.registry.models import Api, Consumer, Plan, Subscription, SubscriptionState, UpstreamSecret
 from portal.registry.visibility import may_see
 
 
@@ -164,7 +164,7 @@ def losses(subscriptions: Collection[Subscription]) -> list[Loss]:
     return list(found.values())
 
 
-def hold(session: Session, thing: Consumer | Api, *, but_subscriptions: bool = False) -> None:
+def hold(session: Session, thing: Consumer | Api | Plan | UpstreamSecret, *, but_subscriptions: bool = False) -> None:
     """Nobody else changes it, or adds to it, until the commit: on PostgreSQL others wait here.
 
     Subscriptions and what else only refers to it may go on being made. Everybody holds things before the revision,

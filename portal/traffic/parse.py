@@ -66,9 +66,9 @@ _read = msgspec.json.Decoder(
     )
 ).decode
 
-_MAY_BE_KEY = re.compile(rb"pc[oc]_")
-_KEY = re.compile(rb"pco_(?:[0-9A-Za-z]{12}_[0-9A-Za-z]{33}|\*+)|pcc_(?:[0-9A-Za-z]+_[0-9A-Za-z_-]+|\*+)")
-"""A key or a console's send, as it is or as `hidden_keys` leaves it."""
+_MAY_BE_KEY = re.compile(rb"p(?:c[oc]|pt)_")
+_KEY = re.compile(rb"p(?:co|pt)_(?:[0-9A-Za-z]{12}_[0-9A-Za-z]{33}|\*+)|pcc_(?:[0-9A-Za-z]+_[0-9A-Za-z_-]+|\*+)")
+"""A key, an access token of the REST API or a console's send, as it is or as `hidden_keys` leaves it."""
 
 
 def without_keys(lines: bytes) -> bytes:

@@ -13,8 +13,8 @@ from portal import config_of, letters, registry
 from portal.accounts import Permission, Team
 from portal.db import db
 from portal.errors import BadRequest, Changed, Conflict, Forbidden, Invalid
-from portal.registry import Difference, Document
-from portal.registry.models import Api, Consumer
+from portal.registry import Difference, Document, descriptions
+from portal.registry.models import Api, Consumer, OpenAPIDocument
 from portal.web import curl, lists
 from portal.web.forms import Form
 from portal.web.forms.apis import DocumentForm, NewAPIForm, with_targets
@@ -31,6 +31,7 @@ def api_tabs(api: Api, active: str) -> list[tuple[str, str, bool]]:
     parts = [
         ("Overview", "apis.show"),
         ("Document", "apis.document"),
+        ("Operations", "imports.operations"),
         ("Releases", "apis.releases"),
         ("Lifecycle", "apis.lifecycle"),
         ("Plans", "apis.plans"),
@@ -89,7 +90,7 @@ def new() -> ResponseReturnValue:
     publish = "publish" in request.form
     try:
         document = form.document()
-        _check_tls(document, None)
+        check_tls(document, None)
         with db.begin() as session:
             api = registry.create_api(
                 session, team, slug=form.slug.data, version=form.version.data, document=document, by=me()
@@ -113,13 +114,18 @@ def show(api: Api) -> ResponseReturnValue:
     live = registry.read_document(api.live_release.document) if api.live_release else None
     shown = live or registry.read_document(api.draft)
     gateway_url = config_of(current_app).gateway_url
+    session = db.session()
+    source = session.get(OpenAPIDocument, api.draft.get("openapi") or "")
     return render_template(
         "apis/show.html",
         api=api,
         document=shown,
+        openapi=source,
+        openapi_facts=source and descriptions.facts_of(source),
+        most_warnings=50,
         addresses=curl.addresses(shown, gateway_url),
         commands=curl.commands(shown, gateway_url) if live else [],
-        subscribers=lists.page(db.session(), lists.subscribers(api, q=""), Consumer.name, Consumer.id),
+        subscribers=lists.page(session, lists.subscribers(api, q=""), Consumer.name, Consumer.id),
         may_manage=may(Permission.MANAGE_APIS, api.team),
         may_delete=may(Permission.MANAGE_TEAM, api.team),
         versions=registry.siblings(db.session(), api)[:20],
@@ -147,7 +153,7 @@ def save_document(api: Api) -> ResponseReturnValue:
     try:
         typed = form.document()
         with db.begin() as session:
-            _check_tls(typed, registry.read_document(api.draft))
+            check_tls(typed, registry.read_document(api.draft))
             registry.save_draft(session, api, typed, by=me(), expected=draft_number(form))
     except Changed as error:
         theirs = registry.differences(typed, registry.read_document(api.draft))
@@ -243,7 +249,7 @@ def draft_number(form: Form) -> int:
     return int(number)
 
 
-def _check_tls(document: Document, stored: Document | None) -> None:
+def check_tls(document: Document, stored: Document | None) -> None:
     """Switching certificate checks off is an administrator's act; others may keep it for the same targets only."""
     if document.upstream.tls_verify or me().is_administrator:
         return

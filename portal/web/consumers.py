@@ -81,6 +81,9 @@ def new() -> ResponseReturnValue:
     except (Invalid, Conflict) as error:
         status = form.refuse(error)
         return render_template("consumers/new.html", form=form), status
+    if api := lists.query("api"):  # somebody came here to subscribe to it, and had no consumer
+        flash(f"{consumer.name} is made.", "success")
+        return redirect(address(consumer, "consumers.choose", api=api), 303)
     return _back(consumer, f"{consumer.name} is made. Subscribe it to an API next.")
 
 

@@ -16,6 +16,7 @@ from portal.accounts.audit import AuditEntry
 from portal.registry.models import Api, Consumer, Key, Plan, Release, Subscription
 
 KINDS = {
+    "access_token": "access token",
     "api": "API",
     "audit_entry": "audit trail",
     "consumer": "consumer",

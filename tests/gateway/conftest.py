@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from portal.bearer import Token
 from portal.gateway.ir import Api, Consumer, Key, Plan, Snapshot, Subscription, Target, Upstream
-from portal.registry.keys import Token, new_token
+from portal.registry.keys import new_token
 from tests.gateway import envoy
 
 LONG_AGO, IN_A_WHILE = 1_000_000_000, 4_000_000_000

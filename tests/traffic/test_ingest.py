@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, event, insert, select
 from sqlalchemy.orm import Session
 
+from portal import bearer
 from portal.gateway import roster
 from portal.registry.keys import new_token
 from portal.registry.models import Release
@@ -214,6 +215,14 @@ class TestKeysInTheLog:
         )
         assert {row.path for row in rows(engine)} == {"/a%2F(key)", "/orders/v1/orders"}
         assert len(rows(engine)) == 10
+
+    def test_access_tokens_of_people_are_keys_here(self, engine, log_path):
+        token = bearer.new_token("ppt_").value
+        log_path.write_bytes(line(p=f"/a%2F{token}", ua="ppt_presentation_final"))
+
+        assert Ingest(engine, node="one", log_path=log_path).drain() == 1
+        assert token[4:].encode() not in log_path.read_bytes()
+        assert [(row.path, row.user_agent) for row in rows(engine)] == [("/a%2F(key)", "ppt_presentation_final")]
 
     def test_one_that_was_written_over_before_a_crash_is_stored_alike(self, sqlite_engine, log_path):
         log_path.write_bytes(line(p=f"/a%2F{self.KEY}"))
