@@ -8,13 +8,14 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
+from portal import registry
 from portal.accounts import Permission
 from portal.db import db
 from portal.registry.catalogue import Seen, Wish, look
 from portal.registry.models import Api, Consumer
 from portal.web import lists
 from portal.web.forms import stripped
-from portal.web.guards import a_shown_api, me, person, requires, teams_for
+from portal.web.guards import a_shown_api, person, requires, teams_for
 from portal.web.intake import LARGEST_ID
 
 bp = Blueprint("catalogue", __name__, url_prefix="/catalogue")
@@ -75,7 +76,7 @@ def subscribe(api: Api) -> ResponseReturnValue:
     )
     consumers = list(db.session.scalars(statement))
     using = {each.consumer_id: each for each in lists.subscriptions_of(db.session(), consumers, api)}
-    is_open = lists.one_subscribable(db.session(), me(), api.label) is not None
+    is_open = bool(api.plans) and registry.refusal(api) is None
     if is_open and len(consumers) == 1 and not using:
         return redirect(_choose(consumers[0], api), 303)
     return render_template(

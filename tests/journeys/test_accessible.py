@@ -45,6 +45,13 @@ NOT_LINKED = {
     "estate.delete",
     "settings.remove_member",
     "apis.publish",
+    # It has one release and one version, and goes on.
+    "apis.republish",
+    "apis.compare_operations",
+    "apis.carry",
+    "apis.retire",
+    # Forms lead there.
+    "apis.compare",
     # The sample has no OpenAPI document, and its draft is what is published.
     "docs.operations",
     "docs.operation",
@@ -56,6 +63,7 @@ NOT_LINKED = {
     "docs.preview_schema",
     "docs.preview_part",
     # Parts of other pages.
+    "apis.live",
     "apis.targets",
     "consumers.first_call",
 }

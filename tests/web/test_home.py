@@ -216,6 +216,25 @@ class TestAttention:
         assert "expires in 1 day" in page
         assert "2 things need your attention" in page
 
+    def test_the_end_of_an_api_is_told_to_its_team_and_to_who_uses_it(self, client, session, cast, own):
+        now = utcnow()
+        factories.subscription(session, own["foreign_consumer"], own["api"])
+        registry.deprecate(
+            session,
+            own["api"],
+            at=now - timedelta(days=90),
+            sunset_at=now - timedelta(days=1),
+            successor=None,
+            message="",
+        )
+        session.commit()
+        user = next(each.person for each in own["foreign_consumer"].team.memberships)
+
+        assert "Its last day has passed, and calls still go through." in home(client, cast.publisher)
+        theirs = home(client, user)
+        assert "which it uses, is deprecated; its last day was" in theirs
+        assert "calls still go through" not in theirs
+
     def test_says_when_there_is_nothing(self, client, cast, own, engine, tmp_path):
         logged.store(engine, tmp_path, logged.line(own["api"]))
         assert "Nothing needs your attention" in home(client, cast.publisher)
