@@ -19,7 +19,11 @@ run: $(VENV)/.installed .venv-sample/.installed ## Set up and start everything (
 
 test: $(VENV)/.installed-tests .venv-sample/.installed ## Set up and run every check and test (SLOW=1 adds the long ones, ARGS=… goes to pytest)
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(if $(SLOW),,-m "not slow") $(ARGS)
+	@$(PYTEST) --numprocesses auto --dist worksteal || { test $$? -eq 1 && \
+		echo "What failed runs once more, one test at a time: real Envoys share the cores of a small machine." && \
+		$(PYTEST) --last-failed --last-failed-no-failures none; }
+
+PYTEST = $(BIN)/python -m pytest $(if $(SLOW),,-m "not slow") $(ARGS)
 
 check: $(VENV)/.installed-tests ## Lint, formatting, types and secrets
 	@$(BIN)/ruff check

@@ -14,10 +14,11 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import doctor, jobs, letters, notify, registry
+from portal import doctor, jobs, letters, notify, reading, registry
 from portal.accounts import audit, replays, sessions, throttle, tokens
 from portal.config import Config
 from portal.db import db, utcnow
+from portal.registry import exports, imports
 from portal.traffic import retention
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,16 @@ def forget_letters(config: Config, _payload: dict[str, Any]) -> str:
     return f"{gone} old letters in files went." if gone else ""
 
 
+def write_openapi(_config: Config, payload: dict[str, Any]) -> str:
+    """Outside of the transaction that keeps it: what is large takes minutes to write."""
+    made = exports.written(db.session(), payload)
+    if made is None:
+        return ""
+    with db.begin() as session:
+        exports.keep(session, *made)
+    return f"The OpenAPI document of API {made[0]} is written, {len(made[3]):,} characters."
+
+
 KINDS: dict[str, Work] = {
     "mail": notify.send,
     "account_link": letters.answer,
@@ -92,6 +103,9 @@ KINDS: dict[str, Work] = {
     "forget_tokens": forget_tokens,
     doctor.KIND: examine,
     "forget_letters": forget_letters,
+    exports.KIND: write_openapi,
+    imports.JOB: reading.read,
+    "forget_imports": reading.forget,
 }
 PERIODIC = {
     "forget_calls": timedelta(minutes=10),
@@ -101,6 +115,7 @@ PERIODIC = {
     "forget_tokens": timedelta(hours=1),
     doctor.KIND: doctor.EVERY,
     "forget_letters": timedelta(days=1),
+    "forget_imports": timedelta(hours=1),
 }
 
 

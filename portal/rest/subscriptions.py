@@ -92,8 +92,8 @@ def index(session: Session, consumer: Consumer, query: Paging) -> Subscriptions:
 )
 def create(session: Session, consumer: Consumer, body: NewSubscription) -> Answer:
     """Subscribe a consumer to an API. Each API at most once at a time (409)."""
-    api = pages.one_subscribable(session, body.api)
-    if api is None or not registry.may_see(me(), api):
+    api = pages.one_subscribable(session, me(), body.api)
+    if api is None:
         raise Invalid({"api": f"There is no published API {body.api} for you that offers a plan."})
     plan = next((plan for plan in api.plans if plan.slug == body.plan), None)
     if plan is None:

@@ -159,7 +159,7 @@ def reasons(session: Session, query: TrafficSearch) -> Reasons:
 def _ranked(
     session: Session,
     query: RankingSearch,
-    top: Callable[[Session, View, Window, int], Ranking],
+    top: Callable[[Session, View, Window, int], Ranking[int]],
     name: Callable[..., dict[int, scopes.Named]],
 ) -> RankingAnswer:
     scope, window = _asked(session, query)

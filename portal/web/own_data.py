@@ -21,7 +21,7 @@ from portal.accounts.audit import AuditEntry
 from portal.accounts.sessions import SignIn
 from portal.accounts.tokens import AccessToken
 from portal.config import Config
-from portal.registry.models import Api, Consumer, Key, Release, Subscription, UpstreamSecret
+from portal.registry.models import Api, Consumer, Import, Key, Release, Subscription, UpstreamSecret
 
 
 def stored(session: Session, config: Config, person: Person) -> str:
@@ -124,6 +124,10 @@ MADE: dict[str, tuple[InstrumentedAttribute[int | None], Callable[[Any], dict[st
     "releases_published": (
         Release.published_by_id,
         lambda it: {"api": it.api.label, "release": it.number, "at": _time(it.published_at), "note": it.note},
+    ),
+    "imports_made": (
+        Import.made_by_id,
+        lambda it: {"team": it.team.slug, "from": it.source_name or it.source.value, "at": _time(it.created_at)},
     ),
     "subscriptions_made": (
         Subscription.created_by_id,

@@ -85,6 +85,7 @@ def test_a_new_account_has_one_too(client, session):
 REFERS = {
     "access_token.person_id": "access_tokens",
     "api.draft_changed_by_id": "drafts_last_changed",
+    "api_import.made_by_id": "imports_made",
     "invitation.invited_by_id": "invitations_sent",
     "key.created_by_id": "keys_issued_for_other_teams",
     "membership.person_id": "memberships",
@@ -134,6 +135,7 @@ class TestIsComplete:
         ends = utcnow() + accounts.tokens.LASTS
         accounts.tokens.make(session, me, label="script", scopes=[Scope.READ], expires_at=ends, now=utcnow())
         accounts.invite(session, email="guest@portico.example", by=me, now=utcnow())
+        factories.imported(session, team=cast.team).made_by = me
         session.commit()
         number = me.id
         session.rollback()

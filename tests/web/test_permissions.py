@@ -44,7 +44,7 @@ OF_THE_CALL = {"calls.show"}
 OF_ONESELF = {"access_tokens.revoke"}
 """The same, and for its owner only: administrators reach nobody's."""
 
-MADE_IN_A_TEAM = {"apis.new", "plans.new"}
+MADE_IN_A_TEAM = {"apis.new", "imports.new", "plans.new"}
 """Their pages explain to everybody what is needed; what they send needs a team that may publish, and a role in it."""
 IN_SUCH_A_TEAM = {"outsider", "publisher", "owner"}
 
@@ -86,13 +86,19 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
         administrator = factories.person(session, is_administrator=True)
         plan = factories.plan(session, team=team)
         api = factories.api(
-            session, team=team, live=True, plans=[plan], upstream={"targets": [{"url": "http://127.0.0.1:1"}]}
+            session,
+            team=team,
+            live=True,
+            plans=[plan],
+            upstream={"targets": [{"url": "http://127.0.0.1:1"}]},
+            openapi=factories.openapi_document(session),
         )
         consumer = factories.consumer(session, team=team)
         subscription = factories.subscription(session, consumer, api)
         key, _ = factories.key(session, consumer)
         invitation = accounts.invite(session, email="invited@portico.example", by=administrator, now=utcnow())
         secret = factories.upstream_secret(session, team=team)
+        imported = factories.imported(session, team=team)
         now = utcnow()
         ends = now + accounts.tokens.LASTS
         access_token, _ = accounts.tokens.make(
@@ -110,6 +116,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
             "subscription": subscription.id,
             "key": key.public_id,
             "secret": secret.name,
+            "import_id": imported.id,
             "kind": "basic",
             "member": next(each.id for each in team.memberships if each.person is other),
             "person": other.id,
@@ -118,6 +125,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
             "sign_in": 1,
             "access_token": access_token.public_id,
             "request_id": logged.id_of(call),
+            "operation": "show",
+            "schema": "Pet",
+            "part": "components/schemas/Pet/properties/id",
             "filename": "tokens.css",
             "name": "rds/rds.json",
         }

@@ -34,7 +34,7 @@ collectgarbage("setpause", 1000)
 local apis, kept_count = {}, 0
 
 local function learn(name)
-  local id, place, limit, prefix, key_name = match(name, "^(%d+)|%d+|([hbqp])|(%d+)|([^|]*)|(.*)$")
+  local id, place, limit, prefix, key_name = match(name, "^(%d+)|%d+|([hbqpr])|(%d+)|([^|]*)|(.*)$")
   local api
   if id then
     local challenge
@@ -48,7 +48,7 @@ local function learn(name)
     api = { id = tonumber(id), place = place, limit = tonumber(limit), name = key_name, challenge = challenge }
     api.in_query = place == "q"
     api.prefix = prefix ~= "" and prefix or nil
-    api.paused = place == "p"
+    api.paused, api.retired = place == "p", place == "r"
   elseif name == "" then
     api = { missing = true }
   elseif name == "_portico/health" then
@@ -205,6 +205,7 @@ local function decide(handle)
   if api.public then return end
   local token, several, path = take_key(api, headers)
 
+  if api.retired then return "410", "api_retired" end
   if api.paused then return "503", "api_paused" end
   if several then return "400", "key_repeated" end
   if not token or token == "" then return "401", "key_missing", api end
@@ -241,7 +242,12 @@ local function refuse(handle, status, reason, api)
   local headers = { [":status"] = status }
   if api then headers["www-authenticate"] = api.challenge end
   if reason == "api_paused" then headers["retry-after"] = "60" end
-  handle:respond(headers, WORDS[reason])
+  local sentence = WORDS[reason]
+  if reason == "api_retired" then
+    local successor = handle:metadata():get("successor") -- gateway/ending.py writes it
+    if successor then sentence = sentence .. " Use " .. successor .. " instead." end
+  end
+  handle:respond(headers, sentence)
 end
 
 function envoy_on_request(handle)

@@ -23,6 +23,10 @@ class OpenAPIDocument(Base):
     facts: Mapped[dict[str, Any]] = mapped_column(JSON)
     """What is known of it as a whole, see `descriptions.Facts`."""
     operation_count: Mapped[int]
+    writer: Mapped[str | None] = mapped_column(String(32))
+    """Who is still writing its operations and parts; None when they are all there. Nothing may name it before."""
+    unnamed_since: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    """Since when neither a draft, nor a release, nor an open import is known to name it."""
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
 
 
@@ -63,3 +67,18 @@ class Operation(Base):
         UniqueConstraint("sha256", "name"),
         Index("ix__operation__sha256_position", "sha256", "position"),
     )
+
+
+class OpenAPIExport(Base):
+    """The OpenAPI document of an API with the gateway's address and key, where it takes long to write."""
+
+    __tablename__ = "openapi_export"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """The hash of all that it is made of, see `exports.key_of`."""
+    api_id: Mapped[int] = mapped_column(ForeignKey("api.id", ondelete="CASCADE"), index=True)
+    form: Mapped[str] = mapped_column(String(4))
+    """`json` or `yaml`."""
+    packed: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+    """By gzip, as browsers take it."""
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)

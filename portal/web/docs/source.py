@@ -1,0 +1,156 @@
+"""Where docs come from: whose they are, where their pages stand, and the document itself."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from urllib.parse import quote, urlencode
+
+from portal import openapi
+from portal.openapi.export import KeyPlace
+from portal.openapi.references import Look, looking, operation_at
+from portal.registry.descriptions import Facts
+from portal.web.docs.navigation import Entry, Index
+
+_SCHEMAS = "/components/schemas/"
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The addresses of the pages below `base`."""
+
+    base: str
+
+    def overview(self) -> str:
+        return self.base
+
+    def operations(self, *, q: str = "", tag: str = "", start: int = 0) -> str:
+        asked = {"q": q, "tag": tag, "from": start}
+        query = urlencode({name: value for name, value in asked.items() if value})
+        return f"{self.base}/operations" + (f"?{query}" if query else "")
+
+    def operation(self, name: str) -> str:
+        return f"{self.base}/operations/{quote(name, safe='')}"
+
+    def schema(self, pointer: str) -> str:
+        """Of a part that a reference may name: by its name where it is one of the document's schemas."""
+        name = pointer.removeprefix(_SCHEMAS)
+        if name == pointer or "/" in name:
+            return f"{self.base}/parts/{quote(pointer.removeprefix('/'), safe='/~')}"
+        return f"{self.base}/schemas/{quote(name, safe='')}"
+
+
+def pointer_of(*, schema: str = "", part: str = "") -> str:
+    """What `Links.schema` made an address of, `…/schemas/<schema>` or `…/parts/<path:part>`."""
+    if schema:
+        return _SCHEMAS + schema
+    return part if part.startswith("#") else f"/{part}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLine:
+    name: str
+    description: str
+    limits: str
+    """In words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    label: str
+    url: str
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """What callers should know of the API's present and end."""
+
+    paused: bool = False
+    closed: bool = False
+    deprecated_at: datetime | None = None
+    sunset_at: datetime | None = None
+    retired_at: datetime | None = None
+    message: str = ""
+    successor: Link | None = None
+    """None too where the reader may not know of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """How whoever stands before the API turns a call away."""
+
+    status: int
+    reason: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is known of an API beside its document."""
+
+    name: str
+    version: str
+    base: str
+    """The address of its overview, without a slash at the end."""
+    addresses: tuple[str, ...]
+    """Where it is called; examples use the first."""
+    key: KeyPlace | None
+    description: str = ""
+    variable: str = "PORTICO_KEY"
+    """The shell variable that examples take the key from."""
+    owner: str = ""
+    state: str = ""
+    crumbs: tuple[Link, ...] = ()
+    lifecycle: Lifecycle = Lifecycle()
+    plans: tuple[PlanLine, ...] | None = None
+    """None where there are no plans to speak of; () where the API offers none yet."""
+    refusals: tuple[Refusal, ...] = ()
+    versions: tuple[Link, ...] = ()
+    """All that the reader may see, this one among them."""
+    get_key_url: str = ""
+    manage_url: str = ""
+    document_url: str = ""
+    """Where the reader may give it an OpenAPI document; "" for those who may not."""
+    preview_url: str = ""
+    exports: tuple[Link, ...] = ()
+    is_draft: bool = False
+    live_url: str = ""
+    """Of a draft: the docs of what is published."""
+
+
+class Source(Protocol):
+    """One API with its document, read as far as a page asks for it."""
+
+    about: About
+
+    @property
+    def facts(self) -> Facts | None:
+        """None where there is no OpenAPI document."""
+
+    @property
+    def index(self) -> Index: ...
+
+    def operation(self, name: str) -> tuple[dict[str, Any], Look] | None:
+        """The whole operation object (`references.operation_at`), and where its references lead."""
+
+    def look(self, start: Any) -> Look:
+        """Follows the references that `start` leads to."""
+
+
+class Described:
+    """A document that is in memory, such as one that the portal makes itself."""
+
+    def __init__(self, about: About, description: openapi.Description) -> None:
+        self.about = about
+        self.facts: Facts | None = Facts.of(description)
+        self.index = Index((Entry.of(it.id, it, it.tags) for it in description.operations), description.tags)
+        self._tree = description.tree
+        self._pointers = {it.id: it.pointer for it in description.operations}
+        self._look = looking(description.tree)
+
+    def operation(self, name: str) -> tuple[dict[str, Any], Look] | None:
+        pointer = self._pointers.get(name)
+        return None if pointer is None else (operation_at(self._tree, pointer), self._look)
+
+    def look(self, start: Any) -> Look:
+        return self._look

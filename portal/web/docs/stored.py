@@ -1,0 +1,178 @@
+"""The docs of an API in the registry: its live release, or its draft."""
+
+import threading
+from collections import OrderedDict
+from typing import Any
+
+import orjson
+from flask import url_for
+from sqlalchemy import select
+from sqlalchemy.orm import Session, selectinload
+
+from portal import registry
+from portal.accounts import Permission, Person
+from portal.openapi.references import Look
+from portal.registry import Document, descriptions
+from portal.registry.descriptions import Facts
+from portal.registry.models import Api, OpenAPIDocument, Operation
+from portal.traffic.reasons import REASONS
+from portal.web import curl
+from portal.web.docs.navigation import Entry, Index
+from portal.web.docs.source import About, Lifecycle, Link, PlanLine, Refusal
+from portal.web.forms.plans import in_words
+from portal.web.guards import may
+
+_REFUSALS = (
+    (401, "key_missing"),
+    (401, "key_malformed"),
+    (401, "key_unknown"),
+    (401, "key_revoked"),
+    (401, "key_expired"),
+    (403, "not_subscribed"),
+    (413, "too_large"),
+    (429, "rate_limited"),
+    (503, "api_paused"),
+)
+_MOST_KEPT = 100_000
+"""Operations, of all documents together: some 60 MB."""
+
+
+class Stored:
+    """A document laid out in rows. What lists need of it is read once for each document, the rest as pages ask."""
+
+    def __init__(self, session: Session, about: About, digest: str | None) -> None:
+        self.about = about
+        self._session = session
+        self._digest = digest or ""
+        kept = _kept.get(session, digest) if digest else None
+        self.facts: Facts | None = kept[0] if kept else None
+        self.index: Index = kept[1] if kept else Index((), ())
+
+    def operation(self, name: str) -> tuple[dict[str, Any], Look] | None:
+        found = descriptions.operation_named(self._session, self._digest, name)
+        if found is None:
+            return None
+        content: dict[str, Any] = orjson.loads(found.content)
+        return content, self.look(content)
+
+    def look(self, start: Any) -> Look:
+        return descriptions.look_from(self._session, self._digest, start)
+
+
+class _Kept:
+    """What was read of documents, the last used ones. Nothing in it gets old: a digest says what it is of."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: OrderedDict[str, tuple[Facts, Index]] = OrderedDict()
+
+    def get(self, session: Session, digest: str) -> tuple[Facts, Index] | None:
+        """None where this database does not have the document."""
+        if session.scalar(select(OpenAPIDocument.operation_count).where(OpenAPIDocument.sha256 == digest)) is None:
+            return None
+        with self._lock:
+            if digest in self._found:
+                self._found.move_to_end(digest)
+                return self._found[digest]
+        read = _read(session, digest)
+        with self._lock:
+            self._found[digest] = read
+            while len(self._found) > 1 and sum(len(index.entries) for _, index in self._found.values()) > _MOST_KEPT:
+                self._found.popitem(last=False)
+        return read
+
+
+def _read(session: Session, digest: str) -> tuple[Facts, Index]:
+    facts = descriptions.facts_of(session.get_one(OpenAPIDocument, digest))
+    rows = session.execute(
+        select(
+            Operation.name, Operation.method, Operation.path, Operation.summary, Operation.tags, Operation.deprecated
+        )
+        .where(Operation.sha256 == digest)
+        .order_by(Operation.position)
+    )
+    return facts, Index((Entry.of(row.name, row, row.tags) for row in rows), facts.tags)
+
+
+_kept = _Kept()
+
+
+def live(session: Session, api: Api, person: Person | None, gateway_url: str) -> Stored:
+    assert api.live_release is not None, "the guard lets published ones in only"
+    document = registry.read_document(api.live_release.document)
+    return Stored(session, _about(session, api, document, person, gateway_url), document.openapi)
+
+
+def draft(session: Session, api: Api, person: Person | None, gateway_url: str) -> Stored:
+    document = registry.read_document(api.draft)
+    about = _about(session, api, document, person, gateway_url, is_draft=True)
+    return Stored(session, about, document.openapi)
+
+
+def address(api: Api, endpoint: str = "docs.show", **more: Any) -> str:
+    return url_for(endpoint, team=api.team.slug, slug=api.slug, version=api.version, **more)
+
+
+def _about(
+    session: Session, api: Api, document: Document, person: Person | None, gateway_url: str, *, is_draft: bool = False
+) -> About:
+    is_member = person is not None and may(Permission.SEE_APIS, api.team)
+    shown = address(api) if api.live_release_id is not None else ""
+    return About(
+        name=document.name,
+        version=api.version,
+        base=address(api, "docs.preview") if is_draft else shown,
+        addresses=tuple(curl.addresses(document, gateway_url)),
+        key=document.key,
+        description=document.description,
+        owner=api.team.name,
+        state=api.state,
+        crumbs=(
+            Link(document.name, address(api, "apis.show"))
+            if is_draft
+            else Link("Catalogue", shown.removesuffix(f"/{api.label}")),
+        ),
+        lifecycle=_lifecycle(api, person),
+        plans=tuple(PlanLine(plan.name, plan.description, in_words(plan)) for plan in api.plans),
+        refusals=tuple(Refusal(status, reason, REASONS[reason]) for status, reason in _REFUSALS),
+        versions=() if is_draft else _versions(session, api, person),
+        get_key_url=f"{shown}/subscribe" if shown and not is_draft and api.retired_at is None else "",
+        manage_url=address(api, "apis.show") if is_member else "",
+        document_url=f"{address(api, 'apis.show')}/import" if may(Permission.MANAGE_APIS, api.team) else "",
+        preview_url=address(api, "docs.preview") if is_member and not is_draft and api.has_unpublished_changes else "",
+        exports=()
+        if is_draft
+        else (
+            Link("JSON", address(api, "docs.openapi_json")),
+            Link("YAML", address(api, "docs.openapi_yaml")),
+        ),
+        is_draft=is_draft,
+        live_url=shown if is_draft else "",
+    )
+
+
+def _lifecycle(api: Api, person: Person | None) -> Lifecycle:
+    successor = api.successor
+    is_shown = successor is not None and successor.live_release_id is not None and registry.may_see(person, successor)
+    return Lifecycle(
+        paused=api.paused,
+        closed=api.closed,
+        deprecated_at=api.deprecated_at,
+        sunset_at=api.sunset_at,
+        retired_at=api.retired_at,
+        message=api.deprecation_message,
+        successor=Link(f"{successor.name} {successor.version}", address(successor)) if successor and is_shown else None,
+    )
+
+
+def _versions(session: Session, api: Api, person: Person | None) -> tuple[Link, ...]:
+    """Of the same API, the newest first."""
+    rows = session.scalars(
+        select(Api)
+        .where(Api.team_id == api.team_id, Api.slug == api.slug, Api.live_release_id.is_not(None))
+        .where(registry.visible_to(person))
+        .options(selectinload(Api.team))
+        .order_by(Api.created_at.desc(), Api.id.desc())
+        .limit(50)
+    )
+    return tuple(Link(each.version, address(each), each.state) for each in rows)
