@@ -6,6 +6,9 @@ from flask import request, url_for
 
 from portal.web import guards
 
+_ELSEWHERE = {"imports": "apis.index"}
+"""Pages of a blueprint whose addresses do not tell where in the navigation they belong."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -21,6 +24,7 @@ def entries() -> list[Entry]:
     someone = guards.person()
     if someone is None:
         return []
+    here = request.blueprint or ""
     rows = [
         ("Home", "home.show", "home"),
         ("APIs", "apis.index", "api"),
@@ -34,8 +38,8 @@ def entries() -> list[Entry]:
     rows.append(("Settings", "settings.show", "settings"))
     if someone.is_administrator:
         rows.append(("Back office", "admin.index", "database"))
-    found = [(label, url_for(name), icon) for label, name, icon in rows]
-    return [Entry(label, url, icon, _is_under(url)) for label, url, icon in found]
+    found = [(label, url_for(name), icon, name) for label, name, icon in rows]
+    return [Entry(label, url, icon, _is_under(url) or _ELSEWHERE.get(here) == name) for label, url, icon, name in found]
 
 
 def _is_under(url: str) -> bool:

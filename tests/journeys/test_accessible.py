@@ -14,7 +14,7 @@ from portal import create_app
 from portal.config import Config
 from tests.journeys.conftest import House
 
-NO_PAGES = re.compile(r"static|health\.(alive|ready|metrics)|.*\.export(_csv)?|account\.data")
+NO_PAGES = re.compile(r"static|imports\.original|health\.(alive|ready|metrics)|.*\.export(_csv)?|account\.data")
 """What answers with a file, or for programs."""
 
 NOT_LINKED = {
@@ -41,7 +41,12 @@ NOT_LINKED = {
     "estate.delete",
     "settings.remove_member",
     "apis.publish",
+    # Nobody has an import open; test_importing.py looks at these.
+    "imports.show",
+    "imports.its_operations",
+    "imports.changes",
     # Parts of other pages.
+    "imports.progress",
     "apis.targets",
     "consumers.first_call",
 }

@@ -108,6 +108,29 @@ class TestApply:
             imports.apply(session, row, document(row.sha256), by=None, expected=1)
 
 
+class TestEnds:
+    """Imports hold up nothing that they belong to."""
+
+    def test_of_the_api(self, session):
+        row = factories.imported(session)
+        api = imports.create(session, row, document(row.sha256), slug="pets", version="v1", by=None)
+        factories.imported(session, api=api, data=NEXT)
+        session.flush()
+
+        registry.delete_api(session, api)
+        session.flush()
+
+        assert count(session, Import) == 0
+
+    def test_of_the_team(self, session):
+        row = factories.imported(session)
+
+        registry.delete_team(session, row.team)
+        session.flush()
+
+        assert count(session, Import) == 0
+
+
 class TestNaming:
     """A document that is named is there, and stays."""
 
@@ -303,7 +326,9 @@ class TestUnderstanding:
             (b"x" * 1_000_001, None, False),
             (PETS, b"x" * 1_000_001, False),
             (b"a: &name [1]\nb: *name\n", None, False),
+            (b"{a: &\xc3\xa4 [1], b: *\xc3\xa4}\n", None, False),
             (b"a: https://a.example/?a=1&b=2\n", None, True),
+            (b"a: cats, &dogs or *others*\n", None, True),
         ],
     )
     def test_what_is_read_while_somebody_waits(self, data, base, quick):

@@ -63,6 +63,12 @@ class TestProposal:
         assert proposal(facts(title="Ünïcödé")).slug == "unicode"
         assert proposal(facts(title="X")).slug == "x"
 
+    def test_long_slugs_end_with_a_word(self):
+        title = "Listen API: Podcast Search, Directory, and Insights API"
+
+        assert proposal(facts(title=title)).slug == "listen-api-podcast-search-directory-and"
+        assert proposal(facts(title="y" * 80)).slug == "y" * 40
+
     def test_what_is_too_long_is_cut_and_said(self):
         found = proposal(facts(title="n" * 99, description="d" * 30_000))
 
