@@ -8,11 +8,12 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from portal import doctor, jobs, letters, notify, registry
 from portal.accounts import audit, sessions, throttle
@@ -75,6 +76,22 @@ def forget_letters(config: Config, _payload: dict[str, Any]) -> str:
     return f"{gone} old letters in files went." if gone else ""
 
 
+def mend_catalogue(_config: Config, _payload: dict[str, Any]) -> str:
+    """What is live and not in the index as this release makes it: after an upgrade, or a restore."""
+    count = sum(_turns_of(registry.search.mend))
+    return f"{count} APIs were indexed for the catalogue." if count else ""
+
+
+def _turns_of(work: Callable[[Session], int]) -> Iterator[int]:
+    """Small transactions, so that nobody waits long."""
+    while True:
+        with db.begin() as session:
+            done = work(session)
+        if not done:
+            return
+        yield done
+
+
 KINDS: dict[str, Work] = {
     "mail": notify.send,
     "account_link": letters.answer,
@@ -84,6 +101,7 @@ KINDS: dict[str, Work] = {
     "forget_sessions": forget_sessions,
     doctor.KIND: examine,
     "forget_letters": forget_letters,
+    "mend_catalogue": mend_catalogue,
 }
 PERIODIC = {
     "forget_calls": timedelta(minutes=10),
@@ -92,6 +110,7 @@ PERIODIC = {
     "forget_sessions": timedelta(hours=1),
     doctor.KIND: doctor.EVERY,
     "forget_letters": timedelta(days=1),
+    "mend_catalogue": timedelta(minutes=10),
 }
 
 

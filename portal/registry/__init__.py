@@ -17,6 +17,7 @@ from portal.registry.apis import (
     unpublish,
     vacate,
 )
+from portal.registry.categories import change_category, create_category, delete_category, set_category
 from portal.registry.consumers import (
     Loss,
     change_consumer,
@@ -45,13 +46,16 @@ __all__ = [
     "Token",
     "belongings",
     "bury",
+    "change_category",
     "change_consumer",
     "change_key",
     "change_plan",
     "create_api",
+    "create_category",
     "create_consumer",
     "create_plan",
     "delete_api",
+    "delete_category",
     "delete_consumer",
     "delete_person",
     "delete_plan",
@@ -76,6 +80,7 @@ __all__ = [
     "save_draft",
     "search",
     "secrets_of",
+    "set_category",
     "store_secret",
     "subscribe",
     "subscribers",

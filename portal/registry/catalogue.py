@@ -8,21 +8,24 @@ whole.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, literal_column, select
 from sqlalchemy.orm import Session, defer, joinedload
 
 from portal.accounts.models import Membership, Person, Team
 from portal.registry.folding import words_asked
-from portal.registry.models import Api, CatalogueEntry, Category, Consumer, Subscription, SubscriptionState
-from portal.registry.search import FoundOperation, operations_found, places_of
+from portal.registry.models import Api, CatalogueEntry, Category, Consumer, Subscription
+from portal.registry.search import FoundOperation, operations_found, places_of, rows_of
 from portal.registry.visibility import visible_to
 
 SORTS = ("relevance", "name", "newest", "used")
 OFFERED_TAGS = 24
 _FEW = 500
 """So many numbers are named in a statement; of more, all rows are read."""
+
+_CURRENT = Subscription.state != literal_column("'ended'")
+"""Written out, not bound: only so SQLite sees that the index of current subscriptions has all of them."""
 
 Group = tuple[int, str]
 """The versions of one API: the number of its team, and its slug."""
@@ -102,8 +105,9 @@ class Seen:
     """Nothing is published that the person may see, whatever they ask for."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
+    """What is known of each of thousands. A tuple, because it is made so often."""
+
     id: int
     group: Group
     title: str
@@ -129,7 +133,7 @@ def look(session: Session, person: Person | None, wish: Wish, *, page: int = 1, 
         rows = [row for row in rows if team is not None and row.group[0] == team.id]
     if wish.tags:
         wanted = {tag.lower() for tag in wish.tags}
-        rows = [row for row in rows if wanted <= set(row.tags.lower().split("\n"))]
+        rows = [row for row in rows if wanted <= _lower_tags(row)]
     shelves = _shelves(session, rows)
     if wish.category:
         number = next((each.category.id for each in shelves if each.category.slug == wish.category), -1)
@@ -174,9 +178,10 @@ def _rows(session: Session, sees: ColumnElement[bool], places: dict[int, int] | 
     )
     if places is not None and len(places) <= _FEW:
         chosen = chosen.where(Api.id.in_(places))
+    found = rows_of(session, chosen)
     return [
-        _Row(id, (team_id, slug), title, tags, category_id, is_retired, age, places[id] if places else 0)
-        for age, (id, team_id, slug, title, tags, category_id, is_retired) in enumerate(session.execute(chosen))
+        _Row(id, (team_id, slug), title, tags, category_id, bool(is_retired), age, places[id] if places else 0)
+        for age, (id, team_id, slug, title, tags, category_id, is_retired) in enumerate(found)
         if places is None or id in places
     ]
 
@@ -191,20 +196,25 @@ def _shelves(session: Session, rows: Sequence[_Row]) -> list[Shelf]:
 
 
 def _tags(groups: dict[Group, list[_Row]], without: Collection[str]) -> list[tuple[str, int]]:
-    spelled: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for rows in groups.values():
-        its: set[str] = set()
-        for row in rows:
-            if row.tags:
-                for tag in row.tags.split("\n"):
-                    spelled.setdefault(tag.lower(), tag)
-                    its.add(tag.lower())
-        counts.update(its)
-    for tag in without:
+        counts.update(_lower_tags(rows[0]) if len(rows) == 1 else set().union(*map(_lower_tags, rows)))
+    for tag in ("", *without):
         counts.pop(tag.lower(), None)
     found = sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:OFFERED_TAGS]
+    spelled = dict.fromkeys((tag for tag, _count in found), "")
+    missing = set(spelled)
+    for rows in groups.values():
+        if not missing:
+            break
+        for tag in (tag for row in rows for tag in row.tags.split("\n") if tag.lower() in missing):
+            spelled[tag.lower()] = tag
+            missing.discard(tag.lower())
     return [(spelled[tag], count) for tag, count in found]
+
+
+def _lower_tags(row: _Row) -> set[str]:
+    return set(row.tags.lower().split("\n"))
 
 
 def _order(session: Session, by: str, groups: dict[Group, list[_Row]]) -> list[Group]:
@@ -223,14 +233,10 @@ def _order(session: Session, by: str, groups: dict[Group, list[_Row]]) -> list[G
 
 def _uses(session: Session, numbers: Collection[int]) -> dict[int, int]:
     """How many consumers use each API now; APIs that nobody uses are left out."""
-    chosen = (
-        select(Subscription.api_id, func.count())
-        .where(Subscription.state != SubscriptionState.ENDED)
-        .group_by(Subscription.api_id)
-    )
+    chosen = select(Subscription.api_id, func.count()).where(_CURRENT).group_by(Subscription.api_id)
     if len(numbers) <= _FEW:
         chosen = chosen.where(Subscription.api_id.in_(numbers))
-    return {number: count for number, count in session.execute(chosen)}
+    return dict(rows_of(session, chosen))
 
 
 def _cards(
@@ -286,11 +292,8 @@ def _versions(
 
 def _using(session: Session, numbers: Collection[int]) -> dict[int, set[int]]:
     found: dict[int, set[int]] = defaultdict(set)
-    current = Subscription.state != SubscriptionState.ENDED
-    rows: Any = session.execute(
-        select(Subscription.api_id, Subscription.consumer_id).where(Subscription.api_id.in_(numbers), current)
-    )
-    for api_id, consumer_id in rows:
+    chosen = select(Subscription.api_id, Subscription.consumer_id).where(Subscription.api_id.in_(numbers), _CURRENT)
+    for api_id, consumer_id in rows_of(session, chosen):
         found[api_id].add(consumer_id)
     return found
 
@@ -304,9 +307,7 @@ def _own(session: Session, person: Person | None, numbers: Collection[int]) -> d
     rows = session.execute(
         select(Subscription.api_id, Consumer)
         .join(Consumer, Consumer.id == Subscription.consumer_id)
-        .where(
-            Subscription.api_id.in_(numbers), Subscription.state != SubscriptionState.ENDED, Consumer.team_id.in_(teams)
-        )
+        .where(Subscription.api_id.in_(numbers), _CURRENT, Consumer.team_id.in_(teams))
         .options(joinedload(Consumer.team))
         .order_by(func.lower(Consumer.name), Consumer.id)
     )

@@ -8,6 +8,7 @@ Where a word was found decides the order, never how often it occurs elsewhere: f
 person may not see.
 """
 
+import contextlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,7 @@ from sqlalchemy import (
     select,
     table,
     text,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR
@@ -76,7 +78,7 @@ def places_of(session: Session, asked: Sequence[str]) -> dict[int, int]:
     ask = _ask_postgres if session.get_bind().dialect.name == "postgresql" else _ask_sqlite
     found: dict[int, int] = {}
     for place in reversed(range(len(_PLACES))):
-        rows = [number for (number,) in session.execute(ask(asked, place))]
+        rows = [number for (number,) in rows_of(session, ask(asked, place))]
         if not rows and place == len(_PLACES) - 1:
             return {}
         found.update(dict.fromkeys(rows, place))
@@ -102,7 +104,7 @@ def operations_found(
         .where(scored.c.score > 0)
         .subquery()
     )
-    rows = session.execute(
+    rows = session.connection().execute(
         select(
             ranked.c.sha256,
             ranked.c.score,
@@ -144,10 +146,17 @@ def mend(session: Session, *, most: int = _AT_ONCE) -> int:
     return len(numbers)
 
 
-def forget(session: Session) -> None:
-    """Empty the index; `mend` fills it again."""
-    session.execute(delete(CatalogueEntry))
-    session.execute(delete(CatalogueOperation))
+def outdate(session: Session) -> None:
+    """Have `mend` index everything anew. Until then what was indexed before is found."""
+    session.execute(update(CatalogueEntry).values(made_by=0))
+
+
+def rows_of(session: Session, chosen: Any) -> list[Any]:
+    """As the driver gives them, which for numbers and texts is all that is needed: thousands of SQLAlchemy's own rows
+    keep Python's garbage collector busy for longer than the database."""
+    result = session.connection().execute(chosen)
+    with contextlib.closing(result):
+        return list(result.cursor.fetchall())
 
 
 @event.listens_for(Session, "after_flush")

@@ -225,19 +225,21 @@ class TestMend:
         assert titles == {missing.id: "Missing", old.id: "Old", fine.id: "Fine"}
         assert found(session, "missing") == ["Missing"]
 
-    def test_everything_is_made_anew_after_it_was_forgotten(self, session):
+    def test_everything_is_made_anew_and_found_meanwhile(self, session):
         live(session, name="Orders", openapi=keep(session, {"/a": {"get": "Zebra"}}))
         session.commit()
-        search.forget(session)
-        assert found(session, "orders") == []
+        session.execute(update(CatalogueOperation).values(words=" giraffe "))
+        search.outdate(session)
+        assert found(session, "orders zebra") == ["Orders"]
 
         assert search.mend(session) == 1
         assert found(session, "orders zebra") == ["Orders"]
+        assert session.scalars(select(CatalogueOperation.words)).one() == " get a zebra "
 
     def test_a_long_list_is_mended_in_turns(self, session):
         for _ in range(3):
             live(session)
         session.commit()
-        search.forget(session)
+        search.outdate(session)
 
         assert [search.mend(session, most=2) for _ in range(3)] == [2, 1, 0]

@@ -177,6 +177,8 @@ def _word_for_api(action: str, changes: audit.Changes) -> str:
             return "paused" if paused else "resumed"
         case {"plans": _} if action == "changed" and len(changes) == 1:
             return "changed offer"
+        case {"category_id": _} if action == "changed" and len(changes) == 1:
+            return "changed category"
         case {"draft_number": _} if action == "changed":
             return "changed draft"
     return action
