@@ -26,7 +26,7 @@ from portal.accounts import Role, Team, sessions
 from portal.accounts.models import Membership, Person
 from portal.config import Config
 from portal.db import db, utcnow
-from portal.registry import search
+from portal.registry import indexing
 from portal.registry.document import read_document
 from portal.registry.models import (
     Api,
@@ -153,7 +153,7 @@ def fill(engine: Engine, size: Size, seed: int = 1) -> None:
             connection.execute(insert(Operation), list(_operations(chance, n, count)))
         connection.execute(update(Api).values(live_release_id=Api.id))
     with Session(engine) as session:
-        while search.mend(session):
+        while indexing.mend(session):
             session.commit()
 
 

@@ -168,14 +168,14 @@ def rotate_secrets() -> None:
 @the_search.command("reindex")
 def reindex() -> None:
     """Make the catalogue's index anew from what is published."""
-    from portal.registry import search
+    from portal.registry import indexing
 
     count = 0
     with db.begin() as session:
-        search.outdate(session)
+        indexing.outdate(session)
     while True:
         with db.begin() as session:  # one transaction for all would keep others waiting
-            done = search.mend(session)
+            done = indexing.mend(session)
         if not done:
             break
         count += done

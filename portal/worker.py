@@ -78,7 +78,7 @@ def forget_letters(config: Config, _payload: dict[str, Any]) -> str:
 
 def mend_catalogue(_config: Config, _payload: dict[str, Any]) -> str:
     """What is live and not in the index as this release makes it: after an upgrade, or a restore."""
-    count = sum(_turns_of(registry.search.mend))
+    count = sum(_turns_of(registry.indexing.mend))
     return f"{count} APIs were indexed for the catalogue." if count else ""
 
 

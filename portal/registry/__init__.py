@@ -4,7 +4,7 @@ These are the verbs that others may use. All take the session first, commit noth
 who may: `web/guards.py` has asked before.
 """
 
-from portal.registry import search
+from portal.registry import indexing
 from portal.registry.apis import (
     create_api,
     delete_api,
@@ -66,6 +66,7 @@ __all__ = [
     "end_subscription",
     "estate",
     "facts",
+    "indexing",
     "issue",
     "limit_subscription",
     "may_see",
@@ -78,7 +79,6 @@ __all__ = [
     "resume",
     "revoke",
     "save_draft",
-    "search",
     "secrets_of",
     "set_category",
     "store_secret",

@@ -10,25 +10,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, func, literal_column, select
-from sqlalchemy.orm import Session, defer, joinedload
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
 
-from portal.accounts.models import Membership, Person, Team
+from portal.accounts.models import Person, Team
+from portal.registry.cards import CURRENT, Card, Group, cards_of
 from portal.registry.folding import words_asked
-from portal.registry.models import Api, CatalogueEntry, Category, Consumer, Subscription
-from portal.registry.search import FoundOperation, operations_found, places_of, rows_of
+from portal.registry.models import Api, CatalogueEntry, Category, Subscription
+from portal.registry.search import places_of, rows_of
 from portal.registry.visibility import visible_to
 
 SORTS = ("relevance", "name", "newest", "used")
-OFFERED_TAGS = 24
+OFFERED_TAGS = 12
 _FEW = 500
 """So many numbers are named in a statement; of more, all rows are read."""
-
-_CURRENT = Subscription.state != literal_column("'ended'")
-"""Written out, not bound: only so SQLite sees that the index of current subscriptions has all of them."""
-
-Group = tuple[int, str]
-"""The versions of one API: the number of its team, and its slug."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,29 +51,6 @@ class Wish:
             if self.q
             else "name"
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    api: Api
-    title: str
-    """The name that is live."""
-    summary: str
-    tags: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One API: its newest published version that fits, and the other versions that the person may see."""
-
-    head: Version
-    others: tuple[Version, ...]
-    consumers: int
-    """That use any of these versions now."""
-    own: tuple[Consumer, ...]
-    """Those among them that belong to the person's teams."""
-    operations: tuple[FoundOperation, ...]
-    """Where the words were found, at most three."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +116,9 @@ def look(session: Session, person: Person | None, wish: Wish, *, page: int = 1, 
     order = _order(session, wish.order, groups)
     pages = max(1, -(-len(order) // size))
     page = min(max(page, 1), pages)
-    shown = [groups[group] for group in order[(page - 1) * size : page * size]]
+    shown = [(group, groups[group][0].id) for group in order[(page - 1) * size : page * size]]
     return Seen(
-        _cards(session, person, sees, shown, asked, wish.retired),
+        cards_of(session, person, sees, shown, asked, retired=wish.retired),
         len(order),
         page,
         pages,
@@ -233,84 +205,7 @@ def _order(session: Session, by: str, groups: dict[Group, list[_Row]]) -> list[G
 
 def _uses(session: Session, numbers: Collection[int]) -> dict[int, int]:
     """How many consumers use each API now; APIs that nobody uses are left out."""
-    chosen = select(Subscription.api_id, func.count()).where(_CURRENT).group_by(Subscription.api_id)
+    chosen = select(Subscription.api_id, func.count()).where(CURRENT).group_by(Subscription.api_id)
     if len(numbers) <= _FEW:
         chosen = chosen.where(Subscription.api_id.in_(numbers))
     return dict(rows_of(session, chosen))
-
-
-def _cards(
-    session: Session,
-    person: Person | None,
-    sees: ColumnElement[bool],
-    shown: Sequence[Sequence[_Row]],
-    asked: Sequence[str],
-    retired: bool,
-) -> list[Card]:
-    if not shown:
-        return []
-    versions = _versions(session, sees, [rows[0].group for rows in shown], retired)
-    heads = [next(each for each in versions[rows[0].group] if each[0].api.id == rows[0].id) for rows in shown]
-    numbers = [version.api.id for its in versions.values() for version, _digest in its]
-    using = _using(session, numbers)
-    own = _own(session, person, numbers)
-    operations = operations_found(session, {digest for _head, digest in heads if digest}, asked)
-    cards = []
-    for rows, (head, digest) in zip(shown, heads, strict=True):
-        its = [version for version, _digest in versions[rows[0].group]]
-        cards.append(
-            Card(
-                head,
-                tuple(version for version in its if version is not head),
-                len(set().union(*(using[version.api.id] for version in its))),
-                tuple({one.id: one for version in its for one in own[version.api.id]}.values()),
-                tuple(operations.get(digest, ())) if digest else (),
-            )
-        )
-    return cards
-
-
-def _versions(
-    session: Session, sees: ColumnElement[bool], groups: Collection[Group], retired: bool
-) -> dict[Group, list[tuple[Version, str | None]]]:
-    """All versions that the person may see, the newest first, with the hash of their OpenAPI documents."""
-    chosen = (
-        select(Api, CatalogueEntry)
-        .join(CatalogueEntry, CatalogueEntry.api_id == Api.id)
-        .where(sees, Api.team_id.in_({team for team, _ in groups}), Api.slug.in_({slug for _, slug in groups}))
-        .options(defer(Api.draft), joinedload(Api.team), joinedload(Api.category))
-        .order_by(CatalogueEntry.since.desc(), Api.id.desc())
-    )
-    if not retired:
-        chosen = chosen.where(Api.retired_at.is_(None))
-    found: dict[Group, list[tuple[Version, str | None]]] = defaultdict(list)
-    for api, entry in session.execute(chosen):
-        tags = tuple(filter(None, entry.tags.split("\n")))
-        found[api.team_id, api.slug].append((Version(api, entry.title, entry.summary, tags), entry.openapi))
-    return found
-
-
-def _using(session: Session, numbers: Collection[int]) -> dict[int, set[int]]:
-    found: dict[int, set[int]] = defaultdict(set)
-    chosen = select(Subscription.api_id, Subscription.consumer_id).where(Subscription.api_id.in_(numbers), _CURRENT)
-    for api_id, consumer_id in rows_of(session, chosen):
-        found[api_id].add(consumer_id)
-    return found
-
-
-def _own(session: Session, person: Person | None, numbers: Collection[int]) -> dict[int, list[Consumer]]:
-    """Consumers of the person's teams that use these APIs now."""
-    found: dict[int, list[Consumer]] = defaultdict(list)
-    if person is None:
-        return found
-    teams = select(Membership.team_id).where(Membership.person_id == person.id)
-    rows = session.execute(
-        select(Subscription.api_id, Consumer)
-        .join(Consumer, Consumer.id == Subscription.consumer_id)
-        .where(Subscription.api_id.in_(numbers), _CURRENT, Consumer.team_id.in_(teams))
-        .options(joinedload(Consumer.team))
-        .order_by(func.lower(Consumer.name), Consumer.id)
-    )
-    for api_id, consumer in rows:
-        found[api_id].append(consumer)
-    return found

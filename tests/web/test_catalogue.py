@@ -174,7 +174,7 @@ class TestSearch:
         page = as_stranger.get("/catalogue?q=zebra&tag=money&team=cast").text
 
         assert "No API fits" in page
-        assert "“zebra” in names, descriptions, tags or operations and all the filters above" in page
+        assert "has “zebra” in its name, description, tags or operations, and fits all filters above" in page
         for wider in ("tag=money&amp;team=cast", "q=zebra&amp;team=cast", "q=zebra&amp;tag=money"):
             assert f'href="/catalogue?{wider}"' in page
 

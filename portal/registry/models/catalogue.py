@@ -1,4 +1,4 @@
-"""What published APIs are found by. Made from releases, and made anew from them at any time (`search.py`)."""
+"""What published APIs are found by. Made from releases, and made anew from them at any time (`indexing.py`)."""
 
 from datetime import datetime
 
