@@ -19,7 +19,11 @@ run: $(VENV)/.installed .venv-sample/.installed ## Set up and start everything (
 
 test: $(VENV)/.installed-tests .venv-sample/.installed ## Set up and run every check and test (SLOW=1 adds the long ones, ARGS=… goes to pytest)
 	@$(MAKE) --no-print-directory check
-	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(if $(SLOW),,-m "not slow") $(ARGS)
+	@$(PYTEST) --numprocesses auto --dist worksteal || { test $$? -eq 1 && \
+		echo "What failed runs once more, one test at a time: real Envoys share the cores of a small machine." && \
+		$(PYTEST) --last-failed --last-failed-no-failures none; }
+
+PYTEST = $(BIN)/python -m pytest $(if $(SLOW),,-m "not slow") $(ARGS)
 
 check: $(VENV)/.installed-tests ## Lint, formatting, types and secrets
 	@$(BIN)/ruff check
@@ -35,7 +39,7 @@ SCAN := xargs -0 $(BIN)/detect-secrets-hook --exclude-lines '_ALPHABET = |SECURI
 secrets: $(VENV)/.installed-tests
 	@if git rev-parse --git-dir >/dev/null 2>&1; then \
 		$(SOURCES) ':!tests' | $(SCAN) && $(SOURCES) tests | $(SCAN) --disable-plugin KeywordDetector && \
-		! git grep --line-number --extended-regexp 'pc[oc]_[0-9A-Za-z]{12}_[0-9A-Za-z]{33}'; \
+		! git grep --line-number --extended-regexp 'p(c[oc]|pt)_[0-9A-Za-z]{12}_[0-9A-Za-z]{33}'; \
 	else echo "This is no git checkout: secrets were not looked for."; fi
 
 bench: $(VENV)/.installed-tests ## Measure (ONLY=name): a table and bench/results.json

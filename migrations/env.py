@@ -9,7 +9,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, create_engine, text
 
-from portal import schema
+from portal import migrate, schema
 from portal.config import Config
 from portal.db import engine_options, engine_url
 
@@ -31,6 +31,7 @@ def _migrate(connection: Connection) -> None:
         render_as_batch=sqlite,
         transactional_ddl=True,  # SQLite can, since db.py says BEGIN itself
         compare_type=True,
+        include_name=migrate.is_modelled,
         render_item=_render,
     )
     try:

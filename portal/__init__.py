@@ -17,7 +17,7 @@ def create_app(config: Config | None = None, *, overrides: Mapping[str, Any] | N
 
     Raises WrongSetting before anything is opened.
     """
-    from portal import cli, logs, web
+    from portal import cli, logs, rest, web
     from portal.config import kept_secret
     from portal.db import db, engine_options, engine_url, existing
 
@@ -36,6 +36,7 @@ def create_app(config: Config | None = None, *, overrides: Mapping[str, Any] | N
     logs.set_up(config)
     db.init_app(app)
     web.set_up(app, config)
+    rest.set_up(app)
     cli.set_up(app)
     return app
 

@@ -42,6 +42,12 @@ def _count(value: str) -> int:
     return int(value)
 
 
+def _megabytes(value: str) -> int:
+    if not value.isdecimal() or not 1 <= int(value) <= 50:
+        raise ValueError("must be a whole number of megabytes from 1 to 50")
+    return int(value)
+
+
 def _one_or_more(value: str) -> int:
     if not value.isdecimal() or int(value) < 1:
         raise ValueError("must be a whole number, 1 or more")
@@ -193,6 +199,12 @@ class Config:
         30, _one_or_more, "Days that “Stay signed in on this device” lasts, used or not; instead of both limits above."
     )
     call_days: int = _setting(30, _one_or_more, "Days that single calls are kept; charts live on in the roll-ups.")
+    import_limit: int = _setting(50, _megabytes, "Megabytes that an imported OpenAPI document may have, at most 50.")
+    api_per_minute: int = _setting(
+        600,
+        _count,
+        "Requests to the REST API that an access token may send in a minute of the clock; 0 means any number.",
+    )
     log_format: str = _setting("text", _one_of("text", "json"), "Form of the log on standard output.")
     log_level: str = _setting("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "Least level that is logged.")
     log_file: str = _setting("", _text, "Also log to this file, rotated at 10 MB, five kept; empty means not.")

@@ -63,7 +63,7 @@ def export(folder: Path | None, keys: bool) -> None:
 
     session = db.session()
     found = room.stored(session, keys=keys, now=utcnow())
-    sources = room.sources_of(found, _stored_sources(session, room.sources_named(found.apis)))
+    sources = room.sources_of(found, room.stored_sources(session, room.sources_named(found.apis)))
     found = found.model_copy(update={"sources": sources})
     session.rollback()
     if keys:
@@ -129,7 +129,8 @@ def _planned(wish: _Wish, *, rehearse: bool) -> tuple[list["Step"], list["Thing"
             for identity, field, sentence in room.references(current, wanted, steps)
         ]
         named = room.sources_named(wanted.apis)
-        problems += room.unknown_sources(wish.loaded, _stored_sources(session, named))
+        problems += room.unknown_sources(wish.loaded, room.stored_sources(session, named))
+        problems += room.unreadable_sources(session, wish.loaded)
         if problems:
             _refuse(problems)
         stays: list[Thing] = [] if wish.prune else list(room.left_out(current, wanted))
@@ -156,6 +157,7 @@ def _rehearse(wish: _Wish, steps: list["Step"]) -> None:
 
     session = db.lock()
     try:
+        room.pretend_sources(session, wish.loaded)
         room.carry_out(session, steps, owner=_owner(session, wish.owner))
         return
     except PortalError:
@@ -170,6 +172,7 @@ def _tell_refusals(wish: _Wish, steps: list["Step"]) -> None:
 
     session = db.lock()
     try:
+        room.pretend_sources(session, wish.loaded)
         found = room.refusals(session, steps, owner=_owner(session, wish.owner))
     finally:
         session.rollback()
@@ -182,13 +185,13 @@ def _apply(wish: _Wish, agreed: list["Step"]) -> None:
     """Raises Conflict when something else would happen now than was agreed to."""
     from portal.registry import installation as room
 
+    room.keep_sources(db.begin, wish.loaded)
     try:
         with db.begin() as session:
             room.hold(session, agreed)
             current, wanted = _both(session, wish)
             if room.plan(current, wanted, prune=wish.prune) != agreed:
                 raise _Meanwhile
-            _keep_sources(session, wish.loaded.sources, room.sources_named(wanted.apis))
             lost = room.carry_out(session, agreed, owner=_owner(session, wish.owner))
             letters.apis_deleted(session, [(loss.team, loss.uses) for loss in lost], by=None)
     except _Meanwhile:
@@ -233,15 +236,6 @@ def _owner(session: Session, email: str | None) -> Person | None:
     if person is None:
         raise click.ClickException(f"Nobody here signs in as {email}.")
     return person
-
-
-def _stored_sources(session: Session, digests: Iterable[str]) -> dict[str, bytes]:
-    """The OpenAPI documents with these hashes, as far as they are stored."""
-    return {}
-
-
-def _keep_sources(session: Session, sources: Mapping[str, bytes], named: Iterable[str]) -> None:
-    """Store those of the files that a document refers to, each once."""
 
 
 def _read(names: Sequence[str]) -> Iterator[tuple[str, bytes]]:

@@ -11,9 +11,11 @@
     │   ├── Changed                      somebody else saved since the page was opened
     │   └── InUse                        the thing still has others that depend on it
     ├── LinkDead                    410  a mailed link that is used, too old or not whole
+    ├── Stale                       412  a change was based on an older state than the one that is stored
     ├── Invalid                     422  with a sentence for each field
     │   └── Unreadable                   an OpenAPI document that cannot be understood
     ├── AddressRefused              422  an address that the portal or the gateway must not reach
+    ├── MatchNeeded                 428  a change does not say which state it was based on
     ├── TooManyAttempts             429
     └── Unavailable                 503
 
@@ -81,6 +83,23 @@ class Changed(Conflict):
 
 class InUse(Conflict):
     pass
+
+
+class Stale(PortalError):
+    status = 412
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Somebody has changed it since you read it, or If-Match names something else. Nothing was changed. "
+            "Read it again, then send your change with the new ETag."
+        )
+
+
+class MatchNeeded(PortalError):
+    status = 428
+
+    def __init__(self) -> None:
+        super().__init__("Send If-Match with the ETag of what you have read, so that nobody's change is overwritten.")
 
 
 class LinkDead(PortalError):

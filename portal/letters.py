@@ -1,4 +1,5 @@
-"""What the portal writes to people about their accounts: one verb a letter, each with its text in `templates/mail`.
+"""What the portal writes to people about their accounts and about APIs that they use: one verb a letter, each with its
+text in `templates/mail`.
 
 Links start with `PORTAL_URL`, whatever Host a request names, and a letter to an address that nobody has confirmed holds
 no word that a stranger has typed. Needs an application context; sent when the caller's transaction has committed.
@@ -17,11 +18,12 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal import accounts, config_of, jobs, notify
+from portal import accounts, config_of, jobs, notify, registry
 from portal.accounts import Invitation, Person, Role, Team, audit
 from portal.config import Config
 from portal.db import db
 from portal.errors import LinkDead
+from portal.registry.models import Api, Subscription
 from portal.vault import Unreadable, Vault
 
 RESET_LASTS = timedelta(hours=1)
@@ -149,6 +151,58 @@ def apis_deleted(
                 told = uses[:_MOST_TOLD] if owner.confirmed_at else []
                 words = {"uses": told, "left": len(uses) - len(told), "link": link}
                 _write(session, owner.email, "APIs that you use were deleted", "apis_deleted", **words)
+
+
+def api_deprecated(session: Session, api: Api, *, by: Person | None, changed: bool = False) -> None:
+    """To the owners of each team that uses the API, but not to who did it. `changed`: it was deprecated before, and its
+    end or its successor is another now."""
+    subject = "The end of an API that you use has changed" if changed else "An API that you use is deprecated"
+    words = {"changed": changed, "sunset_at": api.sunset_at, "message": api.deprecation_message}
+    _about(session, api, registry.teams_using(session, api), by, subject, "api_deprecated", **words)
+
+
+def deprecation_withdrawn(session: Session, api: Api, *, by: Person | None) -> None:
+    subject = "An API that you use goes on"
+    _about(session, api, registry.teams_using(session, api), by, subject, "deprecation_withdrawn")
+
+
+def api_retired(session: Session, api: Api, *, by: Person | None) -> None:
+    _about(session, api, registry.teams_using(session, api), by, "An API that you use is retired", "api_retired")
+
+
+def subscriptions_carried(session: Session, old: Api, made: Sequence[Subscription], *, by: Person | None) -> None:
+    """To the owners of the teams whose consumers may call the new version too, but not to who did it."""
+    if made:
+        subject = "You may call a new version of an API"
+        _about(session, made[0].api, registry.by_team(made), by, subject, "subscriptions_carried", before=old.version)
+
+
+def _about(
+    session: Session,
+    api: Api,
+    using: Iterable[tuple[Team, Sequence[str]]],
+    by: Person | None,
+    subject: str,
+    name: str,
+    **words: Any,
+) -> None:
+    """With each team the names of its consumers that are concerned. A successor is named to who may know of it."""
+    link, next_ = _link("consumers.index"), api.successor
+    for team, consumers in using:
+        for owner in (each.person for each in team.memberships if each.role is Role.OWNER):
+            if not owner.active or owner == by:
+                continue
+            known = None
+            if owner.confirmed_at:
+                named = next_ is not None and next_.live_release_id is not None and registry.may_see(owner, next_)
+                known = {
+                    "name": f"{api.name} {api.version}",
+                    "consumers": consumers[:_MOST_TOLD],
+                    "left": max(0, len(consumers) - _MOST_TOLD),
+                    "successor": f"{next_.name} {next_.version}" if named and next_ else None,
+                    **words,
+                }
+            _write(session, owner.email, subject, name, api=known, link=link)
 
 
 def read_invitation(token: str) -> tuple[int, str]:

@@ -1,6 +1,7 @@
 """Bringing the schema of a database to what this release needs. The revisions themselves stand in `migrations/`."""
 
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -12,6 +13,7 @@ from sqlalchemy import Connection, Engine, MetaData
 from portal.errors import Conflict
 
 _FOLDER = Path(__file__).parent.parent / "migrations"
+_INDEX = "catalogue_word"
 
 
 def upgrade(engine: Engine) -> list[str]:
@@ -65,8 +67,13 @@ def _pending(connection: Connection) -> list[str]:
 def differences(engine: Engine, metadata: MetaData) -> list[str]:
     """What the tables of a fully migrated database have that the models have not, and the other way round."""
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "include_name": is_modelled})
         return [repr(each) for each in compare_metadata(context, metadata)]
+
+
+def is_modelled(name: str | None, kind: str = "table", _parents: Any = None) -> bool:
+    """Whether a table is one of the models'. SQLite's full-text index is none, nor is what that keeps itself in."""
+    return kind != "table" or not (name or "").startswith(_INDEX)
 
 
 def _apply(connection: Connection) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import doctor, jobs, letters, notify, registry
-from portal.accounts import audit, sessions, throttle
+from portal import doctor, jobs, letters, notify, reading, registry
+from portal.accounts import audit, replays, sessions, throttle, tokens
 from portal.config import Config
 from portal.db import db, utcnow
-from portal.registry import exports
+from portal.registry import exports, imports
 from portal.traffic import retention
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,13 @@ def forget_sessions(config: Config, _payload: dict[str, Any]) -> str:
     return ""
 
 
+def forget_tokens(_config: Config, _payload: dict[str, Any]) -> str:
+    with db.begin() as session:
+        replays.sweep(session, now=utcnow())
+        gone = tokens.sweep(session, now=utcnow())
+    return f"{gone} long dead access tokens went." if gone else ""
+
+
 def examine(config: Config, _payload: dict[str, Any]) -> str:
     found = doctor.closer(config, db.engine)
     with db.begin() as session:
@@ -93,17 +100,22 @@ KINDS: dict[str, Work] = {
     "bury_keys": bury_keys,
     "forget_throttles": forget_throttles,
     "forget_sessions": forget_sessions,
+    "forget_tokens": forget_tokens,
     doctor.KIND: examine,
     "forget_letters": forget_letters,
     exports.KIND: write_openapi,
+    imports.JOB: reading.read,
+    "forget_imports": reading.forget,
 }
 PERIODIC = {
     "forget_calls": timedelta(minutes=10),
     "bury_keys": timedelta(days=1),
     "forget_throttles": timedelta(hours=1),
     "forget_sessions": timedelta(hours=1),
+    "forget_tokens": timedelta(hours=1),
     doctor.KIND: doctor.EVERY,
     "forget_letters": timedelta(days=1),
+    "forget_imports": timedelta(hours=1),
 }
 
 

@@ -7,8 +7,19 @@ from sqlalchemy.orm import Session
 
 from portal import accounts, openapi, registry
 from portal.accounts import Person, Role, Team
-from portal.registry import descriptions
-from portal.registry.models import Api, Consumer, Key, Plan, SecretKind, Subscription, UpstreamSecret
+from portal.registry import descriptions, imports
+from portal.registry.models import (
+    Api,
+    Consumer,
+    Import,
+    ImportSource,
+    Key,
+    Plan,
+    SecretKind,
+    Subscription,
+    UpstreamSecret,
+)
+from portal.registry.understanding import understand
 from portal.vault import Vault
 
 _n = itertools.count(1)
@@ -107,6 +118,31 @@ def upstream_secret(session: Session, *, team: Team, vault: Vault | None = None,
     """A header whose value is `hush`, unless said otherwise. Without `vault`, nothing of the test's opens it."""
     values = {"name": f"secret-{next(_n)}", "kind": SecretKind.HEADER, "texts": {"value": "hush"}} | fields
     row = registry.store_secret(session, team, vault=vault or Vault(["k" * 40]), by=None, **values)
+    session.flush()
+    return row
+
+
+PETS = b"""\
+openapi: 3.1.0
+info: {title: Pets, version: 1.2.0, description: All about pets.}
+servers: [{url: https://pets.example/v1}]
+tags: [{name: pets}]
+paths:
+  /pets:
+    get: {operationId: listPets, tags: [pets], responses: {'200': {description: Pets}}}
+    post: {operationId: addPet, tags: [pets], responses: {'201': {description: It is there}}}
+components:
+  securitySchemes: {key: {type: apiKey, in: header, name: X-Pets}}
+"""
+
+
+def imported(session: Session, *, team: Team | None = None, api: Api | None = None, data: bytes = PETS) -> Import:
+    """One that is ready: for a new API, or for `api`."""
+    owner = api.team if api else team or globals()["team"](session)
+    digest = api.draft.get("openapi") if api else None
+    base = descriptions.bytes_of(session, digest) if digest else None
+    row = imports.begin(session, owner, api=api, source=ImportSource.PASTE, source_name="", size=len(data), by=None)
+    imports.finish(session, row, understand(data, base), compared_with=digest)
     session.flush()
     return row
 

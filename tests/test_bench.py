@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from bench import __main__ as command
-from bench import chain, counted, docs, faults, home, ingest, keys, load, machine
+from bench import chain, counted, docs, faults, home, ingest, keys, load, machine, releases
 from bench.population import Population, database, fill, path_of
 from bench.rows import Budget, Missing, Row, middle, quantile, table
 from portal.config import Config
@@ -86,10 +86,7 @@ class TestResults:
 
     def test_an_unknown_name_is_refused_with_those_that_exist(self, capsys):
         assert command.main(["hmoe"]) == 2
-        assert (
-            "There is no bench hmoe. There are chain, keys, ingest, counted, home, docs, faults."
-            in capsys.readouterr().err
-        )
+        assert f"There is no bench hmoe. There are {', '.join(command.BENCHES)}." in capsys.readouterr().err
 
     def test_what_the_machine_lacks_is_said_with_how_to_get_it(self):
         with pytest.raises(Missing, match=r"no-such-program .* Install it with `apt install no-such-program`"):
@@ -128,6 +125,10 @@ class TestBenches:
     @needs("nginx")
     def test_keys(self):
         assert_gives(keys, keys.run(keys.TINY))
+
+    @needs("nginx")
+    def test_releases(self):
+        assert_gives(releases, releases.run(releases.TINY))
 
     @needs("nginx", "wrk", "taskset")
     def test_stored_calls_are_all_calls(self):

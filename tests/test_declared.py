@@ -1,13 +1,28 @@
 """`flask export` and `flask apply`, as somebody types them."""
 
-import pytest
-from sqlalchemy import func, select
+import re
+from hashlib import sha256
 
-from portal import accounts
+import pytest
+from sqlalchemy import delete, func, select
+
+from portal import accounts, registry
 from portal.accounts.audit import AuditEntry
 from portal.jobs import Job
-from portal.registry.models import Api, Consumer, Key, Plan, Release, Subscription, SubscriptionState
+from portal.registry.models import (
+    Api,
+    Consumer,
+    Import,
+    Key,
+    OpenAPIDocument,
+    Operation,
+    Plan,
+    Release,
+    Subscription,
+    SubscriptionState,
+)
 from tests import factories
+from tests.factories import PETS
 from tests.registry.installation import made
 
 
@@ -425,3 +440,72 @@ class TestExport:
     def test_releases_that_are_live_are_told_and_numbers_are_not(self, flask, applied, session):
         assert count(session, Release) == 2
         assert "number" not in flask("export").stdout
+
+
+class TestOpenAPIDocuments:
+    """They go with the APIs that refer to them, byte for byte."""
+
+    @pytest.fixture
+    def documented(self, session):
+        """An API whose live release and whose draft refer to two documents."""
+        team = factories.team(session, slug="zoo", name="Zoo")
+        live, later = (factories.imported(session, team=team, data=data) for data in (PETS, b"# new\n" + PETS))
+        api = factories.api(session, team=team, slug="pets", live=True, path="/pets", openapi=live.sha256)
+        document = registry.read_document(api.draft | {"openapi": later.sha256})
+        registry.save_draft(session, api, document, by=None, expected=1)
+        session.commit()
+
+    def test_export_apply_export_gives_the_same_bytes(self, flask, documented, session, tmp_path, write):
+        before = flask("export").stdout
+        session.execute(delete(Api))
+        session.execute(delete(OpenAPIDocument))
+        session.execute(delete(Import))
+        session.commit()
+        assert "# new" in before
+
+        done = flask("apply", write(before), "--yes")
+
+        assert done.exit_code == 0, done.output
+        assert flask("export").stdout == before
+        assert flask("apply", "all.yaml").stdout == "Nothing to change.\n"
+        operations = session.scalar(select(func.count()).select_from(Operation))
+        assert operations == 4
+
+    def test_a_folder_has_each_beside_its_api(self, flask, documented, session, tmp_path):
+        flask("export", "--to", "there")
+        session.execute(delete(Api))
+        session.execute(delete(OpenAPIDocument))
+        session.commit()
+
+        assert (tmp_path / "there/apis/zoo/pets/v1.live.openapi.yaml").read_bytes() == PETS
+        done = flask("apply", "there", input="y\n")
+        assert done.exit_code == 0, done.output
+        assert flask("export", "--to", "there").stdout.endswith("0 files written, 0 removed.\n")
+
+    def test_one_that_cannot_be_read_is_told_with_its_api(self, flask, documented, session, tmp_path):
+        flask("export", "--to", "there")
+        session.execute(delete(OpenAPIDocument))
+        session.commit()
+        broken = b"openapi: 3.1.0\ninfo: ["
+        for path in (tmp_path / "there").rglob("*.openapi.yaml"):
+            path.write_bytes(broken)
+        api = tmp_path / "there/apis/zoo/pets/v1.yaml"
+        api.write_text(re.sub("[0-9a-f]{64}", sha256(broken).hexdigest(), api.read_text()))
+
+        answer = flask("apply", "there", "--yes")
+
+        assert answer.exit_code == 1
+        assert "v1.yaml:" in answer.stderr
+        assert "is not YAML" in answer.stderr
+        assert count(session, OpenAPIDocument) == 0
+
+    def test_planning_stores_nothing(self, flask, documented, session, write):
+        before = flask("export").stdout
+        session.execute(delete(Api))
+        session.execute(delete(OpenAPIDocument))
+        session.commit()
+
+        answer = flask("apply", write(before), "--plan")
+
+        assert answer.exit_code == 2, answer.output
+        assert count(session, OpenAPIDocument) == 0

@@ -8,16 +8,18 @@ import pytest
 PORTAL = Path(__file__).parent.parent / "portal"
 
 FLOORS = (
-    {"errors", "config"},
+    {"errors", "config", "bearer"},
     {"db", "logs", "migrate", "vault"},
     {"jobs"},
     {"openapi", "outbound", "terminal"},
     {"accounts", "notify"},
-    {"registry", "letters"},
-    {"console", "ai", "gateway", "traffic"},
+    {"registry"},
+    {"letters"},
+    {"console", "ai", "gateway", "traffic", "reading"},
     {"sample", "programs", "keeper", "backup"},
     {"schema", "doctor"},
-    {"web", "rest", "worker", "run"},
+    {"web", "worker", "run"},
+    {"rest"},
     {"declared"},
     {"cli"},
 )

@@ -116,6 +116,48 @@ class TestUpgrade:
             migrate.pending(empty)
 
 
+class TestOperationsOfCalls:
+    def test_calls_of_before_have_none_and_who_called_which_api_is_known(self, empty):
+        upgrade_to(empty, "0008")
+        now = int(datetime.now(UTC).timestamp())
+        hour = now - now % 3_600
+        yesterday = hour - 86_400
+        with empty.begin() as connection:
+            connection.execute(text(CALL_OF_BEFORE), {"at": now * 1_000_000, "id": b"x" * 16})
+            for level, at, consumer, api, status, calls in [
+                (3_600, hour, 5, 7, 200, 3),
+                (3_600, yesterday, 5, 7, 200, 4),
+                (3_600, yesterday, 5, 7, 404, 1),
+                (3_600, yesterday, 0, 7, 401, 9),
+                (3_600, yesterday, 5, 0, 404, 9),
+                (3_600, hour - 40 * 86_400, 5, 7, 200, 9),
+                (86_400, yesterday - yesterday % 86_400, 5, 7, 200, 9),
+            ]:
+                connection.execute(
+                    text(
+                        "INSERT INTO calls_by_consumer (level, at, consumer_id, api_id, status, reason, calls,"
+                        " bytes_in, bytes_out, latency)"
+                        " VALUES (:level, :at, :consumer, :api, :status, 'ok', :calls, 0, 0, :none)"
+                    ),
+                    {"level": level, "at": at, "consumer": consumer, "api": api, "status": status, "calls": calls}
+                    | {"none": b""},
+                )
+
+        migrate.upgrade(empty)
+
+        with empty.begin() as connection:
+            connection.execute(text(CALL_OF_BEFORE), {"at": now * 1_000_000 + 1, "id": b"y" * 16})
+            assert connection.execute(text("SELECT operation FROM call")).all() == [("",), ("",)]
+            assert connection.execute(text("SELECT * FROM calls_by_consumer_operation ORDER BY at")).all() == [
+                (yesterday - yesterday % 86_400, 7, "", 5, 5, yesterday),
+                (hour - hour % 86_400, 7, "", 5, 3, hour),
+            ]
+
+
+CALL_OF_BEFORE = """INSERT INTO call (at, id, request_id, status, reason, bytes_in, bytes_out, node, source)
+    VALUES (:at, 1, :id, 200, 'ok', 0, 0, 'one', 'gateway')"""
+"""As the release before stores it, which may still run."""
+
 BEFORE = {
     "id": 1,
     "email": "mika@portico.example",

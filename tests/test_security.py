@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from portal import bearer
 from portal.registry.keys import new_token
 
 ROOT = Path(__file__).parent.parent
@@ -107,6 +108,8 @@ class TestSecrets:
     @pytest.mark.parametrize("name", ["portal/settings.py", "tests/fixture.py", "docs/how-to.md"])
     def test_a_whole_key_is_found_everywhere(self, secrets, name):
         assert name in (secrets(name, f"curl -H 'X-API-Key: {new_token().value}'\n") or "")
+        token = bearer.new_token("ppt_").value
+        assert name in (secrets(name, f"curl -H 'Authorization: Bearer {token}'\n") or "")
 
     @pytest.mark.parametrize("content", ["-----BEGIN RSA " + "PRIVATE KEY-----", "token = 'AK" + "IAIOSFODNN7EXAMPL3'"])
     def test_those_of_others_are_found(self, secrets, content):

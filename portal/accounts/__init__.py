@@ -1,6 +1,6 @@
 """People, teams, roles and rights."""
 
-from portal.accounts import audit, passwords, second_factor, sessions, throttle
+from portal.accounts import audit, passwords, replays, second_factor, sessions, throttle, tokens
 from portal.accounts.invitations import INVITATION_LASTS, accept, find_invitation, invite, send_anew, withdraw
 from portal.accounts.models import Invitation, Membership, Person, Role, Team
 from portal.accounts.people import (
@@ -60,6 +60,7 @@ __all__ = [
     "passwords",
     "remove_member",
     "rename_team",
+    "replays",
     "second_factor",
     "send_anew",
     "sessions",
@@ -68,5 +69,6 @@ __all__ = [
     "slug_of",
     "standing",
     "throttle",
+    "tokens",
     "withdraw",
 ]

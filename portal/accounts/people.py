@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, object_session
 
+from portal.accounts import tokens
 from portal.accounts.models import Invitation, Person
 from portal.accounts.teams import create_personal_team
 from portal.db import utcnow
@@ -54,12 +55,18 @@ def create_person(
 
 
 def set_password(person: Person, password_hash: str, *, must_change_password: bool = False) -> None:
-    """Every session of the person ends. Whoever hands the password over vouches for the address: without mail there
-    would be no way in for somebody who has not confirmed it."""
+    """Every session of the person ends; one that was made for them ends their access tokens too.
+
+    Whoever hands the password over vouches for the address: without mail there would be no way in for somebody who has
+    not confirmed it.
+    """
     person.password = password_hash
     person.must_change_password = must_change_password
     confirm(person, now=utcnow())
     _end_sessions(person)
+    session = object_session(person)
+    if must_change_password and session is not None:
+        tokens.revoke_all(session, person, now=utcnow())
 
 
 def change_email(session: Session, person: Person, email: str) -> None:
@@ -90,9 +97,11 @@ def settle_invitation(session: Session, email: str) -> None:
 
 
 def deactivate(session: Session, person: Person) -> None:
-    """They cannot sign in, and are signed out everywhere. Keys of their teams go on working. Raises Conflict."""
+    """They cannot sign in, are signed out everywhere, and their access tokens are revoked. Keys of their teams go on
+    working. Raises Conflict."""
     require_another_administrator(session, person)
     person.active = False
+    tokens.revoke_all(session, person, now=utcnow())
     _end_sessions(person)
 
 

@@ -92,6 +92,11 @@ def password_again(address: str, who: str) -> list[Limit]:
     return [Limit(f"password again {_network(address)} {who}", free=5, longest=60)]
 
 
+def access_token(address: str) -> list[Limit]:
+    """Wrong access tokens from one place."""
+    return [Limit(f"access token {_network(address)}", free=20, longest=30)]
+
+
 def new_member(who: str, email: str) -> list[Limit]:
     """An owner adds somebody by address, and is told when nobody has it: not for thousands of addresses."""
     return [

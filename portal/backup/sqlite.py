@@ -127,7 +127,7 @@ def _alone(path: Path | None) -> Iterator[None]:
 
 
 def _has_rows(engine) -> bool:  # type: ignore[no-untyped-def]
-    tables = set(inspect(engine).get_table_names()) - {"alembic_version", "revision"}
+    tables = set(filter(migrate.is_modelled, inspect(engine).get_table_names())) - {"alembic_version", "revision"}
     with engine.connect() as connection:
         return any(connection.exec_driver_sql(f'SELECT 1 FROM "{name}" LIMIT 1').first() for name in sorted(tables))
 

@@ -9,6 +9,7 @@ from portal.errors import AddressRefused
 from portal.gateway.compile import compile_bootstrap, compile_files
 from portal.gateway.ir import Place, Snapshot
 from portal.gateway.place import place_of, rules_of
+from portal.gateway.preview import Preview, preview
 from portal.gateway.read import read_snapshot
 from portal.gateway.roster import Coverage, NodeProblem, NodeView, coverage, nodes
 from portal.outbound import addresses
@@ -18,9 +19,11 @@ __all__ = [
     "Coverage",
     "NodeProblem",
     "NodeView",
+    "Preview",
     "coverage",
     "nodes",
     "place_of",
+    "preview",
     "read_snapshot",
     "rules_of",
     "upstream_address_problem",

@@ -47,7 +47,7 @@ def problems(snapshot: Snapshot) -> list[Problem]:
 
 def lacking(snapshot: Snapshot) -> list[Problem]:
     """APIs that are served, but whose calls go nowhere because their targets' credential is not to be had."""
-    found = [Problem(api.label, api.lacks) for api in snapshot.apis if api.lacks]
+    found = [Problem(api.label, api.lacks) for api in snapshot.apis if api.lacks and not api.retired]
     return sorted(found, key=lambda problem: (problem.api or "", problem.sentence))
 
 

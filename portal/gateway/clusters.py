@@ -25,7 +25,9 @@ _MOST_WEIGHT = 100_000
 
 def upstreams(snapshot: Snapshot) -> dict[str, Upstream]:
     """Cluster name -> upstream; equal upstreams share a cluster."""
-    found = {cluster_name(upstream): upstream for upstream in {api.upstream for api in snapshot.apis}}
+    found = {
+        cluster_name(upstream): upstream for upstream in {api.upstream for api in snapshot.apis if not api.retired}
+    }
     return dict(sorted(found.items()))
 
 

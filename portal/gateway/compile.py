@@ -4,7 +4,7 @@
 | -------------------- | -------------------- | ------------------------------------------- |
 | bootstrap            | bootstrap            | place                                       |
 | lds/lds.json         | listener             | place                                       |
-| rds/rds.json         | routes               | APIs                                        |
+| rds/rds.json         | routes               | APIs, place.portal                          |
 | cds/cds.json         | clusters, addresses  | upstreams, addresses, place.ca_bundle       |
 | limits/limits.json   | limit filter         | plans                                       |
 | keys/keys.json       | key filter           | the name of the key data, see `keys.py`     |
@@ -58,7 +58,7 @@ def compile_files(snapshot: Snapshot, place: Place, addresses: Addresses) -> dic
     """Every file but the bootstrap and those of the keys. Equal for equal content, whatever its order."""
     return {
         "lds/lds.json": discovery_file([_listener(place, _discovered_routes(place), chain(place))]),
-        "rds/rds.json": discovery_file([routes.route_configuration(snapshot)]),
+        "rds/rds.json": discovery_file([routes.route_configuration(snapshot, place.portal)]),
         "cds/cds.json": compile_clusters(snapshot, place, addresses),
         "limits/limits.json": compile_limits(snapshot),
     }
@@ -105,7 +105,7 @@ def compile_bootstrap(place: Place) -> bytes:
 def static_twin(snapshot: Snapshot, place: Place, addresses: Addresses) -> bytes:
     """A bootstrap with the same resources and nothing to discover, for `envoy --mode validate`, which does not read the
     files that a bootstrap names. Its key filter has the same script and no key data."""
-    inline = {"route_config": _untyped(routes.route_configuration(snapshot))}
+    inline = {"route_config": _untyped(routes.route_configuration(snapshot, place.portal))}
     listener = _listener(place, inline, chain_inlined(snapshot, place))
     # The certificate was judged where it was read, no publish changes it, and a private key has no place in a draft.
     listener["filter_chains"][0].pop("transport_socket", None)

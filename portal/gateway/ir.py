@@ -77,6 +77,14 @@ class Api:
     """Attempts after a failed connection, for idempotent methods only."""
     body_limit_bytes: int = 10_000_000
     paused: bool = False
+    deprecated: int | None = None
+    """Since when, or from when on; callers are told either way."""
+    sunset: int | None = None
+    """When it is to end, as its owner says; nothing ends by itself."""
+    successor: str | None = None
+    """Label of the API to use instead, where callers may know of it."""
+    retired: bool = False
+    """Whether every call is answered with 410. No target is needed any more."""
     secret: str | None = None
     """Name of the team's secret that the release wants; it stands in `credential` or in the upstream's certificate."""
     credential: Credential | None = None
@@ -147,6 +155,8 @@ class Place:
     """Envoy's worker threads; None lets Envoy take one a core."""
     tls: bool = False
     """Whether clients speak https; the certificate then lies in `tls/tls.json`."""
+    portal: str = ""
+    """Where people reach the portal, without a slash at its end; answers link to its docs."""
     ca_bundle: Path | None = None
     """The system's certificate authorities; None stands for a machine that has none, so that https is refused."""
 

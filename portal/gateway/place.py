@@ -25,6 +25,7 @@ def place_of(config: Config) -> Place:
         trusted_hops=config.gateway_trusted_hops,
         workers=config.gateway_workers or None,
         tls=config.gateway_tls,
+        portal=config.url.rstrip("/"),
         ca_bundle=_ca_bundle(),
     )
 

@@ -9,7 +9,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ClauseElement, ColumnElement, Connection, Engine, Integer, case, cast, func, select
+from sqlalchemy import (
+    BigInteger,
+    ClauseElement,
+    ColumnElement,
+    Connection,
+    Engine,
+    Integer,
+    Select,
+    and_,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+)
+from sqlalchemy.orm import aliased
 
 from portal.accounts.models import Team
 from portal.errors import Invalid
@@ -27,6 +42,7 @@ from portal.registry.models import (
     Subscription,
     SubscriptionState,
     UpstreamSecret,
+    Visibility,
 )
 from portal.registry.secrets import open_secret
 from portal.vault import Unreadable, Vault
@@ -52,6 +68,10 @@ class _Live(NamedTuple):
     slug: str
     version: str
     paused: bool
+    deprecated: int | None
+    sunset: int | None
+    retired: bool
+    successor: str | None
 
 
 class _Wanting(NamedTuple):
@@ -143,15 +163,18 @@ class Reader:
         )
         return Reading(snapshot, [problem for problem in apis if isinstance(problem, Problem)])
 
+    def preview(self, connection: Connection, api_id: int, values: dict[str, Any], number: int) -> ir.Api | Problem:
+        """One API, published or not, as it would be served with the document `values` as its release `number`."""
+        found = connection.execute(_live(connection, also_drafts=True).where(Api.id == api_id)).one()
+        row = _Live(*found)._replace(release_id=0, number=number)
+        made = _served(row, values)
+        if not isinstance(made, _Wanting):
+            return made
+        self._secrets = self._read_secrets(connection)
+        return self._give(row, made)[1]
+
     def _read_apis(self, connection: Connection) -> list[ir.Api | Problem]:
-        live = [
-            _Live(*row)
-            for row in connection.execute(
-                select(Api.id, Release.id, Release.number, Team.id, Team.slug, Api.slug, Api.version, Api.paused)
-                .join(Release, Release.id == Api.live_release_id)
-                .join(Team, Team.id == Api.team_id)
-            )
-        ]
+        live = [_Live(*row) for row in connection.execute(_live(connection))]
         new = [row for row in live if row not in self._apis]
         for start in range(0, len(new), _AT_ONCE):
             some = {row.release_id: row for row in new[start : start + _AT_ONCE]}
@@ -192,6 +215,34 @@ class Reader:
         return secret, make(wanting.api, wanting.credential, secret)
 
 
+def _live(connection: Connection, *, also_drafts: bool = False) -> Select[Any]:
+    """The columns of `_Live`. A successor is named to callers while it is published and everybody who has signed in may
+    know of it, or where a team names one of its own."""
+    successor, its_team = aliased(Api), aliased(Team)
+    known = or_(successor.visibility.in_((Visibility.PUBLIC, Visibility.SIGNED_IN)), successor.team_id == Api.team_id)
+    columns: Select[Any] = (
+        select(  # type: ignore[assignment]
+            Api.id,
+            Release.id,
+            Release.number,
+            Team.id,
+            Team.slug,
+            Api.slug,
+            Api.version,
+            Api.paused,
+            _seconds(connection, Api.deprecated_at),
+            _seconds(connection, Api.sunset_at),
+            Api.retired_at.is_not(None),
+            its_team.slug + "/" + successor.slug + "/" + successor.version,
+        )
+        .join(Release, Release.id == Api.live_release_id, isouter=also_drafts)
+        .join(Team, Team.id == Api.team_id)
+        .outerjoin(successor, and_(successor.id == Api.successor_id, successor.live_release_id.is_not(None), known))
+        .outerjoin(its_team, its_team.id == successor.team_id)
+    )
+    return columns
+
+
 def _opened(sealed: bytes, vault: Vault | None) -> Mapping[str, str] | None:
     if vault is None:
         return None
@@ -223,6 +274,10 @@ def _served(row: _Live, values: dict[str, Any]) -> ir.Api | _Wanting | Problem:
         retries=document.upstream.retries,
         body_limit_bytes=document.body_limit_bytes,
         paused=row.paused,
+        deprecated=row.deprecated,
+        sunset=row.sunset,
+        retired=row.retired,
+        successor=row.successor,
     )
     credential = document.upstream.credential
     return api if credential is None else _Wanting(api, credential)

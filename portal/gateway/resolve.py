@@ -74,7 +74,7 @@ class Resolver:
         """Each API's hosts that do not resolve or may not be reached."""
         found = []
         for api in snapshot.apis:
-            for target in api.upstream.targets:
+            for target in _targets(api):
                 complaint = self._complaints.get(target.host) or self._circle(target)
                 if complaint is not None:
                     found.append(Problem(api.label, complaint))
@@ -150,7 +150,12 @@ class Resolver:
 
 
 def _hosts(snapshot: Snapshot) -> set[str]:
-    return {target.host for api in snapshot.apis for target in api.upstream.targets}
+    return {target.host for api in snapshot.apis for target in _targets(api)}
+
+
+def _targets(api: Api) -> tuple[Target, ...]:
+    """Those of a retired API may be gone, and nobody is to hear of it."""
+    return () if api.retired else api.upstream.targets
 
 
 def _complaint(host: str, address: str, refused: AddressRefused) -> str:

@@ -17,6 +17,7 @@ from portal.traffic.models import LogPosition
 
 SILENT = timedelta(seconds=15)
 """A node reports every 3 s; after this long nobody knows what it does."""
+_SERVING = {"serving", "troubled"}
 FREE = timedelta(seconds=60)
 """After so much silence another machine may have the name."""
 
@@ -76,10 +77,13 @@ def nodes(session: Session) -> list[NodeView]:
     return [_view(row, revision, now) for row in session.scalars(select(Node).order_by(Node.name))]
 
 
-def coverage(session: Session) -> Coverage:
+def coverage(session: Session, revision: int | None = None) -> Coverage:
+    """Of what is published now, or of an earlier `revision`."""
+    newest = session.scalar(select(Revision.n)) or 0
+    asked = newest if revision is None else min(revision, newest)
     counted = [node for node in nodes(session) if node.state != "stopped"]
-    revision = session.scalar(select(Revision.n)) or 0
-    return Coverage(revision, sum(node.is_current for node in counted), len(counted))
+    serving = [node for node in counted if node.state in _SERVING and node.revision >= asked]
+    return Coverage(asked, len(serving), len(counted))
 
 
 def claim(connection: Connection, name: str, instance_id: str, **values: Any) -> None:
@@ -130,7 +134,7 @@ def _view(row: Node, revision: int, now: datetime) -> NodeView:
         state=state,
         sentence=sentence,
         revision=row.revision,
-        is_current=row.revision >= revision and state in {"serving", "troubled"},
+        is_current=row.revision >= revision and state in _SERVING,
         problems=tuple(NodeProblem(**problem) for problem in row.problems),
         envoy_version=row.envoy_version,
         started_at=row.started_at,

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from itertools import product
 from operator import attrgetter
 
-from portal.gateway import clusters
+from portal.gateway import clusters, ending
 from portal.gateway.filters import admission
 from portal.gateway.ir import Api, Credential, Snapshot
 from portal.gateway.resource import Resource, typed
@@ -23,8 +23,9 @@ _PLACES = {"header": "h", "bearer": "b", "query": "q"}
 _IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE")
 
 
-def route_configuration(snapshot: Snapshot) -> Resource:
-    """Every published API, path mounts under any host and one virtual host for each host mount."""
+def route_configuration(snapshot: Snapshot, portal: str) -> Resource:
+    """Every published API, path mounts under any host and one virtual host for each host mount. `portal` is the
+    portal's own address."""
     apis = sorted(snapshot.apis, key=attrgetter("id"))
     hosts = sorted((api for api in apis if api.host), key=lambda api: str(api.host))
     return typed(
@@ -37,8 +38,8 @@ def route_configuration(snapshot: Snapshot) -> Resource:
         # Envoy notes the client's address here for itself; upstreams read X-Forwarded-For.
         request_headers_to_remove=["x-envoy-external-address"],
         virtual_hosts=[
-            _virtual_host("*", (_path_mount(api) for api in apis if api.path)),
-            *(_virtual_host(str(api.host), [_host_mount(api)]) for api in hosts),
+            _virtual_host("*", (_path_mount(api, portal) for api in apis if api.path)),
+            *(_virtual_host(str(api.host), [_host_mount(api, portal)]) for api in hosts),
         ],
     )
 
@@ -46,11 +47,11 @@ def route_configuration(snapshot: Snapshot) -> Resource:
 def route_name(api: Api, prefix: str) -> str:
     """What the key filter has to know: `<api id>|<release>|<place>|<body limit>|<prefix>|<key name>`.
 
-    The prefix is empty for a host mount; the key's place is h, b or q, or p for a paused API.
+    The prefix is empty for a host mount; the key's place is h, b or q, or p for a paused API and r for a retired one.
 
     Reading the name is the cheapest look-up that Envoy has, and it changes in the same moment as the route.
     """
-    place = "p" if api.paused else _PLACES[api.key_place]
+    place = "r" if api.retired else "p" if api.paused else _PLACES[api.key_place]
     name = "" if api.key_place == "bearer" else api.key_name
     return f"{api.id}|{api.release}|{place}|{api.body_limit_bytes}|{prefix}|{name}"
 
@@ -82,9 +83,9 @@ def _health() -> Resource:
     )
 
 
-def _path_mount(api: Api) -> tuple[str, Resource]:
+def _path_mount(api: Api, portal: str) -> tuple[str, Resource]:
     path = str(api.path)
-    route = _route(api, prefix=path, match={"path_separated_prefix": path})
+    route = _route(api, portal, prefix=path, match={"path_separated_prefix": path})
     if _base(api):
         route["route"]["prefix_rewrite"] = _base(api)
     else:
@@ -94,14 +95,14 @@ def _path_mount(api: Api) -> tuple[str, Resource]:
     return path, route
 
 
-def _host_mount(api: Api) -> tuple[str, Resource]:
-    route = _route(api, prefix="", match={"prefix": "/"})
+def _host_mount(api: Api, portal: str) -> tuple[str, Resource]:
+    route = _route(api, portal, prefix="", match={"prefix": "/"})
     if _base(api):
         route["route"]["prefix_rewrite"] = f"{_base(api)}/"
     return "/", route
 
 
-def _route(api: Api, *, prefix: str, match: Resource) -> Resource:
+def _route(api: Api, portal: str, *, prefix: str, match: Resource) -> Resource:
     # What answer.lua needs to put the prefix back. Read only for answers that name a path.
     targets = {clusters.authority(target, tls=api.upstream.tls) for target in api.upstream.targets}
     mount = {"prefix": prefix, "base": _base(api), "targets": " ".join(sorted(targets))}
@@ -109,12 +110,13 @@ def _route(api: Api, *, prefix: str, match: Resource) -> Resource:
         _ROUTE,
         name=route_name(api, prefix),
         match=match,
-        metadata={"filter_metadata": {"envoy.filters.http.lua": mount}},
+        metadata={"filter_metadata": {"envoy.filters.http.lua": mount | ending.for_sentence(api, portal)}},
         # Of bodies without a Content-Length, which the key filter collects; it checks the others by their length.
         request_body_buffer_limit=api.body_limit_bytes,
         **(_credential(api.credential) if api.credential else {}),
+        **ending.on_route(api, portal),
         route={
-            "cluster": clusters.NOWHERE if api.lacks else clusters.cluster_name(api.upstream),
+            "cluster": clusters.NOWHERE if api.lacks or api.retired else clusters.cluster_name(api.upstream),
             # Each endpoint carries the host of its target.
             "auto_host_rewrite": True,
             "append_x_forwarded_host": True,

@@ -4,17 +4,16 @@ These are the verbs that others may use. All take the session first, commit noth
 who may: `web/guards.py` has asked before.
 """
 
+from portal.bearer import Token, new_public_id
+from portal.registry import search
 from portal.registry.apis import (
     create_api,
     delete_api,
     offer_plans,
     pause,
-    publish,
     resume,
     save_draft,
     subscribers,
-    unpublish,
-    vacate,
 )
 from portal.registry.consumers import (
     Loss,
@@ -28,25 +27,35 @@ from portal.registry.consumers import (
 )
 from portal.registry.difference import Difference, differences, facts
 from portal.registry.document import Document, read_document
-from portal.registry.keys import Token, bury, change_key, issue, new_public_id, revoke, take_over_key
+from portal.registry.effects import Effect, effects
+from portal.registry.keys import bury, change_key, issue, revoke, take_over_key
+from portal.registry.lifecycle import close, deprecate, refusal, reopen, retire, revive, withdraw_deprecation
+from portal.registry.operation_changes import OperationChanges, operation_changes
 from portal.registry.people import Departure, delete_person, departure
 from portal.registry.plans import change_plan, create_plan, delete_plan
+from portal.registry.releases import next_number, obstacles, publish, republish, unpublish, vacate
 from portal.registry.secrets import delete_secret, replace_secret, secrets_of, store_secret, users_of_secrets
 from portal.registry.teams import Estate, belongings, delete_team, estate
-from portal.registry.visibility import may_see, visible_to
+from portal.registry.versions import by_team, carry_subscriptions, new_version, portable, siblings, teams_using
+from portal.registry.visibility import losing_sight, may_see, set_visibility, visible_to
 
 __all__ = [
     "Departure",
     "Difference",
     "Document",
+    "Effect",
     "Estate",
     "Loss",
+    "OperationChanges",
     "Token",
     "belongings",
     "bury",
+    "by_team",
+    "carry_subscriptions",
     "change_consumer",
     "change_key",
     "change_plan",
+    "close",
     "create_api",
     "create_consumer",
     "create_plan",
@@ -57,30 +66,48 @@ __all__ = [
     "delete_secret",
     "delete_team",
     "departure",
+    "deprecate",
     "differences",
+    "effects",
     "end_subscription",
     "estate",
     "facts",
     "issue",
     "limit_subscription",
+    "losing_sight",
     "may_see",
     "new_public_id",
+    "new_version",
+    "next_number",
+    "obstacles",
     "offer_plans",
+    "operation_changes",
     "pause",
+    "portable",
     "publish",
     "read_document",
+    "refusal",
+    "reopen",
     "replace_secret",
+    "republish",
     "resume",
+    "retire",
+    "revive",
     "revoke",
     "save_draft",
+    "search",
     "secrets_of",
+    "set_visibility",
+    "siblings",
     "store_secret",
     "subscribe",
     "subscribers",
     "take_over_key",
     "take_over_subscription",
+    "teams_using",
     "unpublish",
     "users_of_secrets",
     "vacate",
     "visible_to",
+    "withdraw_deprecation",
 ]

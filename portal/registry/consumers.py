@@ -13,9 +13,10 @@ from sqlalchemy.orm.attributes import instance_state
 from portal.accounts.models import Person, Team
 from portal.db import utcnow
 from portal.errors import Conflict, Invalid, NameTaken, NotFound
-from portal.registry import revision
+from portal.registry import lifecycle, revision
 from portal.registry.document import SLUG
-from portal.registry.models import Api, Consumer, Plan, Subscription, SubscriptionState
+from portal.registry.models import Api, Consumer, Plan, Subscription, SubscriptionState, UpstreamSecret
+from portal.registry.visibility import may_see
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,12 @@ def delete_consumer(session: Session, consumer: Consumer) -> None:
 
 
 def subscribe(session: Session, consumer: Consumer, api: Api, plan: Plan, *, by: Person | None) -> Subscription:
-    """Raises Conflict when the API is not published, does not offer the plan, or is subscribed to already."""
-    if api.live_release_id is None:
-        raise Conflict(f"{api.name} is not published yet. Only published APIs can be subscribed to.")
+    """Raises Conflict when the API is not published, retired or closed, does not offer the plan, or is subscribed to
+    already; NotFound for an API that `by` may not know of."""
+    if by is not None and not may_see(by, api):
+        raise NotFound()
+    if refusal := lifecycle.refusal(api):
+        raise Conflict(refusal)
     if plan not in api.plans:
         raise Conflict(f"{api.name} does not offer the plan {plan.name}. Choose one that it offers.")
     current = session.scalar(
@@ -160,7 +164,7 @@ def losses(subscriptions: Collection[Subscription]) -> list[Loss]:
     return list(found.values())
 
 
-def hold(session: Session, thing: Consumer | Api, *, but_subscriptions: bool = False) -> None:
+def hold(session: Session, thing: Consumer | Api | Plan | UpstreamSecret, *, but_subscriptions: bool = False) -> None:
     """Nobody else changes it, or adds to it, until the commit: on PostgreSQL others wait here.
 
     Subscriptions and what else only refers to it may go on being made. Everybody holds things before the revision,

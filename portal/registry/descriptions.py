@@ -4,14 +4,16 @@ A document of 50 MB is read once. After that one operation is shown from a few s
 its references lead to.
 """
 
+import secrets
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.orm import Session, undefer
 
 from portal import openapi
@@ -65,29 +67,115 @@ def digest_of(data: bytes) -> str:
     return sha256(data).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A document as rows, made before any transaction."""
+
+    sha256: str
+    packed: bytes
+    size: int
+    facts: dict[str, Any]
+    """`Facts` as JSON."""
+    operation_count: int
+    operations: Iterable[dict[str, Any]]
+    parts: Iterable[dict[str, Any]]
+
+
+def lay_out(data: bytes, description: openapi.Description, packed: bytes | None = None) -> Laid:
+    """The rows of operations and parts are made while they are asked for, once. `packed` are the bytes by zlib."""
+    digest = digest_of(data)
+    return Laid(
+        sha256=digest,
+        packed=zlib.compress(data, 6) if packed is None else packed,
+        size=len(data),
+        facts=asdict(Facts.of(description)),
+        operation_count=len(description.operations),
+        operations=_operations(digest, description),
+        parts=_parts(digest, description.tree, most=3 * len(data) + 1_000_000),
+    )
+
+
 def keep(session: Session, data: bytes, description: openapi.Description) -> OpenAPIDocument:
     """Store `data` and what it was understood as. What is stored already is left as it is.
 
     Reading takes seconds for a large document, so it is done before the transaction: `openapi.read(data)`.
     """
-    digest = digest_of(data)
-    stored = session.get(OpenAPIDocument, digest)
-    if stored is not None:
-        return stored
-    row = OpenAPIDocument(
-        sha256=digest,
-        packed=zlib.compress(data, 6),
-        size=len(data),
-        facts=asdict(Facts.of(description)),
-        operation_count=len(description.operations),
+    return hold(session, digest_of(data)) or store(session, lay_out(data, description))
+
+
+def hold(session: Session, digest: str) -> OpenAPIDocument | None:
+    """The stored document, for somebody who is about to name it: until this transaction ends nobody sweeps it away.
+
+    None where it is not stored, or not whole yet.
+    """
+    row = session.scalar(
+        select(OpenAPIDocument).where(OpenAPIDocument.sha256 == digest).with_for_update(key_share=True)
     )
+    if row is None or row.writer is not None:
+        return None
+    row.unnamed_since = None
+    return row
+
+
+def store(session: Session, laid: Laid) -> OpenAPIDocument:
+    """All of it, in this transaction; what another has begun to write of it goes."""
+    session.execute(delete(OpenAPIDocument).where(OpenAPIDocument.sha256 == laid.sha256))
+    row = _row(laid, writer=None)
     session.add(row)
     session.flush()  # the rows below refer to it, and a second one of the same bytes stops here
-    for rows in _in_turns(_operations(digest, description)):
-        session.execute(insert(Operation), rows)
-    for rows in _in_turns(_parts(digest, description.tree, most=3 * len(data) + 1_000_000)):
-        session.execute(insert(OpenAPIPart), rows)
+    for kind, rows in _rows(laid):
+        session.execute(insert(kind), rows)
     return row
+
+
+def store_in_turns(
+    begin: Callable[[], AbstractContextManager[Session]], laid: Laid, said: Callable[[int], None]
+) -> None:
+    """`store` in many small transactions, so that nobody else waits long for theirs; `said` hears of rows written.
+
+    Raises Overtaken when another writes, or has written, the same document meanwhile.
+    """
+    writer, written = secrets.token_hex(16), 0
+    with begin() as session:
+        if hold(session, laid.sha256):
+            return
+        session.execute(delete(OpenAPIDocument).where(OpenAPIDocument.sha256 == laid.sha256))
+        session.add(_row(laid, writer=writer))
+    for kind, rows in _rows(laid):
+        with begin() as session:
+            _require_own(session, laid.sha256, writer)
+            session.execute(insert(kind), rows)
+        written += len(rows)
+        said(written)
+    with begin() as session:
+        _require_own(session, laid.sha256, writer).writer = None
+
+
+class Overtaken(Exception):
+    """Another writes, or has written, the same document."""
+
+
+def _require_own(session: Session, digest: str, writer: str) -> OpenAPIDocument:
+    row = session.get(OpenAPIDocument, digest, with_for_update=True, populate_existing=True)
+    if row is None or row.writer != writer:
+        raise Overtaken(digest)
+    return row
+
+
+def _row(laid: Laid, *, writer: str | None) -> OpenAPIDocument:
+    return OpenAPIDocument(
+        sha256=laid.sha256,
+        packed=laid.packed,
+        size=laid.size,
+        facts=laid.facts,
+        operation_count=laid.operation_count,
+        writer=writer,
+    )
+
+
+def _rows(laid: Laid) -> Iterator[tuple[type[Operation | OpenAPIPart], list[dict[str, Any]]]]:
+    yield from ((Operation, rows) for rows in _in_turns(laid.operations))
+    yield from ((OpenAPIPart, rows) for rows in _in_turns(laid.parts))
 
 
 def bytes_of(session: Session, digest: str) -> bytes | None:

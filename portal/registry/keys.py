@@ -1,61 +1,29 @@
 """Keys: their form, their birth, their end. The key filter of the gateway has the reader's half of the form."""
 
-import hashlib
 import re
-import secrets
-import zlib
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
+from portal import bearer
 from portal.accounts.models import Person
+from portal.bearer import Token
 from portal.db import utcnow
 from portal.errors import Conflict, Invalid
 from portal.registry import revision
 from portal.registry.models import Consumer, Key
 
-ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 FORM = re.compile(r"pco_[0-9A-Za-z]{12}_[0-9A-Za-z]{33}")
 """What a secret scanner looks for."""
 TOMBSTONE = timedelta(days=30)
 """How long a dead key is told from an unknown one."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Token:
-    """A whole key. Shown once, at birth; it redacts itself everywhere else."""
-
-    value: str
-
-    def __repr__(self) -> str:
-        return f"Token(pco_{self.public_id}_…)"
-
-    __str__ = __repr__
-
-    @property
-    def public_id(self) -> str:
-        return self.value[4:16]
-
-    @property
-    def sha256(self) -> bytes:
-        return hashlib.sha256(self.value.encode("ascii")).digest()
-
-    @property
-    def is_well_formed(self) -> bool:
-        return bool(FORM.fullmatch(self.value)) and self.value[-6:] == _checksum(self.value[:-6])
-
-
-def new_public_id() -> str:
-    return _random(12)
-
-
 def new_token(public_id: str | None = None) -> Token:
-    """`pco_` + 12 base62 (id) + `_` + 27 base62 (160 bits of secret) + 6 base62 (CRC-32 of all before)."""
-    body = f"pco_{public_id or new_public_id()}_{_random(27)}"
-    return Token(body + _checksum(body))
+    """A key: `pco_` and the rest as `bearer.py` has it."""
+    return bearer.new_token("pco_", public_id)
 
 
 def issue(
@@ -150,15 +118,3 @@ def bury(session: Session, *, now: datetime) -> int:
     if gone:
         revision.touch(session)
     return len(gone)
-
-
-def _random(length: int) -> str:
-    return "".join(secrets.choice(ALPHABET) for _ in range(length))
-
-
-def _checksum(body: str) -> str:
-    number, digits = zlib.crc32(body.encode("ascii")), ""
-    for _ in range(6):
-        number, digit = divmod(number, 62)
-        digits = ALPHABET[digit] + digits
-    return digits

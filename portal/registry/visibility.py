@@ -1,9 +1,14 @@
 """Who may know of an API. What one may not know of does not exist: in pages, search, REST and exports."""
 
-from sqlalchemy import ColumnElement, and_, or_, select, true
+from collections.abc import Collection
 
-from portal.accounts.models import Membership, Person
-from portal.registry.models import Api, Visibility, api_viewer
+from sqlalchemy import ColumnElement, and_, exists, or_, select, true
+from sqlalchemy.orm import Session, aliased
+
+from portal.accounts.models import Membership, Person, Team
+from portal.errors import Invalid
+from portal.registry import revision
+from portal.registry.models import Api, Consumer, Subscription, SubscriptionState, Visibility, api_viewer
 
 
 def visible_to(person: Person | None) -> ColumnElement[bool]:
@@ -39,3 +44,46 @@ def may_see(person: Person | None, api: Api) -> bool:
         case Visibility.CHOSEN:
             return any(team.id in own for team in api.viewers)
     return False
+
+
+def set_visibility(session: Session, api: Api, visibility: Visibility, viewers: Collection[Team] = ()) -> None:
+    """Live at once. `viewers` count where the visibility is `chosen`; the API's own team need not be among them.
+
+    Subscriptions go on, also of teams that may not see it any more. Raises Invalid for somebody's personal team.
+    """
+    personal = [team for team in viewers if team.is_personal]
+    if personal:
+        raise Invalid({"viewers": "A personal team cannot be chosen. Choose a team of several people."})
+    api.visibility = visibility
+    api.viewers = [team for team in dict.fromkeys(viewers) if team.id != api.team_id]
+    revision.touch(session)  # gateways name a successor only where it may be known
+
+
+def losing_sight(
+    session: Session, api: Api, visibility: Visibility, viewers: Collection[Team] = ()
+) -> list[tuple[Team, int]]:
+    """Teams that use the API now and of which nobody could see it then, and how many of their consumers do. By name."""
+    if visibility in (Visibility.PUBLIC, Visibility.SIGNED_IN):
+        return []
+    seeing = {api.team_id} | ({team.id for team in viewers} if visibility is Visibility.CHOSEN else set())
+    here, there = aliased(Membership), aliased(Membership)
+    # A person sees what any of their teams may see, so a consumer of their personal team stays in sight.
+    sees = (
+        exists()
+        .where(here.team_id == Consumer.team_id, there.person_id == here.person_id, there.team_id.in_(seeing))
+        .correlate(Consumer)
+    )
+    rows = session.scalars(
+        select(Consumer)
+        .join(Subscription, Subscription.consumer_id == Consumer.id)
+        .where(
+            Subscription.api_id == api.id,
+            Subscription.state != SubscriptionState.ENDED,
+            Consumer.team_id.not_in(seeing),
+            ~sees,
+        )
+    )
+    found: dict[Team, int] = {}
+    for consumer in rows:
+        found[consumer.team] = found.get(consumer.team, 0) + 1
+    return sorted(found.items(), key=lambda each: (each[0].name.lower(), each[0].id))

@@ -45,6 +45,8 @@ class CallView:
     client_request_id: str | None
     node: str
     source: str
+    operation: str
+    """Its name; '' when none of the release's operations describes the call."""
     masked: bool
     """The call is another team's: it is shown without the three below, which are then None."""
     key_id: int | None
@@ -218,6 +220,7 @@ def _view(scope: Scope, row: Any) -> CallView:
         client_request_id=row.client_request_id,
         node=row.node,
         source=row.source,
+        operation=row.operation,
         masked=masked,
         key_id=None if masked else row.key_id,
         address=None if masked else row.address,

@@ -4,8 +4,18 @@ from portal.traffic.calls import CallView
 from portal.traffic.reasons import REASONS
 
 
-def explain(call: CallView) -> str:
-    """Why the call was answered as it was, in sentences."""
+def explain(call: CallView, *, described: bool = False) -> str:
+    """Why the call was answered as it was, in sentences.
+
+    `described`: the release that answered has an OpenAPI document, to which a call without an operation is unknown.
+    """
+    answer = _answer(call)
+    if described and not call.operation and call.reason == "upstream_status" and call.status in (404, 405, 501):
+        return f"{answer} The API's OpenAPI document has no operation for {call.method or 'this method'} and this path."
+    return answer
+
+
+def _answer(call: CallView) -> str:
     said = REASONS.get(call.reason, f"The reason is recorded as {call.reason}.")
     took = _took(call.total_us)
     target = call.target or "the upstream"

@@ -16,6 +16,9 @@ from portal.traffic.models import Call, microseconds
 STATUS_CLASSES = ("2xx", "3xx", "4xx", "429", "5xx", "none")
 """What `Filters.status_class` may be. `4xx` is without 429; `none` stands for calls that got no answer."""
 
+NO_OPERATION = "-"
+"""Asks for calls that no operation describes; no operation has this name."""
+
 _UNINDEXED_SPAN = timedelta(hours=24)
 
 
@@ -32,6 +35,8 @@ class Filters:
     method: str | None = None
     path: str | None = None
     """The beginning of the path."""
+    operation: str | None = None
+    """Its name, or NO_OPERATION."""
     min_ms: int | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -41,10 +46,14 @@ class Filters:
         """Whether the search may go as far back as there are calls."""
         if self.api_id is not None or self.consumer_id is not None or self.key_id is not None:
             return True
-        if any(each not in (None, "") for each in (self.reason, self.method, self.path, self.min_ms)):
+        if any(each not in (None, "") for each in self._unindexed):
             return False
         failed = self.status_class in {"4xx", "429", "5xx"} or (self.status or 0) >= 400
         return failed or (self.status is None and self.status_class is None)
+
+    @property
+    def _unindexed(self) -> tuple[str | int | None, ...]:
+        return self.reason, self.method, self.path, self.operation, self.min_ms
 
 
 def bounded(filters: Filters, now: datetime) -> tuple[Filters, str | None]:
@@ -78,6 +87,8 @@ def conditions(filters: Filters) -> Iterable[ColumnElement[bool]]:
         yield Call.method == filters.method.upper()
     if filters.path:
         yield Call.path.startswith(filters.path, autoescape=True)
+    if filters.operation:
+        yield Call.operation == ("" if filters.operation == NO_OPERATION else filters.operation)
     if filters.min_ms is not None:
         yield Call.total_us >= filters.min_ms * 1_000
 

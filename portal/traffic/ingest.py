@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine, insert, or_, select, update
 from portal.db import utcnow
 from portal.registry.models import Consumer, Key
 from portal.traffic import logfiles, store
+from portal.traffic.described import Described, operation_of
 from portal.traffic.logfiles import LogFile
 from portal.traffic.models import Call, LogPosition, MisreadLine
 from portal.traffic.parse import Misread, ParsedCall, hidden_keys, parse, without_keys
@@ -49,6 +50,8 @@ _BEGINNING = re.compile(rb'(?=\{")')
 """Of a line. After a full disk or a power failure, whole lines stand behind a torn one without a newline between them.
 No text in a line holds this: quotes in texts are escaped."""
 _MOST_PIECES = 20
+_NONE = re.compile(rb'"None"')
+_RELEASE = itemgetter(ParsedCall._fields.index("api_id"), ParsedCall._fields.index("release"))
 _counted = itemgetter(*([column.name for column in Call.__table__.columns].index(name) for name in FIELDS))
 
 
@@ -64,6 +67,7 @@ class Ingest:
         self._bytes_a_line = 500.0
         self._consumers: dict[str, int] = {}
         self._keys: dict[str, int] = {}
+        self._described = Described()
         self._touched: set[tuple[int, int]] = set()
         self._turns = 0
 
@@ -108,8 +112,7 @@ class Ingest:
                 head = logfiles.head_of(file.path)  # the first line may be another now, and stays it
         lines = text.splitlines() if b"\r" not in text else text.rstrip(b"\n").split(b"\n")
         if lines:
-            plain = b"\\" not in chunk and b'"None"' not in chunk
-            self._store(file, head, known, offset + len(chunk), lines, plain=plain)
+            self._store(file, head, known, offset + len(chunk), lines, plain=_is_plain(chunk))
             self._bytes_a_line = len(chunk) / len(lines)
         if file.finished and offset + len(chunk) >= file.size:
             self._forget(file)
@@ -166,12 +169,14 @@ class Ingest:
         with self._reader.connect() as connection:
             _learn(connection, Consumer.__table__, self._consumers, {call.consumer for call in calls})
             _learn(connection, Key.__table__, self._keys, {call.key for call in calls})
+            described = self._described.of(connection, set(map(_RELEASE, calls)))
         consumers, keys, node = self._consumers.get, self._keys.get, self._node
         # Tells calls of one microsecond apart, also those of other nodes: chosen at random, then counted on.
         first = secrets.randbits(30)
         rows: list[Row] = []
         for id_, call in enumerate(calls, first):
-            at, request_id, api, release, consumer, subscription, key, plan = call[:8]
+            at, request_id, api, release, mount, consumer, subscription, key, plan, method, _, path = call[:12]
+            trie = described.get((api, release))
             rows.append(
                 (
                     at,
@@ -183,9 +188,10 @@ class Ingest:
                     subscription,
                     key and keys(key),
                     plan,
-                    *call[8:],
+                    *call[9:],
                     node,
                     "gateway",
+                    operation_of(trie, method, mount, path) if trie is not None else "",
                 )
             )
         return rows
@@ -266,6 +272,11 @@ def _parse(lines: list[bytes]) -> tuple[list[ParsedCall], list[tuple[bytes, str]
                 except Misread as torn:
                     misreads.append((piece, str(torn)))
     return calls, misreads
+
+
+def _is_plain(lines: bytes) -> bool:
+    """See `store.write`."""
+    return b"\\" not in lines and _NONE.search(lines) is None
 
 
 def _whole_lines(file: LogFile, offset: int, about: int) -> bytes:

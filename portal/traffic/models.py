@@ -64,6 +64,8 @@ class Call(Base):
     node: Mapped[str] = mapped_column(String(253))
     source: Mapped[str] = mapped_column(String(10))
     """`gateway` for a call from outside."""
+    operation: Mapped[str] = mapped_column(String(63), server_default="")
+    """Its name in the release that answered; '' for calls that none of that release's operations describes."""
 
     __table_args__ = (
         # The primary key is the index by time. PostgreSQL wants the time in it to keep days in tables of their own.
@@ -129,6 +131,24 @@ class ByKey(_Counts, Base):
     key_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     status: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     reason: Mapped[str] = mapped_column(String(20), primary_key=True)
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class ByConsumerOperation(Base):
+    """Which consumer called which operation of an API on a day: who must be told when it changes or goes away."""
+
+    __tablename__ = "calls_by_consumer_operation"
+
+    at: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """Start of the day (UTC), seconds since 1970."""
+    api_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    operation: Mapped[str] = mapped_column(String(63), primary_key=True)
+    """'' for calls that no operation of the API describes."""
+    consumer_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    calls: Mapped[int] = mapped_column(BigInteger)
+    last_at: Mapped[int] = mapped_column(BigInteger)
+    """Start of the minute of its last call on that day, seconds since 1970."""
 
     __table_args__ = ({"sqlite_with_rowid": False},)
 

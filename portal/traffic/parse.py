@@ -24,6 +24,8 @@ class ParsedCall(NamedTuple):
     """16 bytes; None when the line has no UUIDv7 of that time, as when Envoy refused before its filters ran."""
     api_id: int | None
     release: int | None
+    mount: str
+    """What of the path led to the API; '' where its host did."""
     consumer: str | None
     """Public id, `con_…`."""
     subscription_id: int | None
@@ -64,13 +66,15 @@ _read = msgspec.json.Decoder(
     )
 ).decode
 
-_KEY = re.compile(rb"pco_(?:[0-9A-Za-z]{12}_[0-9A-Za-z]{33}|\*+)|pcc_(?:[0-9A-Za-z]+_[0-9A-Za-z_-]+|\*+)")
-"""A key or a console's send, as it is or as `hidden_keys` leaves it."""
+_MAY_BE_KEY = re.compile(rb"p(?:c[oc]|pt)_")
+_KEY = re.compile(rb"p(?:co|pt)_(?:[0-9A-Za-z]{12}_[0-9A-Za-z]{33}|\*+)|pcc_(?:[0-9A-Za-z]+_[0-9A-Za-z_-]+|\*+)")
+"""A key, an access token of the REST API or a console's send, as it is or as `hidden_keys` leaves it."""
 
 
 def without_keys(lines: bytes) -> bytes:
     """The same log, with whatever is a key made unreadable: clients put keys into host, path or agent by mistake."""
-    return _KEY.sub(b"(key)", lines) if b"pco_" in lines or b"pcc_" in lines else lines
+    # Twice as fast as `in`, whose search through bytes is the slower one.
+    return _KEY.sub(b"(key)", lines) if _MAY_BE_KEY.search(lines) else lines
 
 
 def hidden_keys(lines: bytes) -> list[tuple[int, bytes]]:
@@ -90,7 +94,7 @@ def parse(line: bytes) -> ParsedCall:
         told = astuple(_read(line))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Misread(f"not a line of the log: {error}") from None
-    if b"\\u0000" in line:
+    if b"\\" in line and b"\\u0000" in line:  # for one byte there is a fast search
         # PostgreSQL stores no NUL, and no field of a true call has one.
         raise Misread("holds a NUL character")
     time, id_, client_id, method, host, path, route, consumer, subscription, key, plan, status, refusal = told[:13]
@@ -100,7 +104,7 @@ def parse(line: bytes) -> ParsedCall:
         at = int(time)
         if not 0 < at < _LATEST:
             raise Misread("the time is not possible")
-        api_id, release = _api_of(route)
+        api_id, release, mount = _api_of(route)
         if api_id is None:
             # Without a route Envoy may have refused before the filter that takes such headers from clients.
             consumer = subscription = key = plan = None
@@ -120,6 +124,7 @@ def parse(line: bytes) -> ParsedCall:
                 _request_id(id_, at),
                 api_id,
                 release,
+                mount,
                 consumer,
                 int(subscription) if subscription else None,
                 key,
@@ -198,15 +203,12 @@ _BY_STATUS = {
 
 
 @lru_cache(maxsize=20_000)
-def _api_of(route: str | None) -> tuple[int | None, int | None]:
-    """(API, release) from a route's name, `<API>|<release>|…`; other routes are the gateway's own."""
-    if not route:
-        return None, None
-    api_id, _, rest = route.partition("|")
-    release = rest.partition("|")[0]
+def _api_of(route: str | None) -> tuple[int | None, int | None, str]:
+    """(API, release, mount) from a route's name, see `gateway/routes.py`; other routes are the gateway's own."""
+    api_id, release, *rest = [*(route or "").split("|"), ""][:6]
     if api_id.isascii() and api_id.isdecimal() and release.isascii() and release.isdecimal():
-        return int(api_id), int(release)
-    return None, None
+        return int(api_id), int(release), rest[2] if len(rest) == 4 else ""
+    return None, None, ""
 
 
 def _request_id(text: str | None, at: int) -> bytes | None:

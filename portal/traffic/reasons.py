@@ -18,6 +18,7 @@ REASONS = {
     "not_subscribed": "The key's consumer has no subscription to this API that is valid now.",
     "rate_limited": "The subscription's plan allows fewer calls in this time.",
     "api_paused": "The API is paused by the team that owns it.",
+    "api_retired": "The API is retired: it is served no more.",
     "upstream_unreachable": "No connection to the upstream could be made.",
     "upstream_timeout": "The upstream did not begin its answer in the time that the API allows.",
     "upstream_not_http": "What the upstream answered was not valid HTTP.",

@@ -1,4 +1,5 @@
-"""What is old goes: rows after some days, minutes of the roll-ups after two, hours after ninety."""
+"""What is old goes: rows after some days, minutes of the roll-ups after two, hours after ninety, and so does who called
+which operation."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -6,7 +7,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, select, true, tuple_
 from sqlalchemy.orm import Session
 
-from portal.traffic.models import HOUR, MINUTE, ByConsumer, ByKey, ByOperation, Call, InAll, MisreadLine, microseconds
+from portal.traffic.models import (
+    HOUR,
+    MINUTE,
+    ByConsumer,
+    ByConsumerOperation,
+    ByKey,
+    ByOperation,
+    Call,
+    InAll,
+    MisreadLine,
+    microseconds,
+)
 
 KEPT = {MINUTE: timedelta(hours=48), HOUR: timedelta(days=90)}
 """How long the levels of the roll-ups are kept; days are kept always."""
@@ -56,4 +68,6 @@ def _too_old(now: datetime, call_days: int) -> list[tuple[Any, ColumnElement[boo
         for table in roll_ups:
             order = [column for column in table.__table__.primary_key if column.name != "level"]
             old.append((table, table.level == level, until, order))
+    who, who_until = ByConsumerOperation, int((now - KEPT[HOUR]).timestamp())
+    old.append((who, true(), who_until, list(who.__table__.primary_key)))
     return old

@@ -18,7 +18,13 @@ Part = tuple[Any, ColumnElement[bool]]
 
 
 def parts(scope: Scope) -> list[Part]:
-    """Tables and conditions which together hold each call of the scope once, each led by its primary key."""
+    """Tables and conditions which together hold each call of the scope once, each led by its primary key.
+
+    A scope with an operation holds nothing unless it is that of a whole API: no roll-up has operations and consumers.
+    """
+    if scope.operation is not None:
+        is_of_api = scope.api_id is not None and scope.key_id is None and not scope.needs_consumers
+        return [(ByOperation, _of_operation(scope) if is_of_api else false())]
     if scope.key_id is not None:
         return [(ByKey, _of_key(scope))]
     if scope.is_whole:
@@ -31,6 +37,10 @@ def parts(scope: Scope) -> list[Part]:
     elsewhere = ByConsumer.api_id.not_in(sorted(scope.api_ids))
     mine = ByConsumer.consumer_id.in_(sorted(scope.consumer_ids))
     return [(ByOperation, scope.of_api(ByOperation.api_id)), (ByConsumer, and_(seen, mine, elsewhere))]
+
+
+def _of_operation(scope: Scope) -> ColumnElement[bool]:
+    return and_(scope.of_api(ByOperation.api_id), ByOperation.operation == scope.operation)
 
 
 def _of_key(scope: Scope) -> ColumnElement[bool]:

@@ -21,22 +21,31 @@ class Scope:
     api_id: int | None = field(default=None)
     consumer_id: int | None = field(default=None)
     key_id: int | None = field(default=None)
+    operation: str | None = field(default=None)
+    """Of `api_id`, by name; '' for calls that none describes. Only figures of an API know it, see `rollups.parts`."""
 
     def narrowed(
-        self, *, api_id: int | None = None, consumer_id: int | None = None, key_id: int | None = None
+        self,
+        *,
+        api_id: int | None = None,
+        consumer_id: int | None = None,
+        key_id: int | None = None,
+        operation: str | None = None,
     ) -> "Scope":
-        """The calls of this scope that are also of this API, this consumer, this key."""
+        """The calls of this scope that are also of this API, this consumer, this key, this operation."""
         return replace(
             self,
             api_id=self.api_id if api_id is None else api_id,
             consumer_id=self.consumer_id if consumer_id is None else consumer_id,
             key_id=self.key_id if key_id is None else key_id,
+            operation=self.operation if operation is None else operation,
         )
 
     @property
     def is_whole(self) -> bool:
         """Whether every call of the installation belongs here."""
-        return self.everything and self.api_id is None and self.consumer_id is None and self.key_id is None
+        narrowed = (self.api_id, self.consumer_id, self.key_id, self.operation)
+        return self.everything and narrowed == (None, None, None, None)
 
     @property
     def needs_consumers(self) -> bool:

@@ -12,10 +12,12 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from portal.traffic import histogram
-from portal.traffic.models import ByConsumer, ByKey, ByOperation, Call, InAll
+from portal.traffic.models import ByConsumer, ByConsumerOperation, ByKey, ByOperation, Call, InAll
 from portal.traffic.tally import Deltas, Row
 
-TABLES: tuple[Any, ...] = (ByOperation.__table__, ByConsumer.__table__, ByKey.__table__, InAll.__table__)
+TABLES: tuple[Any, ...] = tuple(
+    table.__table__ for table in (ByOperation, ByConsumer, ByKey, ByConsumerOperation, InAll)
+)
 """In the order of `Deltas`. What all nodes add to comes last, so that they wait for each other shortly."""
 WITH_LATENCY = tuple(table for table in TABLES if "latency" in table.columns)
 LONG = 2_048
@@ -26,7 +28,7 @@ _COLUMNS = tuple(column.name for column in Call.__table__.columns)
 
 def write(connection: Connection, calls: Sequence[Row], deltas: Deltas, *, plain: bool) -> None:
     """`calls` are tuples in the order of the table's columns. `plain`: no text in them has a backslash, control
-    character or the word None alone, so that COPY needs no escapes."""
+    character or the word None alone, so that COPY needs no escapes; but an operation may have that name."""
     if connection.dialect.name == "sqlite":
         _to_sqlite(connection, calls, deltas)
     else:
@@ -103,18 +105,24 @@ def _to_postgres(connection: Connection, calls: Sequence[Row], deltas: Deltas, p
 
 
 def _as_arrays(table: Any, rows: Sequence[Row]) -> list[str]:
-    """One array literal for each column: the driver would look at each value. None of the words needs quotes."""
-    columns = [
-        [value.hex() or '""' for value in values] if name == "latency" else [str(value) or '""' for value in values]
-        for name, values in zip(table.columns.keys(), zip(*rows, strict=True), strict=True)
-    ]
-    return ["{" + ",".join(column) + "}" for column in columns]
+    """One array literal for each column: the driver would look at each value."""
+    columns = zip(table.columns.keys(), zip(*rows, strict=True), strict=True)
+    return ["{" + ",".join(map(_ELEMENTS.get(name, str), values)) + "}" for name, values in columns]
+
+
+def _quoted(text: str) -> str:
+    """Somebody's operation may be called null."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+_ELEMENTS: dict[str, Any] = {"operation": _quoted, "latency": lambda value: value.hex() or '""'}
+"""How values become elements of an array literal, where not as they are."""
 
 
 def _copy_line(call: Row, plain: bool) -> str:
     """One line of COPY's text form, in which the word None stands for NULL and bytes are hexadecimal."""
     at, id_, request_id, *rest = call
-    if plain and rest[_TRACE] is None:
+    if plain and rest[_TRACE] is None and rest[_OPERATION] != "None":
         return _PLAIN % (at, id_, request_id.hex(), *rest)
     values = []
     for value in call:
@@ -131,15 +139,22 @@ _COPY_ESCAPES = {ord(c): "\\" + s for c, s in {"\\": "\\", "\t": "t", "\n": "n",
 _COPY_CALL = f"COPY call ({', '.join(_COLUMNS)}) FROM STDIN WITH (NULL 'None')"
 _PLAIN = "%s\t%s\t\\\\x" + "\t".join(["%s"] * (len(_COLUMNS) - 2)) + "\n"
 _TRACE = _COLUMNS.index("trace_id") - 3
+_OPERATION = _COLUMNS.index("operation") - 3
 _INSERT_CALL = f"INSERT INTO call ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 
 
-def _add(table: Any, values: str, bag: str) -> str:
+def _add(table: Any, values: str, bag: str, larger: str) -> str:
     key = [column.name for column in table.primary_key.columns]
     names = [column.name for column in table.columns]
-    sums = [f"{name} = {table.name}.{name} + excluded.{name}" for name in ("calls", "bytes_in", "bytes_out")]
+    sums = [
+        f"{name} = {table.name}.{name} + excluded.{name}"
+        for name in ("calls", "bytes_in", "bytes_out")
+        if name in names
+    ]
     if "latency" in names:
         sums.append(f"latency = {bag.format(f'{table.name}.latency || excluded.latency')}")
+    if "last_at" in names:
+        sums.append(f"last_at = {larger}({table.name}.last_at, excluded.last_at)")
     return (
         f"INSERT INTO {table.name} ({', '.join(names)}) {values.format(n=len(names))} "
         f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {', '.join(sums)}"
@@ -159,5 +174,5 @@ def _arrays(table: Any) -> str:
 
 
 # SQLite's || makes text even of two blobs; its bytes are untouched.
-_ADD_ON_SQLITE = [_add(table, _question_marks(table), "CAST({} AS BLOB)") for table in TABLES]
-_ADD_ON_POSTGRES = [_add(table, _arrays(table), "{}") for table in TABLES]
+_ADD_ON_SQLITE = [_add(table, _question_marks(table), "CAST({} AS BLOB)", "max") for table in TABLES]
+_ADD_ON_POSTGRES = [_add(table, _arrays(table), "{}", "greatest") for table in TABLES]

@@ -12,7 +12,19 @@ from portal.traffic.models import DAY, HOUR, MINUTE
 
 Row = tuple[Any, ...]
 
-FIELDS = ("at", "api_id", "consumer_id", "key_id", "status", "reason", "bytes_in", "bytes_out", "total_us", "target")
+FIELDS = (
+    "at",
+    "api_id",
+    "operation",
+    "consumer_id",
+    "key_id",
+    "status",
+    "reason",
+    "bytes_in",
+    "bytes_out",
+    "total_us",
+    "target",
+)
 """What is read of a call, in the order that `tally` takes it in."""
 
 _Group = list[int]
@@ -26,43 +38,48 @@ class Deltas(NamedTuple):
     by_operation: list[Row]
     by_consumer: list[Row]
     by_key: list[Row]
+    by_consumer_operation: list[Row]
     in_all: list[Row]
 
 
 def tally(calls: Iterable[Row]) -> Deltas:
     """`calls` are tuples of FIELDS. A latency counts where the call was sent to a target."""
-    consumers: dict[int, _Groups] = {}
+    finest: dict[int, _Groups] = {}
     keys: dict[int, _Groups] = {}
-    last, of_consumers, of_keys = -1, {}, {}  # type: int, _Groups, _Groups
+    last, of_minute, of_keys = -1, {}, {}  # type: int, _Groups, _Groups
     bucket = histogram.bucket
-    for at, api, consumer, key, status, reason, bytes_in, bytes_out, total, target in calls:
+    for at, api, operation, consumer, key, status, reason, bytes_in, bytes_out, total, target in calls:
         minute = at // 60_000_000
         if minute != last:
             last = minute
-            of_consumers = consumers.setdefault(minute * MINUTE, {})
+            of_minute = finest.setdefault(minute * MINUTE, {})
             of_keys = keys.setdefault(minute * MINUTE, {})
-        name: Row = (consumer or 0, api or 0, status, reason)
-        if name in of_consumers:
-            group = of_consumers[name]
+        # The operation stands last, so that the others of its group are told by what is before it.
+        name: Row = (consumer or 0, api or 0, status, reason, operation)
+        group = of_minute.get(name)
+        if group is not None:
             group[0] += 1
             group[1] += bytes_in
             group[2] += bytes_out
         else:
-            of_consumers[name] = group = [1, bytes_in, bytes_out]
+            of_minute[name] = group = [1, bytes_in, bytes_out]
         if target is not None and total is not None:
             group.append(bucket(total))
         if key is not None:
             name = (key, status, reason)
-            if name in of_keys:
-                group = of_keys[name]
+            group = of_keys.get(name)
+            if group is not None:
                 group[0] += 1
                 group[1] += bytes_in
                 group[2] += bytes_out
             else:
                 of_keys[name] = [1, bytes_in, bytes_out]
+    consumers = {minute: _sum((name[:4], group) for name, group in groups.items()) for minute, groups in finest.items()}
     operations = {
-        minute: _sum(((api, "", status, reason), group) for (_, api, status, reason), group in groups.items())
-        for minute, groups in consumers.items()
+        minute: _sum(
+            ((api, operation, status, reason), group) for (_, api, status, reason, operation), group in groups.items()
+        )
+        for minute, groups in finest.items()
     }
     in_all = {
         minute: _sum((name[2:], group) for name, group in groups.items()) for minute, groups in operations.items()
@@ -71,8 +88,22 @@ def tally(calls: Iterable[Row]) -> Deltas:
         _levels(operations, _with_latency),
         _levels(consumers, _with_latency),
         _levels(keys, _without),
+        _callers(finest),
         _levels(in_all, _with_latency),
     )
+
+
+def _callers(minutes: dict[int, _Groups]) -> list[Row]:
+    """Of each day, API, operation and known consumer: calls, and the start of the last minute that had some."""
+    found: dict[Row, list[int]] = {}
+    for minute in sorted(minutes):
+        day = minute - minute % DAY
+        for (consumer, api, _, _, operation), group in minutes[minute].items():
+            if consumer and api:
+                have = found.setdefault((day, api, operation, consumer), [0, minute])
+                have[0] += group[0]
+                have[1] = minute
+    return [(*name, *counted) for name, counted in sorted(found.items())]
 
 
 def _levels(minutes: dict[int, _Groups], rows_of: Any) -> list[Row]:

@@ -18,11 +18,13 @@ from portal.web import audit, format, guards, intake, navigation, problems, sess
 def set_up(app: Flask, config: Config) -> None:
     """Everything that has to do with answering people: sessions, headers, errors, pages."""
     from portal.web import (
+        access_tokens,
         account,
         accounts,
         admin,
         apis,
         calls,
+        catalogue,
         consumers,
         docs,
         duties,
@@ -31,17 +33,24 @@ def set_up(app: Flask, config: Config) -> None:
         halfway,
         health,
         home,
+        imports,
         installation,
         invitations,
+        lifecycle,
         people,
         plans,
+        releases,
         second_factor,
         settings,
         traffic,
         trail,
         upstream_secrets,
+        versions,
+        visibility,
     )
 
+    # Their views join the blueprint of `apis` by being imported, before it is registered.
+    assert all((lifecycle, releases, versions, visibility))
     if config.trusted_hops:
         hops = config.trusted_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
@@ -73,11 +82,13 @@ def set_up(app: Flask, config: Config) -> None:
     problems.set_up(app)
     format.register(app)
     for room in (
+        access_tokens,
         home,
         account,
         accounts,
         apis,
         calls,
+        catalogue,
         consumers,
         docs,
         duties,
@@ -85,6 +96,7 @@ def set_up(app: Flask, config: Config) -> None:
         gateway,
         halfway,
         health,
+        imports,
         installation,
         invitations,
         people,

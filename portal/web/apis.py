@@ -1,26 +1,28 @@
-"""APIs: the list, one API and its parts, from the first draft to the end."""
+"""APIs: the list, one API, its document, what it offers and who uses it.
 
-from concurrent.futures import ThreadPoolExecutor
+`releases.py`, `lifecycle.py`, `visibility.py` and `versions.py` have its other parts, on the same addresses.
+"""
+
 from typing import Any
 
 from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
-from portal import config_of, gateway, letters, registry
+from portal import config_of, letters, registry
 from portal.accounts import Permission, Team
 from portal.db import db
-from portal.errors import BadRequest, Changed, Conflict, Forbidden, Invalid, PathTaken
-from portal.registry import Difference, Document
-from portal.registry.models import Api, Consumer, Release
+from portal.errors import BadRequest, Changed, Conflict, Forbidden, Invalid
+from portal.registry import Difference, Document, descriptions
+from portal.registry.models import Api, Consumer, OpenAPIDocument
 from portal.web import curl, lists
 from portal.web.forms import Form
-from portal.web.forms.apis import DocumentForm, NewAPIForm, PublishForm, with_targets
-from portal.web.guards import a_release, an_api, may, me, requires, teams_for
+from portal.web.forms.apis import DocumentForm, NewAPIForm, with_targets
+from portal.web.guards import an_api, may, me, requires, teams_for
 
 bp = Blueprint("apis", __name__, url_prefix="/apis")
 
-STATES = ("draft", "published", "paused")
+STATES = ("draft", "published", "paused", "deprecated", "retired")
 
 
 @bp.app_template_global()
@@ -29,7 +31,9 @@ def api_tabs(api: Api, active: str) -> list[tuple[str, str, bool]]:
     parts = [
         ("Overview", "apis.show"),
         ("Document", "apis.document"),
+        ("Operations", "imports.operations"),
         ("Releases", "apis.releases"),
+        ("Lifecycle", "apis.lifecycle"),
         ("Plans", "apis.plans"),
         ("Subscribers", "apis.subscribers"),
     ]
@@ -42,9 +46,13 @@ def address(api: Api, endpoint: str = "apis.show", **more: Any) -> str:
     return url_for(endpoint, team=api.team.slug, slug=api.slug, version=api.version, **more)
 
 
-def _back(api: Api, message: str, endpoint: str = "apis.show") -> Response:
+def back(api: Api, message: str, endpoint: str = "apis.show") -> Response:
+    return back_to(address(api, endpoint), message)
+
+
+def back_to(url: str, message: str) -> Response:
     flash(message, "success")
-    return redirect(address(api, endpoint), 303)
+    return redirect(url, 303)
 
 
 @bp.get("")
@@ -82,7 +90,7 @@ def new() -> ResponseReturnValue:
     publish = "publish" in request.form
     try:
         document = form.document()
-        _check_tls(document, None)
+        check_tls(document, None)
         with db.begin() as session:
             api = registry.create_api(
                 session, team, slug=form.slug.data, version=form.version.data, document=document, by=me()
@@ -93,7 +101,7 @@ def new() -> ResponseReturnValue:
     except (Invalid, Conflict) as error:
         status = form.refuse(error)
         return _registration(form, teams), status
-    return _back(api, f"{api.name} is published." if publish else f"{api.name} is a draft. Publish it to let calls in.")
+    return back(api, f"{api.name} is published." if publish else f"{api.name} is a draft. Publish it to let calls in.")
 
 
 def _registration(form: NewAPIForm, teams: list[Team]) -> str:
@@ -106,15 +114,21 @@ def show(api: Api) -> ResponseReturnValue:
     live = registry.read_document(api.live_release.document) if api.live_release else None
     shown = live or registry.read_document(api.draft)
     gateway_url = config_of(current_app).gateway_url
+    session = db.session()
+    source = session.get(OpenAPIDocument, api.draft.get("openapi") or "")
     return render_template(
         "apis/show.html",
         api=api,
         document=shown,
+        openapi=source,
+        openapi_facts=source and descriptions.facts_of(source),
+        most_warnings=50,
         addresses=curl.addresses(shown, gateway_url),
         commands=curl.commands(shown, gateway_url) if live else [],
-        subscribers=lists.page(db.session(), lists.subscribers(api, q=""), Consumer.name, Consumer.id),
+        subscribers=lists.page(session, lists.subscribers(api, q=""), Consumer.name, Consumer.id),
         may_manage=may(Permission.MANAGE_APIS, api.team),
         may_delete=may(Permission.MANAGE_TEAM, api.team),
+        versions=registry.siblings(db.session(), api)[:20],
         address=address,
     )
 
@@ -139,14 +153,14 @@ def save_document(api: Api) -> ResponseReturnValue:
     try:
         typed = form.document()
         with db.begin() as session:
-            _check_tls(typed, registry.read_document(api.draft))
-            registry.save_draft(session, api, typed, by=me(), expected=_number(form))
+            check_tls(typed, registry.read_document(api.draft))
+            registry.save_draft(session, api, typed, by=me(), expected=draft_number(form))
     except Changed as error:
         theirs = registry.differences(typed, registry.read_document(api.draft))
         return _editor(api, form, form.refuse(error), theirs)
     except Invalid as error:
         return _editor(api, form, form.refuse(error))
-    return _back(api, f"Draft {api.draft_number} of {api.name} is saved. Publish it to make it live.")
+    return back(api, f"Draft {api.draft_number} of {api.name} is saved. Publish it to make it live.")
 
 
 def _document_form(api: Api) -> Any:
@@ -169,70 +183,6 @@ def _editor(
     return page, status
 
 
-@bp.route("/<team>/<slug>/<version>/publish", methods=["GET", "POST"])
-@requires(Permission.MANAGE_APIS, an_api)
-def publish(api: Api) -> ResponseReturnValue:
-    form = PublishForm()
-    status, taken = form.status, None
-    if request.method == "GET":
-        form.number.data = str(api.draft_number)
-    elif form.validate_on_submit():
-        try:
-            with db.begin() as session:
-                release = registry.publish(session, api, by=me(), expected=_number(form), note=form.note.data or "")
-            return _back(
-                api, f"Release {release.number} of {api.name} is published. Gateways serve it within a second."
-            )
-        except PathTaken as error:
-            status, taken = error.status, error
-        except Changed as error:
-            status = form.refuse(_looked_at_another(error))
-            form.number.data = str(api.draft_number)
-        except Conflict as error:
-            status = form.refuse(error)
-    live = registry.read_document(api.live_release.document) if api.live_release else None
-    draft = registry.read_document(api.draft)
-    page = render_template(
-        "apis/publish.html",
-        api=api,
-        form=form,
-        draft=draft,
-        differences=registry.differences(live, draft),
-        taken=taken,
-        address=address,
-    )
-    return page, status
-
-
-@bp.get("/<team>/<slug>/<version>/targets")
-@requires(Permission.MANAGE_APIS, an_api)
-def targets(api: Api) -> ResponseReturnValue:
-    """Whether calls can be sent to the draft's targets from here: a fragment for pages that ask for it, or a page.
-
-    It waits for name servers, 3 s at the longest, so no other page waits for it.
-    """
-    rules = gateway.rules_of(config_of(current_app))
-    urls = [target.url for target in registry.read_document(api.draft).upstream.targets]
-    with ThreadPoolExecutor(len(urls)) as threads:
-        found = list(threads.map(lambda url: gateway.upstream_address_problem(url, rules), urls))
-    problems = [problem for problem in found if problem]
-    name = "apis/_targets.html" if "HX-Request" in request.headers else "apis/targets.html"
-    return render_template(name, api=api, problems=problems, count=len(urls), address=address)
-
-
-@bp.get("/<team>/<slug>/<version>/releases")
-@requires(Permission.SEE_APIS, an_api)
-def releases(api: Api) -> ResponseReturnValue:
-    return render_template("apis/releases.html", api=api, address=address)
-
-
-@bp.get("/<team>/<slug>/<version>/releases/<int:number>")
-@requires(Permission.SEE_APIS, a_release)
-def release(release: Release) -> ResponseReturnValue:
-    facts = registry.facts(registry.read_document(release.document))
-    return render_template("apis/release.html", api=release.api, release=release, facts=facts, address=address)
-
-
 @bp.get("/<team>/<slug>/<version>/plans")
 @requires(Permission.SEE_APIS, an_api)
 def plans(api: Api) -> ResponseReturnValue:
@@ -253,7 +203,7 @@ def offer(api: Api) -> ResponseReturnValue:
         theirs = session.scalars(lists.plans_of(api.team))
         registry.offer_plans(session, api, [plan for plan in theirs if plan.slug in chosen])
     count = len(api.plans)
-    return _back(api, f"{api.name} offers {count} {'plan' if count == 1 else 'plans'}.", "apis.plans")
+    return back(api, f"{api.name} offers {count} {'plan' if count == 1 else 'plans'}.", "apis.plans")
 
 
 @bp.get("/<team>/<slug>/<version>/subscribers")
@@ -271,37 +221,6 @@ def subscribers(api: Api) -> ResponseReturnValue:
         opens={each.id for each in page.rows if may(Permission.MANAGE_CONSUMERS, each.team)},
         address=address,
     )
-
-
-@bp.route("/<team>/<slug>/<version>/pause", methods=["GET", "POST"])
-@requires(Permission.MANAGE_APIS, an_api)
-def pause(api: Api) -> ResponseReturnValue:
-    if request.method == "GET":
-        return render_template("apis/pause.html", api=api, form=Form(), address=address)
-    with db.begin() as session:
-        registry.pause(session, api)
-    return _back(api, f"{api.name} is paused. Calls are answered with 503 api_paused.")
-
-
-@bp.post("/<team>/<slug>/<version>/resume")
-@requires(Permission.MANAGE_APIS, an_api)
-def resume(api: Api) -> ResponseReturnValue:
-    with db.begin() as session:
-        registry.resume(session, api)
-    return _back(api, f"{api.name} is resumed. Calls go through again within a second.")
-
-
-@bp.route("/<team>/<slug>/<version>/unpublish", methods=["GET", "POST"])
-@requires(Permission.MANAGE_APIS, an_api)
-def unpublish(api: Api) -> ResponseReturnValue:
-    if request.method == "GET":
-        return render_template("apis/unpublish.html", api=api, address=address)
-    if request.form.get("confirm", "").strip() != api.slug:
-        wrong = f"This is not {api.slug}. Type it to unpublish the API."
-        return render_template("apis/unpublish.html", api=api, wrong=wrong, address=address), 422
-    with db.begin() as session:
-        registry.unpublish(session, api)
-    return _back(api, f"{api.name} is no longer published. Its releases, subscriptions and keys are kept.")
 
 
 @bp.route("/<team>/<slug>/<version>/delete", methods=["GET", "POST"])
@@ -322,7 +241,7 @@ def delete(api: Api) -> ResponseReturnValue:
     return page, 422 if wrong else 200
 
 
-def _number(form: Form) -> int:
+def draft_number(form: Form) -> int:
     """The draft that the person looked at; "Save mine over it" names the one that was shown beside theirs."""
     number = request.form.get("over") or form["number"].data or ""
     if not number.isdecimal() or len(number) > 9:
@@ -330,14 +249,7 @@ def _number(form: Form) -> int:
     return int(number)
 
 
-def _looked_at_another(error: Changed) -> Conflict:
-    return Conflict(
-        f"{str(error).partition(' while ')[0]} since you opened this page. Nothing was published. "
-        "What would change now is below; look at it, then publish."
-    )
-
-
-def _check_tls(document: Document, stored: Document | None) -> None:
+def check_tls(document: Document, stored: Document | None) -> None:
     """Switching certificate checks off is an administrator's act; others may keep it for the same targets only."""
     if document.upstream.tls_verify or me().is_administrator:
         return

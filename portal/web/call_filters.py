@@ -14,12 +14,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.registry.models import Key
-from portal.traffic.filters import STATUS_CLASSES, Filters
+from portal.traffic.filters import NO_OPERATION, STATUS_CLASSES, Filters
 from portal.traffic.reasons import REASONS
 from portal.traffic.scope import Scope
 from portal.web import scopes
 
-NAMES = ("status", "reason", "api", "consumer", "key", "method", "path", "min_ms", "from", "to")
+NAMES = ("status", "reason", "api", "operation", "consumer", "key", "method", "path", "min_ms", "from", "to")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _KEY = re.compile(r"(?:pco_)?([0-9A-Za-z]{4,12})(?:_[0-9A-Za-z]*)?")
@@ -27,6 +27,7 @@ _LABELS = {
     "status": "Status",
     "reason": "Reason",
     "api": "API",
+    "operation": "Operation",
     "consumer": "Consumer",
     "key": "Key",
     "method": "Method",
@@ -60,6 +61,8 @@ def _as_read(name: str, value: str) -> str:
             return f"pco_{value}…"
         case "status" if value == "none":
             return "no answer"
+        case "operation" if value == NO_OPERATION:
+            return "none"
     return value
 
 
@@ -105,6 +108,14 @@ def _api(session: Session, scope: Scope, value: str) -> dict[str, Any]:
     if found is None:
         raise ValueError(f"There is no API {value} whose calls you may see. Its label is team/slug/version.")
     return {"api_id": found}
+
+
+def _operation(_session: Session, _scope: Scope, value: str) -> dict[str, Any]:
+    if len(value) > 63:
+        raise ValueError(
+            "The id of an operation has at most 63 characters. Copy it from the API's docs or its traffic."
+        )
+    return {"operation": value}
 
 
 def _consumer(session: Session, scope: Scope, value: str) -> dict[str, Any]:
@@ -162,6 +173,7 @@ _READ = {
     "status": _status,
     "reason": _reason,
     "api": _api,
+    "operation": _operation,
     "consumer": _consumer,
     "key": _key,
     "method": _method,

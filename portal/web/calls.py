@@ -2,25 +2,27 @@
 
 import re
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from portal import config_of
+from portal import config_of, registry
 from portal.accounts import Permission
 from portal.db import db
 from portal.errors import NotFound
-from portal.registry.models import Key, Plan
+from portal.registry.models import Api, Key, Plan
 from portal.traffic import calls
 from portal.traffic.calls import CallView
 from portal.traffic.explain import explain
 from portal.traffic.filters import STATUS_CLASSES
 from portal.traffic.reasons import REASONS
 from portal.traffic.scope import Scope
-from portal.web import call_filters, envoy_words, scopes
+from portal.web import call_filters, envoy_words, operations, scopes
 from portal.web.guards import me, requires
+from portal.web.operations import NamedOperation
 
 bp = Blueprint("calls", __name__, url_prefix="/calls")
 
@@ -52,6 +54,7 @@ def index() -> ResponseReturnValue:
         "consumers": scopes.name_consumers(session, scope, [call.consumer_id for call in page.calls]),
         "reasons": REASONS,
         "following": following,
+        "with_operations": asked.filters.api_id is not None,
         "here": url_for("calls.index", **here),
         "newest": url_for("calls.index", **values),
         "follow": url_for("calls.index", **values, follow="1"),
@@ -92,7 +95,8 @@ def show(request_id: str) -> ResponseReturnValue:
     return render_template(
         "calls/show.html",
         call=call,
-        why=explain(call),
+        why=explain(call, described=_is_described(session, call)),
+        operation=_operation(session, call),
         flags=envoy_words.flags(call.flags),
         details=envoy_words.details(call.details),
         api=scopes.name_apis(session, scope, [call.api_id]).get(call.api_id or 0),
@@ -101,6 +105,21 @@ def show(request_id: str) -> ResponseReturnValue:
         plan=plan,
         similar=_similar(session, scope, call, key),
     )
+
+
+def _is_described(session: Session, call: CallView) -> bool:
+    return bool(call.api_id and call.release) and operations.is_described(session, call.api_id or 0, call.release or 0)
+
+
+def _operation(session: Session, call: CallView) -> NamedOperation | None:
+    """With a way into the docs only for those who may read them."""
+    if not call.operation:
+        return None
+    api = session.get(Api, call.api_id) if call.api_id else None
+    if api is None:
+        return NamedOperation.unknown(call.operation)
+    found = operations.name_operations(session, api, [call.operation])[call.operation]
+    return found if registry.may_see(me(), api) else replace(found, docs_url=None)
 
 
 def _kept(*more: str) -> dict[str, Any]:
@@ -137,6 +156,8 @@ def _similar(session: Session, scope: Scope, call: CallView, key: Key | None) ->
     of_api = {"api": api.label} if api else {}
     if call.reason != "ok":
         found.append((f"Calls with the reason {call.reason}", {"reason": call.reason, **of_api}))
+    if call.operation and api:
+        found.append((f"Calls of the operation {call.operation}", {"operation": call.operation, **of_api}))
     if call.path and api:
         found.append((f"{call.method} calls of this path", {"path": call.path, "method": call.method, **of_api}))
     if api and consumer:

@@ -81,6 +81,9 @@ def new() -> ResponseReturnValue:
     except (Invalid, Conflict) as error:
         status = form.refuse(error)
         return render_template("consumers/new.html", form=form), status
+    if api := lists.query("api"):  # somebody came here to subscribe to it, and had no consumer
+        flash(f"{consumer.name} is made.", "success")
+        return redirect(address(consumer, "consumers.choose", api=api), 303)
     return _back(consumer, f"{consumer.name} is made. Subscribe it to an API next.")
 
 
@@ -133,11 +136,11 @@ def choose(consumer: Consumer) -> ResponseReturnValue:
     """Three steps on one address: which API, which plan, is it so."""
     session = db.session()
     current = {each.api_id: each for each in lists.subscriptions_of(session, [consumer])}
-    api = lists.one_subscribable(session, lists.query("api"))
+    api = lists.one_subscribable(session, me(), lists.query("api"))
     if api is None:
         if lists.query("api"):
             raise NotFound("This API is not published, or offers no plan. Choose another one.")
-        page = lists.page(session, lists.subscribable(q=lists.query()), Api.name, Api.id)
+        page = lists.page(session, lists.subscribable(me(), q=lists.query()), Api.name, Api.id)
         return render_template(
             "consumers/choose_api.html", consumer=consumer, page=page, current=current, q=lists.query(), address=address
         )
@@ -150,7 +153,7 @@ def choose(consumer: Consumer) -> ResponseReturnValue:
 @bp.post("/<team>/<consumer>/subscriptions/new")
 @requires(Permission.MANAGE_CONSUMERS, a_consumer)
 def subscribe(consumer: Consumer) -> ResponseReturnValue:
-    api = lists.one_subscribable(db.session(), request.form.get("api", ""))
+    api = lists.one_subscribable(db.session(), me(), request.form.get("api", ""))
     offered = api.plans if api else []
     plan = next((plan for plan in offered if plan.slug == request.form.get("plan")), None)
     if api is None or plan is None:
@@ -167,7 +170,14 @@ def _confirm(
     consumer: Consumer, api: Api, plan: Plan | None, current: Subscription | None, error: Conflict | None = None
 ) -> ResponseReturnValue:
     page = render_template(
-        "consumers/subscribe.html", consumer=consumer, api=api, plan=plan, current=current, error=error, address=address
+        "consumers/subscribe.html",
+        consumer=consumer,
+        api=api,
+        plan=plan,
+        current=current,
+        error=error,
+        refusal=registry.refusal(api),
+        address=address,
     )
     return page, error.status if error else 200
 

@@ -27,13 +27,13 @@ def _first_things_first() -> ResponseReturnValue | None:
         if request.endpoint == _CHANGE:
             return None
         return _lead_to(_CHANGE, "Your password was made for you. Choose one of your own first, under Settings.")
-    if request.blueprint != _SECOND_FACTOR and _lacks_second_factor(someone):
+    if request.blueprint != _SECOND_FACTOR and lacks_second_factor(someone):
         wanted = "This installation requires a second factor of you. Set it up under Settings first."
         return _lead_to("second_factor.show", wanted)
     return None
 
 
-def _lacks_second_factor(someone: Person) -> bool:
+def lacks_second_factor(someone: Person) -> bool:
     return not someone.has_second_factor and factor.is_required(someone, config_of(current_app).require_mfa)
 
 

@@ -1,7 +1,7 @@
 """What traffic looks like: tiles, charts and tables of one scope in one window, ready for `traffic/_figures.html`."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select
@@ -9,17 +9,23 @@ from sqlalchemy.orm import Session
 
 from portal.registry.models import Api, Release
 from portal.traffic import rankings, series
+from portal.traffic.callers import callers
+from portal.traffic.filters import NO_OPERATION
 from portal.traffic.models import DAY, HOUR, ByOperation
 from portal.traffic.rankings import Top
 from portal.traffic.reasons import REASONS
 from portal.traffic.scope import Scope
 from portal.traffic.series import Counts, Latency
 from portal.traffic.window import Window
-from portal.web import scopes, tiles
+from portal.web import call_filters, operations, scopes, tiles
+from portal.web.operations import NamedOperation
 from portal.web.scopes import Named
 from portal.web.tiles import Tile
 from portal.web.windows import View
 
+SOME_OPERATIONS, MANY_OPERATIONS = 15, 500
+"""Rows of the table of operations, as it opens and when more of them are asked for."""
+_CALLERS_SINCE, _MOST_CALLERS = timedelta(days=30), 100
 _MOST_MARKERS = 4
 
 
@@ -45,6 +51,43 @@ class ReasonRow:
 
 
 @dataclass(frozen=True, slots=True)
+class OperationRow:
+    """A line of the table of operations. `described` is None for calls that no operation describes."""
+
+    described: NamedOperation | None
+    url: str
+    """The page narrowed to it."""
+    calls: int
+    calls_url: str
+    error_share: float
+    latency: Latency
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRows:
+    rows: list[OperationRow]
+    of: int
+    """How many were called in all."""
+    more_url: str | None
+    """The page with more of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerRow:
+    named: Named
+    calls: int
+    calls_url: str
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Callers:
+    first: list[CallerRow]
+    """Those that called most."""
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     view: View
     """What was looked at, in the steps that were chosen."""
@@ -59,10 +102,21 @@ class Figures:
     apis: list[Row]
     consumers: list[Row]
     reasons: list[ReasonRow]
+    operations: OperationRows | None
+    """None where they are not told apart: on other pages than an API's, and where none was ever described."""
     calls_url: str
 
 
-def figures(session: Session, scope: Scope, view: View, *, with_reasons: bool = False, rows: int = 8) -> Figures:
+def figures(
+    session: Session,
+    scope: Scope,
+    view: View,
+    *,
+    with_reasons: bool = False,
+    rows: int = 8,
+    of: Api | None = None,
+) -> Figures:
+    """`of`: the API whose operations are told apart, which must be the one that `scope` is narrowed to."""
     timeline = series.over_time(session, scope, view.window)
     if timeline.total.counts.calls < series.ENOUGH * len(timeline.buckets) and view.has_coarser:
         view = view.coarser()
@@ -74,7 +128,7 @@ def figures(session: Session, scope: Scope, view: View, *, with_reasons: bool = 
     apis = rankings.top_apis(session, scope, window, rows).first if scope.api_id is None else []
     consumers = rankings.Ranking([], 0)
     active = None
-    if scope.consumer_id is None:
+    if scope.consumer_id is None and scope.operation is None:
         consumers = rankings.top_consumers(session, scope, window, rows)
         active = tiles.Active(
             consumers.of, rankings.active_consumers(session, scope, window.before) if before else None
@@ -106,7 +160,28 @@ def figures(session: Session, scope: Scope, view: View, *, with_reasons: bool = 
         apis=[_row(view, "api", of_apis[top.id], top) for top in apis],
         consumers=[_row(view, "consumer", of_consumers[top.id], top) for top in consumers.first],
         reasons=_reasons(session, scope, view) if with_reasons else [],
+        operations=_operations(session, scope, view, of) if of is not None and scope.operation is None else None,
         calls_url=view.calls_url(),
+    )
+
+
+def callers_of(session: Session, scope: Scope, view: View) -> Callers:
+    """The consumers that called the scope's operation in the last 30 days, whatever the window."""
+    since = view.window.now - _CALLERS_SINCE
+    found = callers(session, scope.api_id or 0, [scope.operation or ""], since)
+    named = scopes.name_consumers(session, scope, [caller.consumer_id for caller in found[:_MOST_CALLERS]])
+    asked = {"operation": scope.operation or NO_OPERATION, "from": call_filters.written(since), "to": None}
+    return Callers(
+        [
+            CallerRow(
+                named[caller.consumer_id],
+                caller.calls,
+                view.calls_url(**asked, consumer=named[caller.consumer_id].label),
+                caller.last,
+            )
+            for caller in found[:_MOST_CALLERS]
+        ],
+        len(found),
     )
 
 
@@ -163,9 +238,31 @@ def _reaches_back(session: Session, window: Window) -> bool:
     return datetime.fromtimestamp(first, UTC) <= window.before.since
 
 
-def _row(view: View, kind: str, named: Named, top: Top) -> Row:
+def _row(view: View, kind: str, named: Named, top: Top[int]) -> Row:
     url = view.calls_url(**{kind: named.label})
     return Row(named, top.calls, url, top.error_share, url, top.latency)
+
+
+def _operations(session: Session, scope: Scope, view: View, api: Api) -> OperationRows | None:
+    limit = MANY_OPERATIONS if view.with_all else SOME_OPERATIONS
+    found = rankings.top_operations(session, scope, view.window, limit)
+    names = [top.id for top in found.first if top.id]
+    if not names and not operations.are_described(api):
+        return None
+    named = operations.name_operations(session, api, names)
+    rows = [
+        OperationRow(
+            described=named[top.id] if top.id else None,
+            url=view.traffic_url(api, operation=top.id or NO_OPERATION),
+            calls=top.calls,
+            calls_url=view.calls_url(operation=top.id or NO_OPERATION),
+            error_share=top.error_share,
+            latency=top.latency,
+        )
+        for top in found.first
+    ]
+    has_more = found.of > len(rows) and not view.with_all
+    return OperationRows(rows, found.of, view.traffic_url(api, operations="all") if has_more else None)
 
 
 def _reasons(session: Session, scope: Scope, view: View) -> list[ReasonRow]:

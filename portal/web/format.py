@@ -83,8 +83,14 @@ def exact(moment: datetime | None) -> str:
     return "never" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def day(moment: datetime) -> str:
+    """`1 Mar 2027`, in UTC."""
+    moment = moment.astimezone(UTC)
+    return f"{moment.day} {moment:%b %Y}"
+
+
 def register(app: Flask) -> None:
-    app.jinja_env.filters.update(number=number, ms=ms, percent=percent, bytes=size, when=when, exact=exact)
+    app.jinja_env.filters.update(number=number, ms=ms, percent=percent, bytes=size, when=when, exact=exact, day=day)
 
 
 def _scaled(value: float, step: int, units: tuple[str, ...]) -> str:

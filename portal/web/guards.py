@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
-from flask import Flask, current_app, request
+from flask import Flask, current_app, g, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy import select
@@ -23,7 +23,8 @@ from portal.accounts import Invitation, Membership, Permission, Person, Team, au
 from portal.config import Config
 from portal.db import db
 from portal.errors import Forbidden, NotFound, NotSignedIn
-from portal.registry.models import Api, Consumer, Key, Plan, Release, Subscription, UpstreamSecret
+from portal.registry.models import Api, Consumer, Import, Key, Plan, Release, Subscription, UpstreamSecret
+from portal.web.audience import is_program
 
 View = Callable[..., ResponseReturnValue]
 
@@ -43,7 +44,10 @@ class Fetch:
 
 
 def person() -> Person | None:
-    """Who is signed in."""
+    """Who is signed in; for the REST API, whose token it is: a browser's cookie does nothing there."""
+    if is_program():
+        found: Person | None = g.get("token_of")
+        return found
     return current_user._get_current_object() if current_user.is_authenticated else None
 
 
@@ -97,7 +101,7 @@ def requires(permission: Permission, fetch: Fetch | None = None) -> Callable[[Vi
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(**parts: Any) -> ResponseReturnValue:
-            if permission is not Permission.PUBLIC and not (permission is Permission.SEE_CATALOGUE and _is_open()):
+            if permission is not Permission.PUBLIC and not (permission is Permission.SEE_CATALOGUE and is_open()):
                 someone = me()
                 if permission is Permission.ADMINISTER and not someone.is_administrator:
                     raise Forbidden("This page is for administrators of the installation.")
@@ -129,7 +133,7 @@ def _fetch(fetch: Fetch, permission: Permission, parts: dict[str, Any]) -> Any:
     return thing
 
 
-def _is_open() -> bool:
+def is_open() -> bool:
     """Whether strangers may look at the catalogue."""
     config: Config = current_app.extensions["portico"]
     return config.public_catalogue
@@ -202,6 +206,10 @@ def _load_invitation(session: Session, invitation: int) -> Invitation | None:
     return session.get(Invitation, invitation)
 
 
+def _load_import(session: Session, import_id: int) -> Import | None:
+    return session.get(Import, import_id)
+
+
 def _load_plan(session: Session, team: str, plan: str) -> Plan | None:
     return session.scalar(select(Plan).join(Plan.team).where(Team.slug == team, Plan.slug == plan))
 
@@ -239,6 +247,7 @@ a_shown_api = Fetch("api", ("team", "slug", "version"), _load_shown_api, None, P
 a_release = Fetch(
     "release", ("team", "slug", "version", "number"), _load_release, lambda it: it.api.team, Permission.SEE_APIS
 )
+an_import = Fetch("imported", ("import_id",), _load_import, lambda it: it.team, Permission.SEE_APIS)
 a_person = Fetch("somebody", ("person",), _load_person, None, Permission.ADMINISTER)
 an_invitation = Fetch("invitation", ("invitation",), _load_invitation, None, Permission.ADMINISTER)
 a_plan = Fetch("plan", ("team", "plan"), _load_plan, lambda plan: plan.team, Permission.SEE_APIS)

@@ -1,16 +1,20 @@
 """What of a request is read at all. The rest is refused here, before any view sees it.
 
-Pages read forms, without files. Texts with a NUL character and numbers that no id reaches are in no database.
+Pages read forms, without files unless they say so (`takes_file`). Texts with a NUL character and numbers that no id
+reaches are in no database.
 """
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from tempfile import SpooledTemporaryFile
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-from flask import Flask, request
+from flask import Flask, Request, current_app, request
+from flask_login import current_user
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.routing import IntegerConverter, Map
 
 from portal.errors import BadRequest, NotFound
+from portal.web.audience import is_program
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -18,14 +22,76 @@ if TYPE_CHECKING:
 LARGEST_ID = 2**31 - 1
 """The largest number that an id of PostgreSQL may have."""
 
+MOST_TIMES_TOO_LARGE = 4
+"""A file may be so many times as large as what is taken and is still read to its end, so that the rest of the form can
+be shown again with a sentence. What is larger yet is not read."""
+_WORDS = 1_000_000
+"""Bytes of a form with a file beside the file."""
+
+V = TypeVar("V", bound=Callable[..., Any])
+
 _FORMS = {"application/x-www-form-urlencoded", "multipart/form-data"}
+
+
+def takes_file(name: str, limit: Callable[[Flask], int]) -> Callable[[V], V]:
+    """Declare that a view reads a file under this name, or a long text, of as many bytes as `limit` says.
+
+    Of a larger file the view sees one byte more than that, so that it can tell.
+    """
+
+    def decorate(view: V) -> V:
+        view.portico_file = (name, limit)  # type: ignore[attr-defined]
+        return view
+
+    return decorate
 
 
 def set_up(app: Flask) -> None:
     """Before the routes are made, and before anything else reads a form."""
+    app.request_class = _Request
     app.url_map.converters["int"] = _Id
     app.before_request(_refuse)
     app.wsgi_app = _HeadIsGet(app.wsgi_app)  # type: ignore[method-assign]
+
+
+class _Request(Request):
+    most_of_file: int | None = None
+    """Bytes of a file that are kept; None for requests that take none."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._cut: list[_Cut] = []
+
+    def close(self) -> None:
+        super().close()
+        for file in self._cut:  # those of a form that was not read to its end are in no other list
+            file.close()
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        if self.most_of_file is None:
+            return super()._get_file_stream(total_content_length, content_type, filename, content_length)
+        self._cut.append(_Cut(self.most_of_file))
+        return self._cut[-1]
+
+
+class _Cut(SpooledTemporaryFile[bytes]):
+    """A file of which only the first bytes are kept, and one more."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(max_size=2_000_000, mode="rb+")
+        self._left = most + 1
+
+    def write(self, data: Any) -> int:
+        kept = bytes(data)[: self._left]
+        self._left -= len(kept)
+        super().write(kept)
+        return len(data)
 
 
 class _HeadIsGet:
@@ -54,13 +120,33 @@ def _refuse() -> None:
     """Raises NotFound, UnsupportedMediaType and BadRequest."""
     if "\0" in request.path:
         raise NotFound()
+    if is_program():
+        # What its bodies may be is said where they are read (portal/rest/reading.py).
+        if any("\0" in text for name, values in request.args.lists() for text in (name, *values)):
+            raise BadRequest("The address holds a NUL character, which cannot be stored. Send it without.")
+        return
     is_other = request.mimetype not in _FORMS and bool(request.mimetype or request.content_length)
     if is_other and request.method not in {"GET", "OPTIONS"}:
         # A body that is JSON would be taken for a form by the libraries below, whatever is in it.
         raise UnsupportedMediaType()
-    if request.files:
+    file = _file_of_view()
+    if request.files.keys() - {file}:
         # A file under the name of a line of text would come where a text is expected.
         raise UnsupportedMediaType()
     for sent in (request.args, request.form):
         if any("\0" in text for name, values in sent.lists() for text in (name, *values)):
             raise BadRequest("A text in it holds a NUL character, which cannot be stored. Send it without.")
+
+
+def _file_of_view() -> str | None:
+    """The name under which this view takes a file. Strangers send none: they would only fill the disk."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    name, limit = getattr(view, "portico_file", (None, None))
+    if limit is None or request.method != "POST" or not current_user.is_authenticated:
+        return None
+    most = limit(current_app)
+    request.max_content_length = MOST_TIMES_TOO_LARGE * most + _WORDS
+    request.max_form_memory_size = most + _WORDS
+    if isinstance(request, _Request):
+        request.most_of_file = most
+    return str(name)

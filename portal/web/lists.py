@@ -14,6 +14,7 @@ from flask import request, url_for
 from sqlalchemy import Select, exists, func, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, selectinload
 
+from portal import registry
 from portal.accounts import Invitation, Membership, Person, Role, Team
 from portal.registry.models import Api, Consumer, Key, Plan, Subscription, SubscriptionState, UpstreamSecret, api_plan
 from portal.traffic.models import Call, instant
@@ -61,8 +62,8 @@ def page(
     return Page(
         found,
         count,
-        _here(before=found[0].id) if found and has_newer else None,  # type: ignore[attr-defined]
-        _here(after=found[-1].id) if found and has_older else None,  # type: ignore[attr-defined]
+        here(before=found[0].id) if found and has_newer else None,  # type: ignore[attr-defined]
+        here(after=found[-1].id) if found and has_older else None,  # type: ignore[attr-defined]
     )
 
 
@@ -72,10 +73,10 @@ def query(name: str = "q") -> str:
 
 def without(*names: str) -> str:
     """The address of this page without these parts of its query, from its first page."""
-    return _here(**dict.fromkeys(names))
+    return here(**dict.fromkeys(names))
 
 
-def _here(**changes: Any) -> str:
+def here(**changes: Any) -> str:
     # As a query and not as arguments of `url_for`, which has words of its own: `_scheme` would make other links of it.
     asked = {name: value for name, value in request.args.items() if name not in {"after", "before"}} | changes
     query = urlencode({name: value for name, value in asked.items() if value is not None})
@@ -90,7 +91,7 @@ def visible_teams(person: Person, limit: int = 200) -> Select[Team]:
 
 
 def apis(person: Person, *, q: str, team: str, state: str) -> Select[Api]:
-    """APIs of the person's teams; of all teams to administrators. `state` is "draft", "published", "paused" or ""."""
+    """APIs of the person's teams; of all teams to administrators. `state` is a word of `Api.state`, or "" for any."""
     rows = select(Api).join(Api.team).options(selectinload(Api.team), selectinload(Api.live_release))
     if not person.is_administrator:
         rows = rows.where(Api.team_id.in_(_own(person)))
@@ -98,14 +99,24 @@ def apis(person: Person, *, q: str, team: str, state: str) -> Select[Api]:
         rows = rows.where(Team.slug == team)
     if q:
         rows = rows.where(or_(_has(Api.name, q), _has(Api.slug, q), _has(Team.name, q)))
+    return rows.where(*in_state(state))
+
+
+def in_state(state: str) -> tuple[Any, ...]:
+    """Conditions for what `Api.state` calls so; none for a word that it has not."""
+    live, retired = Api.live_release_id.is_not(None), Api.retired_at.is_not(None)
     match state:
         case "draft":
-            rows = rows.where(Api.live_release_id.is_(None))
-        case "published":
-            rows = rows.where(Api.live_release_id.is_not(None), Api.paused.is_(False))
+            return (~live,)
+        case "retired":
+            return live, retired
         case "paused":
-            rows = rows.where(Api.live_release_id.is_not(None), Api.paused)
-    return rows
+            return live, ~retired, Api.paused
+        case "deprecated":
+            return live, ~retired, ~Api.paused, Api.deprecated_at.is_not(None)
+        case "published":
+            return live, ~retired, ~Api.paused, Api.deprecated_at.is_(None)
+    return ()
 
 
 def plans(person: Person, *, q: str, team: str) -> Select[Plan]:
@@ -132,15 +143,18 @@ def consumers(person: Person, *, q: str, team: str) -> Select[Consumer]:
     return rows
 
 
-def subscribable(*, q: str) -> Select[Api]:
-    """Published APIs that offer a plan: everybody who has signed in may find them."""
+def subscribable(person: Person, *, q: str, closed: bool = False) -> Select[Api]:
+    """Published APIs that the person may know of, that offer a plan and take new subscriptions. `closed`: also those
+    that take none any more."""
     offers = exists().where(api_plan.c.api_id == Api.id)
     rows = (
         select(Api)
         .join(Api.team)
-        .where(Api.live_release_id.is_not(None), offers)
+        .where(Api.live_release_id.is_not(None), offers, registry.visible_to(person))
         .options(selectinload(Api.team), selectinload(Api.live_release), selectinload(Api.plans))
     )
+    if not closed:
+        rows = rows.where(Api.closed.is_(False), Api.retired_at.is_(None))
     return rows.where(or_(_has(Api.name, q), _has(Api.slug, q), _has(Team.name, q))) if q else rows
 
 
@@ -249,13 +263,15 @@ def last_used(session: Session, consumer: Consumer) -> dict[int, datetime | None
     return {key_id: None if at is None else instant(at) for key_id, at in rows}
 
 
-def one_subscribable(session: Session, label: str) -> Api | None:
-    """The published API that `<team>/<slug>/<version>` names, when it offers a plan."""
+def one_subscribable(session: Session, person: Person, label: str) -> Api | None:
+    """The published API that `<team>/<slug>/<version>` names, when it offers a plan and the person may know of it."""
     parts = label.split("/")
     if len(parts) != 3:
         return None
     team, slug, version = parts
-    return session.scalar(subscribable(q="").where(Team.slug == team, Api.slug == slug, Api.version == version))
+    return session.scalar(
+        subscribable(person, q="", closed=True).where(Team.slug == team, Api.slug == slug, Api.version == version)
+    )
 
 
 def _own(person: Person) -> Select[int]:

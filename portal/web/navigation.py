@@ -17,12 +17,13 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """For the person of this request; nothing for strangers."""
+    """For the person of this request; for strangers what the installation lets them read."""
     someone = guards.person()
     if someone is None:
-        return []
+        return _of(("Catalogue", "catalogue.index", "books")) if guards.is_open() else []
     rows = [
         ("Home", "home.show", "home"),
+        ("Catalogue", "catalogue.index", "books"),
         ("APIs", "apis.index", "api"),
         ("Plans", "plans.index", "gauge"),
         ("Consumers", "consumers.index", "apps"),
@@ -34,6 +35,10 @@ def entries() -> list[Entry]:
     rows.append(("Settings", "settings.show", "settings"))
     if someone.is_administrator:
         rows.append(("Back office", "admin.index", "database"))
+    return _of(*rows)
+
+
+def _of(*rows: tuple[str, str, str]) -> list[Entry]:
     found = [(label, url_for(name), icon) for label, name, icon in rows]
     return [Entry(label, url, icon, _is_under(url)) for label, url, icon in found]
 

@@ -1,8 +1,8 @@
 """A person's own data as JSON: what is stored about them, and what the audit trail says by and about them.
 
     {"account": {…}, "memberships": [{…}], "sessions": [{…}],
-     "consumers": [{…, "keys": [{…}], "subscriptions": [{…}]}], "keys_issued_for_other_teams": [{…}],
-     "drafts_last_changed": [{…}], …, "mails_waiting": [{…}], "trail": [{…}]}
+     "access_tokens": [{…}], "consumers": [{…, "keys": [{…}], "subscriptions": [{…}]}],
+     "keys_issued_for_other_teams": [{…}], "drafts_last_changed": [{…}], …, "mails_waiting": [{…}], "trail": [{…}]}
 
 Of keys there is what everybody in the team may see, never a secret; of other people's doings, not who they are.
 """
@@ -19,8 +19,9 @@ from portal import notify
 from portal.accounts import Invitation, Person, Team, trail
 from portal.accounts.audit import AuditEntry
 from portal.accounts.sessions import SignIn
+from portal.accounts.tokens import AccessToken
 from portal.config import Config
-from portal.registry.models import Api, Consumer, Key, Release, Subscription, UpstreamSecret
+from portal.registry.models import Api, Consumer, Import, Key, Release, Subscription, UpstreamSecret
 
 
 def stored(session: Session, config: Config, person: Person) -> str:
@@ -78,6 +79,19 @@ def _stored(session: Session, config: Config, person: Person) -> dict[str, Any]:
             }
             for each in session.scalars(select(SignIn).where(SignIn.person_id == person.id).order_by(SignIn.id))
         ],
+        "access_tokens": [
+            {
+                "id": f"ppt_{each.public_id}",
+                "label": each.label,
+                "scopes": each.scopes.split(),
+                "made": _time(each.created_at),
+                "expires": _time(each.expires_at),
+                "revoked": _time(each.revoked_at),
+            }
+            for each in session.scalars(
+                select(AccessToken).where(AccessToken.person_id == person.id).order_by(AccessToken.id)
+            )
+        ],
         "consumers": [
             {
                 "slug": consumer.slug,
@@ -110,6 +124,10 @@ MADE: dict[str, tuple[InstrumentedAttribute[int | None], Callable[[Any], dict[st
     "releases_published": (
         Release.published_by_id,
         lambda it: {"api": it.api.label, "release": it.number, "at": _time(it.published_at), "note": it.note},
+    ),
+    "imports_made": (
+        Import.made_by_id,
+        lambda it: {"team": it.team.slug, "from": it.source_name or it.source.value, "at": _time(it.created_at)},
     ),
     "subscriptions_made": (
         Subscription.created_by_id,

@@ -1,7 +1,16 @@
-"""The one place that turns an error into a page or into JSON, by what the client asks for."""
+"""The one place that turns an error into a page or into JSON, by what the client asks for.
+
+The REST API answers with problem details (RFC 9457): `type`, `title`, `status`, `detail`, `instance`, and beside them
+`code` (a word that programs compare), `request_id`, and where fields are wrong `errors: [{pointer, field, detail}]`.
+"""
 
 import logging
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
 
+import orjson
 from flask import Flask, g, jsonify, redirect, render_template, request, url_for
 from flask.globals import request_ctx
 from flask.typing import ResponseReturnValue
@@ -10,7 +19,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 from werkzeug.exceptions import HTTPException
 
-from portal.errors import NotSignedIn, PortalError, TooManyAttempts
+from portal.errors import Invalid, NameTaken, NotSignedIn, PortalError, TooManyAttempts
+from portal.web.audience import is_program
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +44,7 @@ _SENTENCES = {
     400: "Check the address and what was sent, then try again.",
     404: "There is nothing here, or nothing that you may see.",
     413: "Send less at once.",
-    415: "Send a form.",
+    415: "Send a form; to the REST API, application/json.",
     500: "It has been logged. If it comes again, tell an administrator the request id.",
     503: "Try again in a moment.",
 }
@@ -45,15 +55,46 @@ def wants_json() -> bool:
     return "text/html" not in request.accept_mimetypes.values()
 
 
-def answer(status: int, message: str, headers: dict[str, str] | None = None) -> ResponseReturnValue:
-    """An error as the client wants it; always with the id that the log has."""
+def answer(
+    status: int,
+    message: str,
+    headers: dict[str, str] | None = None,
+    *,
+    code: str = "",
+    fields: Mapping[str, str] | None = None,
+) -> ResponseReturnValue:
+    """An error as the client wants it; always with the id that the log has. `code` and `fields` are for programs."""
     headers = headers or {}
+    if is_program():
+        return _details(status, message, code, fields or {}), status, {**headers, "Content-Type": PROBLEM}
     # A host that is refused leaves Flask without addresses of its own, and so without pages.
     if wants_json() or request_ctx.url_adapter is None:
         return jsonify(status=status, message=message, request_id=g.request_id), status, headers
     title = TITLES.get(status, "This did not work")
     page = render_template("error.html", status=status, title=title, message=message, request_id=g.request_id)
     return page, status, headers
+
+
+PROBLEM = "application/problem+json"
+
+
+def _details(status: int, message: str, code: str, fields: Mapping[str, str]) -> bytes:
+    phrase = HTTPStatus(status).phrase
+    found: dict[str, Any] = {
+        "type": "about:blank",
+        "title": phrase,
+        "status": status,
+        "detail": message,
+        "instance": f"urn:uuid:{g.request_id}",
+        "code": code or re.sub(r"[^a-z]+", "_", phrase.lower()),
+        "request_id": g.request_id,
+    }
+    if fields:
+        found["errors"] = [
+            {"pointer": f"#/{field.replace('.', '/')}", "field": field, "detail": sentence}
+            for field, sentence in fields.items()
+        ]
+    return orjson.dumps(found)
 
 
 def set_up(app: Flask) -> None:
@@ -71,13 +112,29 @@ def _ours(error: PortalError) -> ResponseReturnValue:
     if isinstance(error, NotSignedIn):
         return not_signed_in(str(error))
     headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooManyAttempts) else None
-    return answer(error.status, str(error), headers)
+    fields = error.fields if isinstance(error, Invalid) else None
+    if isinstance(error, NameTaken):
+        fields = {error.field: str(error)}
+    return answer(error.status, str(error), headers, code=_code(error), fields=fields)
+
+
+def _code(error: PortalError) -> str:
+    """`name_taken` for NameTaken."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__).lower()
 
 
 def not_signed_in(message: str) -> ResponseReturnValue:
-    if request.method in {"GET", "HEAD"} and not wants_json() and "HX-Request" not in request.headers:
+    if (
+        request.method in {"GET", "HEAD"}
+        and not is_program()
+        and not wants_json()
+        and "HX-Request" not in request.headers
+    ):
         return redirect(url_for("security.login", next=request.full_path.rstrip("?")), 303)
-    return answer(401, message, {"WWW-Authenticate": 'Bearer realm="Portico"'})
+    challenge = 'Bearer realm="Portico"'
+    if is_program() and "Authorization" in request.headers:
+        challenge += ', error="invalid_token"'
+    return answer(401, message, {"WWW-Authenticate": challenge}, code="not_signed_in")
 
 
 def _csrf(_error: CSRFError) -> ResponseReturnValue:

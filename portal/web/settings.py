@@ -21,7 +21,12 @@ bp = Blueprint("settings", __name__, url_prefix="/settings")
 @bp.app_template_global()
 def settings_tabs(active: str) -> list[tuple[str, str, bool]]:
     """The parts of the settings for the `tabs` macro; `active` is the endpoint of the one that is open."""
-    parts = [("Me", "settings.show"), ("Sessions", "sessions.index"), ("Teams", "settings.teams")]
+    parts = [
+        ("Me", "settings.show"),
+        ("Sessions", "sessions.index"),
+        ("Access tokens", "access_tokens.index"),
+        ("Teams", "settings.teams"),
+    ]
     if me().is_administrator:
         parts += [
             ("People", "people.index"),

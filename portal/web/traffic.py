@@ -4,13 +4,15 @@ from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 
 from portal.accounts import Permission
 from portal.db import db, utcnow
 from portal.errors import NotFound
 from portal.registry.models import Api, Consumer
+from portal.traffic.filters import NO_OPERATION
 from portal.traffic.scope import Scope
-from portal.web import figures, scopes, windows
+from portal.web import figures, operations, scopes, windows
 from portal.web.guards import a_consumer, an_api, me, requires
 from portal.web.windows import View
 
@@ -48,8 +50,22 @@ def show() -> ResponseReturnValue:
 @bp.get("/apis/<team>/<slug>/<version>/traffic")
 @requires(Permission.SEE_API_CALLS, an_api)
 def api(api: Api) -> ResponseReturnValue:
-    scope = scopes.scope_of(db.session(), me()).narrowed(api_id=api.id)
-    return _answer("traffic/api.html", scope, api=api.label, subject=api)
+    """Of all operations, which a table tells apart, or of the one that `operation` of the query string names."""
+    session = db.session()
+    scope = scopes.scope_of(session, me()).narrowed(api_id=api.id)
+    name = request.args.get("operation", "").replace("\0", "").strip()[:63]
+    if not name:
+        return _answer("traffic/api.html", scope, api=api.label, subject=api, operation=None)
+    if name == NO_OPERATION:
+        return _answer("traffic/api.html", scope.narrowed(operation=""), api=api.label, subject=api, operation=name)
+    return _answer(
+        "traffic/api.html",
+        scope.narrowed(operation=name),
+        api=api.label,
+        subject=api,
+        operation=name,
+        described=operations.name_operations(session, api, [name])[name],
+    )
 
 
 @bp.get("/consumers/<team>/<consumer>/traffic")
@@ -60,14 +76,24 @@ def consumer(consumer: Consumer) -> ResponseReturnValue:
 
 
 def _answer(
-    page: str, scope: Scope, *, api: str | None = None, consumer: str | None = None, **more: object
+    page: str,
+    scope: Scope,
+    *,
+    api: str | None = None,
+    consumer: str | None = None,
+    operation: str | None = None,
+    subject: Api | Consumer | None = None,
+    **more: object,
 ) -> ResponseReturnValue:
     """The page, or only its figures when it refreshes itself."""
     session, now = db.session(), utcnow()
     preset, window = windows.read_window(session, request.args.get("window"), now)
-    view = View(preset, window, api, consumer)
-    shown = figures.figures(session, scope, view, with_reasons=True, rows=15)
+    with_all = request.args.get("operations") == "all"
+    view = View(preset, window, api, consumer, operation, with_all)
+    of = subject if isinstance(subject, Api) else None
+    shown = figures.figures(session, scope, view, with_reasons=True, rows=15, of=of)
     here = dict(request.view_args or {}) or {"api": api, "consumer": consumer}
+    here |= {"operation": operation, "operations": "all" if with_all else None}
     urls = {name: url_for(request.endpoint or "", **here, window=name) for name in windows.PRESETS}
     live = "HX-Request" in request.headers
     return render_template(
@@ -76,10 +102,20 @@ def _answer(
         view=view,
         api=api,
         consumer=consumer,
+        operation=operation,
+        subject=subject,
+        callers=_callers(session, scope, view),
         windows=urls,
         updated_at=now,
         **more,
     )
+
+
+def _callers(session: Session, scope: Scope, view: View) -> figures.Callers | None:
+    """Who called the one operation that is looked at; None where that is not asked."""
+    if scope.operation is None or scope.api_id is None:
+        return None
+    return figures.callers_of(session, scope, view)
 
 
 def _found(id_: int | None, thing: str, label: str) -> int:

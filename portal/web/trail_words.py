@@ -16,6 +16,7 @@ from portal.accounts.audit import AuditEntry
 from portal.registry.models import Api, Consumer, Key, Plan, Release, Subscription
 
 KINDS = {
+    "access_token": "access token",
     "api": "API",
     "audit_entry": "audit trail",
     "consumer": "consumer",
@@ -141,7 +142,7 @@ def _name(things: _Things, kind: str, id: int | None) -> str:
 
 
 def _refers_to(field: str) -> str | None:
-    kind = field.removesuffix("_id")
+    kind = {"successor_id": "api"}.get(field, field.removesuffix("_id"))
     return kind if kind != field and kind in _LOOK_UPS else None
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.errors import BadRequest
+from portal.registry.models import Api
 from portal.traffic.models import Call, instant
 from portal.traffic.window import Window
 from portal.web import call_filters
@@ -28,6 +29,10 @@ class View:
     window: Window
     api: str | None = None
     consumer: str | None = None
+    operation: str | None = None
+    """As the query string has it."""
+    with_all: bool = False
+    """Whether all operations were asked for, not only those that were called most."""
 
     @property
     def has_coarser(self) -> bool:
@@ -42,9 +47,15 @@ class View:
 
     def calls_url(self, **filters: Any) -> str:
         """The list of exactly these calls."""
-        asked: dict[str, Any] = {"api": self.api, "consumer": self.consumer, **filters}
+        asked: dict[str, Any] = {"api": self.api, "operation": self.operation, "consumer": self.consumer}
         asked |= {"from": call_filters.written(self.window.since), "to": call_filters.written(self.window.until)}
-        return url_for("calls.index", **asked)
+        return url_for("calls.index", **asked | filters)
+
+    def traffic_url(self, api: Api, **asked: Any) -> str:
+        """The traffic of this API, in the same window."""
+        return url_for(
+            "traffic.api", team=api.team.slug, slug=api.slug, version=api.version, window=self.preset, **asked
+        )
 
 
 def read_window(session: Session, asked: str | None, now: datetime) -> tuple[str, Window]:

@@ -15,7 +15,7 @@ from portal import accounts, registry, sample
 from portal.accounts import Role, audit
 from portal.accounts.audit import AuditEntry
 from portal.db import utcnow
-from portal.registry.models import Api, Consumer, Key, Plan, Subscription, UpstreamSecret
+from portal.registry.models import Api, Consumer, Key, Plan, Subscription, UpstreamSecret, Visibility
 from portal.vault import Vault
 from tests import factories
 from tests.conftest import Cast
@@ -62,6 +62,22 @@ def publish(w: World) -> None:
     registry.publish(w.session, w.api, by=w.cast.owner, expected=w.api.draft_number, note="With words.")
 
 
+def republish(w: World) -> None:
+    first = next(each for each in w.api.releases if each.number == 1)
+    registry.republish(w.session, w.api, first, by=None, expected=w.api.draft_number)
+
+
+def deprecate(w: World) -> None:
+    registry.deprecate(w.session, w.api, at=utcnow(), sunset_at=None, successor=None, message="")
+
+
+def carry(w: World) -> None:
+    new = registry.new_version(w.session, w.api, version="v2", path="/v2", by=None)
+    w.session.flush()
+    registry.publish(w.session, new, by=None, expected=1)
+    registry.carry_subscriptions(w.session, w.api, new, [w.subscription], {}, by=None)
+
+
 def bury(w: World) -> None:
     w.key.revoked_at = utcnow() - timedelta(days=31)
     w.session.flush()
@@ -106,6 +122,42 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
     ),
     "registry.save_draft": (save, {("changed draft", "api", "cast/orders/v1")}),
     "registry.publish": (publish, {("published", "release", "cast/orders/v1 release 2")}),
+    "registry.republish": (
+        lambda w: (publish(w), republish(w)),
+        {("published", "release", "cast/orders/v1 release 3")},
+    ),
+    "registry.deprecate": (deprecate, {("deprecated", "api", "cast/orders/v1")}),
+    "registry.withdraw_deprecation": (
+        lambda w: (deprecate(w), w.session.flush(), registry.withdraw_deprecation(w.session, w.api)),
+        {("no longer deprecated", "api", "cast/orders/v1")},
+    ),
+    "registry.retire": (
+        lambda w: (deprecate(w), w.session.flush(), registry.retire(w.session, w.api)),
+        {("retired", "api", "cast/orders/v1")},
+    ),
+    "registry.revive": (
+        lambda w: (
+            deprecate(w),
+            registry.retire(w.session, w.api),
+            w.session.flush(),
+            registry.revive(w.session, w.api),
+        ),
+        {("revived", "api", "cast/orders/v1")},
+    ),
+    "registry.close": (lambda w: registry.close(w.session, w.api), {("closed", "api", "cast/orders/v1")}),
+    "registry.reopen": (
+        lambda w: (registry.close(w.session, w.api), w.session.flush(), registry.reopen(w.session, w.api)),
+        {("reopened", "api", "cast/orders/v1")},
+    ),
+    "registry.set_visibility": (
+        lambda w: registry.set_visibility(w.session, w.api, Visibility.CHOSEN, [factories.team(w.session)]),
+        {("changed visibility", "api", "cast/orders/v1")},
+    ),
+    "registry.new_version": (
+        lambda w: registry.new_version(w.session, w.api, version="v2", path="/v2", by=None),
+        {("created", "api", "cast/orders/v2")},
+    ),
+    "registry.carry_subscriptions": (carry, {("subscribed", "subscription", "cast/shop to cast/orders/v2")}),
     "registry.pause": (lambda w: registry.pause(w.session, w.api), {("paused", "api", "cast/orders/v1")}),
     "registry.resume": (
         lambda w: (registry.pause(w.session, w.api), w.session.flush(), registry.resume(w.session, w.api)),
@@ -302,11 +354,21 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
 
 CHANGE_NOTHING = {
     "registry.belongings",
+    "registry.by_team",
     "registry.departure",
     "registry.differences",
+    "registry.effects",
     "registry.estate",
     "registry.facts",
+    "registry.losing_sight",
     "registry.may_see",
+    "registry.next_number",
+    "registry.obstacles",
+    "registry.operation_changes",
+    "registry.portable",
+    "registry.refusal",
+    "registry.siblings",
+    "registry.teams_using",
     "registry.new_public_id",
     "registry.read_document",
     "registry.secrets_of",

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from portal.bearer import Token
 from portal.gateway.ir import Api, Consumer, Key, Plan, Snapshot, Subscription, Target, Upstream
-from portal.registry.keys import Token, new_token
+from portal.registry.keys import new_token
 from tests.gateway import envoy
 
 LONG_AGO, IN_A_WHILE = 1_000_000_000, 4_000_000_000
+DEPRECATED, SUNSET = 1_767_225_600, 1_798_761_599
 
 
 def token_of(n: int) -> Token:
@@ -108,8 +110,11 @@ def served(upstream: envoy.Upstream) -> Iterator[Served]:
         api(9, path="/closed", upstream=closed),
         api(10, path="/unresolved", upstream=Upstream((Target("nowhere.internal", 80),))),
         api(11, port, path="/both.v1", host="both.localhost"),
+        api(12, port, path="/old", deprecated=DEPRECATED, sunset=SUNSET, successor="shop/orders/v1"),
+        api(13, path="/gone", deprecated=DEPRECATED, retired=True, paused=True, successor="shop/orders/v1"),
+        api(14, path="/old-and-closed", upstream=closed, deprecated=DEPRECATED),
     )
-    gateway = envoy.Gateway.new()
+    gateway = envoy.Gateway.new(portal="https://portal.example")
     try:
         gateway.publish(world(*apis), {"orders.internal": ["127.0.0.1"]})
         yield Served(gateway, upstream)

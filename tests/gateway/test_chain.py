@@ -134,6 +134,63 @@ class TestKey:
         assert answer.header("retry-after") == "60"
 
 
+class TestEnd:
+    """Of an API: deprecated, then retired."""
+
+    DOCS = "https://portal.example/catalogue/shop"
+    SUCCESSOR = f'<{DOCS}/orders/v1>; rel="successor-version"; type="text/html"'
+
+    def test_callers_of_a_deprecated_api_are_told(self, served: Served) -> None:
+        answer = served.call("/old/x")
+
+        assert answer.status == 200
+        assert answer.header("deprecation") == "@1767225600"
+        assert answer.header("sunset") == "Thu, 31 Dec 2026 23:59:59 GMT"
+        assert answer.header("link") == (
+            f'<{self.DOCS}/api-12/v1>; rel="deprecation"; type="text/html", {self.SUCCESSOR}'
+        )
+
+    @pytest.mark.parametrize(
+        ("token", "expected"), [(None, (401, "key_missing")), (UNSUBSCRIBED, (403, "not_subscribed"))]
+    )
+    def test_they_are_told_too_when_they_are_refused(
+        self, served: Served, token: int | None, expected: tuple[int, str]
+    ) -> None:
+        answer = served.call("/old", token=token)
+
+        assert refused(answer) == expected
+        assert answer.header("deprecation") == "@1767225600"
+        assert self.SUCCESSOR in (answer.header("link") or "")
+
+    def test_they_are_told_too_when_the_target_does_not_answer(self, served: Served) -> None:
+        answer = served.call("/old-and-closed")
+
+        assert refused(answer) == (502, "upstream_unreachable")
+        assert answer.header("deprecation") == "@1767225600"
+
+    def test_what_the_target_itself_says_of_it_stays(self, served: Served) -> None:
+        answer = served.call("/old/answer?Deprecation=@1&Link=%3C/a%3E;%20rel=next")
+
+        assert answer.header("deprecation") == "@1"
+        assert (answer.header("link") or "").startswith("</a>; rel=next, ")
+        assert self.SUCCESSOR in (answer.header("link") or "")
+
+    def test_nobody_else_is_told_anything(self, served: Served) -> None:
+        for answer in (served.call("/orders/v1"), served.call("/orders/v1", token=None), served.call("/nothing")):
+            assert {answer.header(name) for name in ("deprecation", "sunset", "link")} == {None}
+
+    @pytest.mark.parametrize("token", [SUBSCRIBER, UNSUBSCRIBED, None])
+    def test_a_retired_api_answers_410_to_everybody_and_names_its_successor(
+        self, served: Served, token: int | None
+    ) -> None:
+        answer = served.call("/gone/x", token=token)
+
+        assert refused(answer) == (410, "api_retired")
+        assert f"Use {self.DOCS}/orders/v1 instead." in answer.json["message"]
+        assert answer.header("link") == self.SUCCESSOR
+        assert answer.header("deprecation") == "@1767225600"
+
+
 class TestCleaning:
     FORGED = (
         "X-Consumer-Id",

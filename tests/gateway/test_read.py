@@ -10,7 +10,8 @@ from portal import registry
 from portal.db import utcnow
 from portal.gateway.ir import Api, Credential, Snapshot, Target
 from portal.gateway.read import Reader, consistent
-from portal.registry.models import Key, Release, SecretKind, Subscription
+from portal.registry import models
+from portal.registry.models import Key, Release, SecretKind, Subscription, Visibility
 from portal.vault import Vault
 from tests import factories
 
@@ -31,6 +32,59 @@ def read(engine: Engine, session: Session) -> Callable[[], Snapshot]:
 def only(things: Any) -> Any:
     (thing,) = things
     return thing
+
+
+class TestEnd:
+    AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def pair(self, session: Session, *, same_team: bool = False) -> tuple[models.Api, models.Api]:
+        """A deprecated API and its successor."""
+        new = factories.api(session, live=True, slug="new", version="v2", team=factories.team(session, slug="shop"))
+        old = factories.api(session, live=True, team=new.team if same_team else None)
+        sunset_at = datetime(2026, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+        registry.deprecate(session, old, at=self.AT, sunset_at=sunset_at, successor=new, message="")
+        return old, new
+
+    def test_it_is_what_the_team_said(self, session: Session, read: Callable[[], Snapshot]) -> None:
+        old, new = self.pair(session)
+        before = {api.id: api for api in read().apis}
+        registry.retire(session, old)
+
+        after = {api.id: api for api in read().apis}
+
+        assert (before[old.id].deprecated, before[old.id].sunset) == (1_767_225_600, 1_798_761_599)
+        assert (before[old.id].successor, before[old.id].retired) == ("shop/new/v2", False)
+        assert after[old.id].retired
+        assert after[new.id] == before[new.id]
+        assert (after[new.id].deprecated, after[new.id].successor) == (None, None)
+
+    @pytest.mark.parametrize(
+        ("visibility", "same_team", "named"),
+        [
+            (Visibility.PUBLIC, False, True),
+            (Visibility.SIGNED_IN, False, True),
+            (Visibility.CHOSEN, False, False),
+            (Visibility.TEAM, False, False),
+            (Visibility.TEAM, True, True),
+        ],
+    )
+    def test_a_successor_is_named_where_it_may_be_known(
+        self, session: Session, read: Callable[[], Snapshot], visibility: Visibility, same_team: bool, named: bool
+    ) -> None:
+        old, new = self.pair(session, same_team=same_team)
+        registry.set_visibility(session, new, visibility)
+
+        api = only(api for api in read().apis if api.id == old.id)
+
+        assert api.successor == ("shop/new/v2" if named else None)
+
+    def test_a_successor_that_is_not_published_is_not_named(
+        self, session: Session, read: Callable[[], Snapshot]
+    ) -> None:
+        _, new = self.pair(session)
+        registry.unpublish(session, new)
+
+        assert only(read().apis).successor is None
 
 
 class TestApis:

@@ -14,7 +14,9 @@ from portal import create_app
 from portal.config import Config
 from tests.journeys.conftest import House
 
-NO_PAGES = re.compile(r"static|health\.(alive|ready|metrics)|.*\.export(_csv)?|account\.data|docs\.openapi_(json|yaml)")
+NO_PAGES = re.compile(
+    r"static|health\.(alive|ready|metrics)|.*\.export(_csv)?|account\.data|docs\.openapi_(json|yaml)|rest\..*"
+)
 """What answers with a file, or for programs."""
 
 NOT_LINKED = {
@@ -30,8 +32,10 @@ NOT_LINKED = {
     "security.mf_recovery",
     "security.mf_recovery_codes",
     "security.verify",
-    # Nobody has a second factor, an invitation or a secret here, and one's own account is another page than somebody's.
+    # Nobody has a second factor, an access token, an invitation or a secret here, and one's own account is another
+    # page than somebody's.
     "second_factor.turn_off",
+    "access_tokens.revoke",
     "people.take_off_second_factor",
     "invitations.withdraw",
     "secrets.replace",

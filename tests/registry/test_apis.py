@@ -4,7 +4,7 @@ from sqlalchemy import select
 from portal import registry
 from portal.errors import Changed, Conflict, Invalid, NameTaken, PathTaken
 from portal.registry import revision
-from portal.registry.models import Api, Mount, Release, Subscription
+from portal.registry.models import Api, Mount, Release, Subscription, Visibility
 from tests import factories
 
 
@@ -160,6 +160,14 @@ class TestPause:
         registry.resume(session, api)
         assert api.state == "published"
 
+    def test_it_can_be_paused_in_the_transaction_that_publishes_it(self, session):
+        api = factories.api(session)
+
+        registry.publish(session, api, by=None, expected=api.draft_number)
+        registry.pause(session, api)
+
+        assert api.state == "paused"
+
 
 class TestPlans:
     def test_plans_of_another_team_cannot_be_offered(self, session):
@@ -243,7 +251,8 @@ class TestRevision:
 class TestTakenPath:
     def test_owner_is_named_to_those_only_who_may_see_the_api(self, session):
         owner = factories.person(session)
-        factories.api(session, team=factories.team(session, owner=owner, name="Payments"), live=True, path="/taken")
+        team = factories.team(session, owner=owner, name="Payments")
+        registry.set_visibility(session, factories.api(session, team=team, live=True, path="/taken"), Visibility.TEAM)
         stranger, administrator = factories.person(session), factories.person(session, is_administrator=True)
 
         def refusal(by) -> str:

@@ -3,10 +3,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from portal import registry
+from portal import bearer, registry
+from portal.bearer import Token
 from portal.db import utcnow
 from portal.errors import Conflict, Invalid
-from portal.registry.keys import FORM, TOMBSTONE, Token, bury, new_token
+from portal.registry.keys import FORM, TOMBSTONE, bury, new_token
 from portal.registry.models import Key
 from tests import factories
 
@@ -33,7 +34,7 @@ class TestToken:
     def test_checksum_is_big_endian_base62_with_leading_zeros(self):
         # CRC-32 of this body is 5 448 641, which has four digits in base 62.
         body = "pco_000000000000_000000000000000000000000OZ1"
-        assert len(registry.keys._checksum(body)) == 6
+        assert len(bearer.checksum(body)) == 6
 
 
 class TestIssue:

@@ -84,7 +84,7 @@ class Mix:
         fields: dict[str, Any] = {
             "m": rng.choice(("GET", "GET", "GET", "POST", "PUT")),
             "p": f"/service-{api}/v1/things/{rng.randint(1, 99_999)}",
-            "r": f"{api}|3|h|x-api-key",
+            "r": f"{api}|3|h|10000000|/service-{api}/v1|x-api-key",
             "c": consumer_id(consumer),
             "s": str(consumer * 3),
             "k": key_id(consumer),

@@ -45,3 +45,20 @@ def test_upstreams_own_status_is_told_with_its_time(view):
 
 def test_unknown_word_is_shown_as_it_is(view):
     assert "brand_new" in explain(replace(view, reason="brand_new"))
+
+
+@pytest.mark.parametrize(
+    ("said", "fields"),
+    [
+        (True, {}),
+        (True, {"status": 405, "method": None}),
+        (False, {"operation": "getThing"}),
+        (False, {"status": 500}),
+        (False, {"reason": "no_such_api"}),
+    ],
+)
+def test_call_that_the_document_does_not_know_says_so_where_that_may_be_why(view, said, fields):
+    call = replace(view, **{"reason": "upstream_status", "status": 404} | fields)
+
+    assert ("has no operation for" in explain(call, described=True)) is said
+    assert "has no operation for" not in explain(call)

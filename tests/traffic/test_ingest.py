@@ -9,38 +9,57 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, insert, select
 from sqlalchemy.orm import Session
 
+from portal import bearer
 from portal.gateway import roster
 from portal.registry.keys import new_token
-from portal.traffic import histogram, store
+from portal.registry.models import Release
+from portal.traffic import described, histogram, store
 from portal.traffic.ingest import KEPT_MISREADS, Ingest
-from portal.traffic.models import LEVELS, ByConsumer, ByKey, ByOperation, Call, InAll, LogPosition, MisreadLine
+from portal.traffic.models import (
+    DAY,
+    LEVELS,
+    ByConsumer,
+    ByConsumerOperation,
+    ByKey,
+    ByOperation,
+    Call,
+    InAll,
+    LogPosition,
+    MisreadLine,
+)
 from portal.traffic.parse import parse
-from tests.traffic.conftest import CONSUMERS
+from tests.traffic.conftest import CONSUMERS, _describe
 from tests.traffic.lines import START, Mix, consumer_id, key_id, line, request_id
+
+THINGS = [("GET", "/things/{id}", "getThing"), ("PUT", "/things/{id}", "changeThing"), ("GET", "/things", "listThings")]
 
 
 class TestStep:
     def test_rows_hold_what_the_lines_say(self, engine, log_path):
-        whole = line(r="7|2|h|x", c=consumer_id(3), s="9", k=key_id(3), pl="4", ua='a "quoted" \\ agent\ttab')
+        whole = line(r="7|2|h|0|/orders|x", c=consumer_id(3), s="9", k=key_id(3), pl="4", ua='a "quoted" \\ agent\ttab')
         log_path.write_bytes(whole)
 
         assert Ingest(engine, node="one", log_path=log_path).step() == 1
 
         (row,) = rows(engine)
         said = parse(whole)._asdict() | {"consumer_id": 3, "key_id": 3, "node": "one", "source": "gateway"}
-        del said["consumer"], said["key"]
+        del said["consumer"], said["key"], said["mount"]
+        said["operation"] = ""
         assert row._asdict() | {"id": 0} == said | {"id": 0}
 
-    def test_mix_is_stored_once_and_counted_alike_in_rows_and_all_roll_ups(self, engine, log_path):
-        some = list(Mix(apis=10, consumers=CONSUMERS, seconds=7_200).lines(3_000))
+    def test_mix_is_stored_once_and_counted_alike_in_rows_and_all_roll_ups(self, engine, log_path, describe):
+        for api in range(1, 8):
+            describe(api, 3, THINGS)
+        some = list(Mix(apis=10, consumers=CONSUMERS, seconds=200_000).lines(3_000))
         log_path.write_bytes(b"".join(some))
 
         assert Ingest(engine, node="one", log_path=log_path).drain() == 3_000
 
         assert_stored_once(engine, some)
+        assert {row.operation for row in rows(engine)} == {"getThing", "changeThing", ""}
 
     def test_each_level_adds_to_what_is_there(self, engine, log_path):
         ingest = Ingest(engine, node="one", log_path=log_path)
@@ -197,6 +216,14 @@ class TestKeysInTheLog:
         assert {row.path for row in rows(engine)} == {"/a%2F(key)", "/orders/v1/orders"}
         assert len(rows(engine)) == 10
 
+    def test_access_tokens_of_people_are_keys_here(self, engine, log_path):
+        token = bearer.new_token("ppt_").value
+        log_path.write_bytes(line(p=f"/a%2F{token}", ua="ppt_presentation_final"))
+
+        assert Ingest(engine, node="one", log_path=log_path).drain() == 1
+        assert token[4:].encode() not in log_path.read_bytes()
+        assert [(row.path, row.user_agent) for row in rows(engine)] == [("/a%2F(key)", "ppt_presentation_final")]
+
     def test_one_that_was_written_over_before_a_crash_is_stored_alike(self, sqlite_engine, log_path):
         log_path.write_bytes(line(p=f"/a%2F{self.KEY}"))
         ingest = Ingest(sqlite_engine, node="one", log_path=log_path)
@@ -330,6 +357,83 @@ def copied(path: Path) -> None:
     twin.write_bytes(path.read_bytes())
     assert twin.stat().st_ino != path.stat().st_ino
     os.replace(twin, path)
+
+
+class TestOperations:
+    def test_path_mounts_host_mounts_and_calls_that_nothing_describes(self, engine, log_path, describe):
+        describe(7, 2, THINGS)
+        on_path, on_host = {"r": "7|2|h|0|/orders/v1|x-api-key"}, {"r": "7|2|h|0||x-api-key"}
+        log_path.write_bytes(
+            line(START, **on_path, p="/orders/v1/things/5")
+            + line(START + 1, **on_host, p="/things/5")
+            + line(START + 2, **on_path, p="/orders/v1/things")
+            + line(START + 3, **on_path, p="/orders/v1")
+            + line(START + 4, **on_path, p="/things/5")
+            + line(START + 5, **on_path, p="/orders/v1/things/5", m="POST")
+            + line(START + 6, **on_path, p=None, m=None, st=400)
+            + line(START + 7, p="/things/5")
+        )
+
+        Ingest(engine, node="one", log_path=log_path).drain()
+
+        assert [row.operation for row in rows(engine)] == ["getThing", "getThing", "listThings", "", "", "", "", ""]
+
+    def test_call_keeps_the_name_that_the_release_had_which_answered_it(self, engine, log_path, describe):
+        ingest = Ingest(engine, node="one", log_path=log_path)
+        describe(7, 1, [("GET", "/things/{id}", "old")])
+        append(log_path, [line(START, r="7|1", p="/things/5")])
+        ingest.drain()
+        describe(7, 2, [("GET", "/things/{id}", "new")])
+        append(log_path, [line(START + 1, r="7|2", p="/things/5"), line(START + 2, r="7|1", p="/things/5")])
+
+        ingest.drain()
+
+        assert [row.operation for row in rows(engine)] == ["old", "new", "old"]
+
+    def test_deleted_api_and_releases_without_an_openapi_document_have_none(self, engine, log_path, describe):
+        describe(7, 1, [])
+        with engine.begin() as connection:
+            connection.execute(insert(Release).values(api_id=7, number=2, document={"name": "Orders"}))
+            connection.execute(insert(Release).values(api_id=7, number=3, document={"openapi": "0" * 64}))
+        some = [line(START + n, id=request_id(START, n), r=f"{7 + n // 4}|{n}", p="/things/5") for n in range(1, 5)]
+        log_path.write_bytes(b"".join(some))
+
+        Ingest(engine, node="one", log_path=log_path).drain()
+
+        assert [row.operation for row in rows(engine)] == [""] * 4
+        assert_stored_once(engine, some)
+
+    def test_names_that_databases_have_words_for(self, engine, log_path, describe):
+        names = ["None", "null", "NULL", "nan", "'", "{}"]
+        describe(7, 1, [("GET", f"/{n}", name) for n, name in enumerate(names)])
+        some = [
+            line(START + n, id=request_id(START, n), r="7|1", p=f"/{n}", c=consumer_id(1)) for n in range(len(names))
+        ]
+        log_path.write_bytes(b"".join(some))
+
+        Ingest(engine, node="one", log_path=log_path).drain()
+
+        assert [row.operation for row in rows(engine)] == names
+        assert_stored_once(engine, some)
+
+    def test_path_that_was_cut_is_not_taken_for_another_operation(self, engine, log_path, describe):
+        describe(7, 1, [("GET", "/things/{id}", "getThing"), ("GET", "/things/{id}/parts", "listParts")])
+        log_path.write_bytes(line(r="7|1", p=f"/things/{'x' * 2_000}/parts"))
+
+        Ingest(engine, node="one", log_path=log_path).drain()
+
+        assert [row.operation for row in rows(engine)] == [""]
+
+    def test_tries_of_large_documents_do_not_pile_up(self, sqlite_engine, log_path, monkeypatch):
+        monkeypatch.setattr(described, "MOST_OPERATIONS", 10)
+        ingest = Ingest(sqlite_engine, node="one", log_path=log_path)
+        for n in range(1, 6):
+            _describe(sqlite_engine, n, 1, [("GET", f"/things/{each}", f"get{n}.{each}") for each in range(6)])
+            append(log_path, [line(START + n, r=f"{n}|1", p="/things/3")])
+            ingest.drain()
+
+        assert [row.operation for row in rows(sqlite_engine)] == [f"get{n}.3" for n in range(1, 6)]
+        assert sum(trie.size for trie in ingest._described._tries.values()) == 6
 
 
 class TestRotation:
@@ -538,7 +642,7 @@ def assert_stored_once(engine: Engine, some: list[bytes]) -> None:
     stored = rows(engine)
     assert Counter(bytes(row.request_id) for row in stored) == Counter(parse(each).request_id for each in some)
     names = {
-        ByOperation: lambda row: (row.api_id or 0, "", row.status, row.reason),
+        ByOperation: lambda row: (row.api_id or 0, row.operation, row.status, row.reason),
         ByConsumer: lambda row: (row.consumer_id or 0, row.api_id or 0, row.status, row.reason),
         ByKey: lambda row: (row.key_id, row.status, row.reason),
         InAll: lambda row: (row.status, row.reason),
@@ -566,3 +670,15 @@ def assert_stored_once(engine: Engine, some: list[bytes]) -> None:
             assert {tuple(row[:key]): histogram.decode(bytes(row.latency)) for row in found} == {
                 which: Counter(sums[3]) for which, sums in expected.items()
             }
+    callers: dict = {}
+    for row in stored:
+        if row.api_id and row.consumer_id:
+            minute = row.at // 60_000_000 * 60
+            who = callers.setdefault((minute - minute % DAY, row.api_id, row.operation, row.consumer_id), [0, 0])
+            callers[minute - minute % DAY, row.api_id, row.operation, row.consumer_id] = [
+                who[0] + 1,
+                max(who[1], minute),
+            ]
+    with engine.connect() as connection:
+        found = connection.execute(select(*ByConsumerOperation.__table__.columns)).all()
+    assert {tuple(row[:4]): list(row[4:]) for row in found} == callers

@@ -13,7 +13,7 @@ class TestParse:
     def test_fields_of_an_ordinary_call(self):
         call = parse(
             line(
-                r="12|3|h|x-api-key", c=consumer_id(4), s="40", k=key_id(4), pl="2", bi=10, cid="mine",
+                r="12|3|h|10|/orders/v1|x-api-key", c=consumer_id(4), s="40", k=key_id(4), pl="2", bi=10, cid="mine",
                 tp="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             )
         )  # fmt: skip
@@ -23,6 +23,7 @@ class TestParse:
             request_id=bytes.fromhex(request_id(START, 1).replace("-", "")),
             api_id=12,
             release=3,
+            mount="/orders/v1",
             consumer=consumer_id(4),
             subscription_id=40,
             key=key_id(4),

@@ -9,6 +9,7 @@ from portal.traffic.models import (
     LEVELS,
     MINUTE,
     ByConsumer,
+    ByConsumerOperation,
     ByKey,
     ByOperation,
     Call,
@@ -46,6 +47,9 @@ class TestSweep:
                 }
                 assert [len(levels[level]) for level in (MINUTE, HOUR, DAY)] == [2, 6, 7]
                 assert min(levels[MINUTE]) >= NOW - timedelta(hours=48)
+            days = {instant(at * 1_000_000) for at in session.scalars(select(ByConsumerOperation.at))}
+            assert len(days) == 5
+            assert min(days) >= NOW - timedelta(days=90)
 
     def test_more_than_one_batch_is_said_to_be_left(self, engine, store_lines):
         store_lines(*lines_of(timedelta(days=60), 25))

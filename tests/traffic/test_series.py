@@ -112,6 +112,28 @@ class TestScope:
                 assert sum(top.calls for top in rankings.top_apis(session, scope, window).first) == known
                 assert sum(top.calls for top in rankings.top_consumers(session, scope, window).first) == known
 
+    @pytest.mark.parametrize(
+        ("scope", "calls"),
+        [
+            (ALL.narrowed(api_id=1, operation=""), 36),
+            (ALL.narrowed(api_id=1, operation="getThing"), 0),
+            (Scope(api_ids=frozenset({1})).narrowed(api_id=1, operation=""), 36),
+            # None of these is of a whole API, and what is counted by operation is not counted by anything else.
+            (ALL.narrowed(operation=""), 0),
+            (ALL.narrowed(api_id=1, consumer_id=1, operation=""), 0),
+            (Scope(consumer_ids=frozenset({2})).narrowed(api_id=1, operation=""), 0),
+            (Scope(api_ids=frozenset({1})).narrowed(api_id=2, operation=""), 0),
+        ],
+    )
+    def test_operation_is_known_of_a_whole_api_only(self, engine, scope, calls):
+        window = Window.last("1h", NOW)
+        with Session(engine) as session:
+            assert series.totals(session, scope, window).counts.calls == calls
+            assert sum(bucket.counts.calls for bucket in series.over_time(session, scope, window).buckets) == calls
+            assert sum(top.calls for top in rankings.top_operations(session, scope, window).first) == calls
+            assert rankings.top_consumers(session, scope, window).first == []
+            assert rankings.active_consumers(session, scope, window) == 0
+
     def test_narrowing_to_a_key_has_no_percentiles(self, engine):
         with Session(engine) as session:
             now = series.totals(session, ALL.narrowed(key_id=3), Window.last("1h", NOW))

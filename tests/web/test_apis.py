@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from portal import registry
-from portal.registry.models import Api
+from portal.registry.models import Api, Visibility
 from tests import factories
 from tests.conftest import sign_in
 
@@ -35,7 +35,8 @@ A = "/apis/cast/orders/v1"
 @pytest.fixture(autouse=True)
 def noise(session, cast):
     """Another team's API of the same slug, which must show up nowhere."""
-    factories.api(session, live=True, slug="orders", name="Noise", path="/noise")
+    noise = factories.api(session, live=True, slug="orders", name="Noise", path="/noise")
+    registry.set_visibility(session, noise, Visibility.TEAM)
     session.commit()
 
 

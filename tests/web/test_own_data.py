@@ -7,6 +7,7 @@ import pytest
 from portal import accounts, letters, registry, schema
 from portal.accounts import Person, Role, audit
 from portal.accounts.audit import Actor
+from portal.accounts.tokens import Scope
 from portal.db import db, utcnow
 from portal.vault import Vault
 from tests import factories
@@ -82,7 +83,9 @@ def test_a_new_account_has_one_too(client, session):
 
 
 REFERS = {
+    "access_token.person_id": "access_tokens",
     "api.draft_changed_by_id": "drafts_last_changed",
+    "api_import.made_by_id": "imports_made",
     "invitation.invited_by_id": "invitations_sent",
     "key.created_by_id": "keys_issued_for_other_teams",
     "membership.person_id": "memberships",
@@ -129,7 +132,10 @@ class TestIsComplete:
         secret = factories.upstream_secret(session, team=cast.team)
         secret.created_by = me
         registry.replace_secret(session, secret, texts={"value": "other"}, vault=Vault(["k" * 40]), by=me)
+        ends = utcnow() + accounts.tokens.LASTS
+        accounts.tokens.make(session, me, label="script", scopes=[Scope.READ], expires_at=ends, now=utcnow())
         accounts.invite(session, email="guest@portico.example", by=me, now=utcnow())
+        factories.imported(session, team=cast.team).made_by = me
         session.commit()
         number = me.id
         session.rollback()

@@ -11,6 +11,7 @@ from werkzeug.routing import Rule
 
 from portal import accounts, create_app
 from portal.accounts import Permission, Role
+from portal.accounts.tokens import Scope
 from portal.config import Config
 from portal.db import db, utcnow
 from portal.web.guards import permission_of
@@ -40,7 +41,10 @@ TABLE = {
 OF_THE_CALL = {"calls.show"}
 """Open to all who have signed in, and then looks whose call it is: nobody else may know of it."""
 
-MADE_IN_A_TEAM = {"apis.new", "plans.new"}
+OF_ONESELF = {"access_tokens.revoke"}
+"""The same, and for its owner only: administrators reach nobody's."""
+
+MADE_IN_A_TEAM = {"apis.new", "imports.new", "plans.new"}
 """Their pages explain to everybody what is needed; what they send needs a team that may publish, and a role in it."""
 IN_SUCH_A_TEAM = {"outsider", "publisher", "owner"}
 
@@ -94,6 +98,12 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
         key, _ = factories.key(session, consumer)
         invitation = accounts.invite(session, email="invited@portico.example", by=administrator, now=utcnow())
         secret = factories.upstream_secret(session, team=team)
+        imported = factories.imported(session, team=team)
+        now = utcnow()
+        ends = now + accounts.tokens.LASTS
+        access_token, _ = accounts.tokens.make(
+            session, owner, label="script", scopes=[Scope.READ], expires_at=ends, now=now
+        )
         session.commit()
         call = logged.line(api, consumer, key)
         parts = {
@@ -106,12 +116,14 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
             "subscription": subscription.id,
             "key": key.public_id,
             "secret": secret.name,
+            "import_id": imported.id,
             "kind": "basic",
             "member": next(each.id for each in team.memberships if each.person is other),
             "person": other.id,
             "invitation": invitation.id,
             "token": "of-nobody",
             "sign_in": 1,
+            "access_token": access_token.public_id,
             "request_id": logged.id_of(call),
             "operation": "show",
             "schema": "Pet",
@@ -141,9 +153,11 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
 
 
 def _requests(app: Flask) -> list[tuple[Rule, str]]:
+    """Of pages; `tests/rest/test_permissions.py` walks the REST API."""
     return [
         (rule, method)
         for rule in app.url_map.iter_rules()
+        if not rule.rule.startswith("/api/")
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
     ]
 
@@ -164,6 +178,8 @@ def _expected(world: World, rule: Rule, method: str, who: str) -> str:
         return "303" if method == "GET" else "401"
     if rule.endpoint in OF_THE_CALL:
         return "allowed" if who in MEMBERS else "404"
+    if rule.endpoint in OF_ONESELF:
+        return "allowed" if who == "owner" else "404"
     if rule.endpoint in MADE_IN_A_TEAM and method == "POST":
         return "allowed" if who in IN_SUCH_A_TEAM else "403"
     if who in TABLE[permission]:

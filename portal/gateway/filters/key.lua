@@ -34,7 +34,7 @@ collectgarbage("setpause", 1000)
 local apis, kept_count = {}, 0
 
 local function learn(name)
-  local id, place, limit, prefix, key_name = match(name, "^(%d+)|%d+|([hbqp])|(%d+)|([^|]*)|(.*)$")
+  local id, place, limit, prefix, key_name = match(name, "^(%d+)|%d+|([hbqpr])|(%d+)|([^|]*)|(.*)$")
   local api
   if id then
     local challenge
@@ -48,7 +48,7 @@ local function learn(name)
     api = { id = tonumber(id), place = place, limit = tonumber(limit), name = key_name, challenge = challenge }
     api.in_query = place == "q"
     api.prefix = prefix ~= "" and prefix or nil
-    api.paused = place == "p"
+    api.paused, api.retired = place == "p", place == "r"
   elseif name == "" then
     api = { missing = true }
   elseif name == "_portico/health" then
@@ -68,22 +68,34 @@ local function decoded(text)
   return (gsub(gsub(text, "+", " "), "%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
-local function is_portal_key(text) return find(text, "^%s*pc[oc]_") ~= nil or find(text, "pc[oc]_%w+_%w") ~= nil end
+-- Keys (`pco_`), a console's sends (`pcc_`) and people's access tokens are the portal's: none reaches an upstream. Of the
+-- last only whole ones are taken for such, since other people's things are called `ppt_` too.
+local ACCESS_TOKEN = "ppt_" .. string.rep("%w", 12) .. "_" .. string.rep("%w", 33)
+
+local function is_portal_key(text)
+  return find(text, "^%s*pc[oc]_") ~= nil or find(text, "pc[oc]_%w+_%w") ~= nil or find(text, ACCESS_TOKEN) ~= nil
+end
+
+local function holds_a_key(text) return find(text, "pc[oc]_%w") or find(text, ACCESS_TOKEN) end
 
 -- Headers that are another's business than the key's, but that keys are known to stray into: a page's address with the
 -- key in its query becomes the next call's Referer.
 local function remove_if_it_holds_a_key(headers, name)
   local value = headers:get(name)
-  if value and find(value, "pc[oc]_%w") then headers:remove(name) end
+  if value and holds_a_key(value) then headers:remove(name) end
 end
 
--- The same inside Basic, as `curl -u <key>:` sends it: `pco_` or `pcc_` in base64, wherever a group of three begins.
+-- The same inside Basic, as `curl -u <key>:` sends it: `pco_`, `pcc_` or `ppt_` in base64, wherever a group of three
+-- begins. What follows the last is long, and letters and digits in base64 too.
+local REST = string.rep("%w", 55)
+
 local function is_basic_of_a_key(value)
   return (find(value, "^%s*[Bb][Aa][Ss][Ii][Cc]") or find(value, ",", 1, true))
-    and (find(value, "cGN[vj]X[w-z0-9+/]%w") or find(value, "[HXn3]Bj[bY]1[89]%w") or find(value, "wY2[9N]f%w"))
+    and (find(value, "cGN[vj]X[w-z0-9+/]%w") or find(value, "[HXn3]Bj[bY]1[89]%w") or find(value, "wY2[9N]f%w")
+      or find(value, "cHB0X" .. REST) or find(value, "[HXn3]BwdF[89]" .. REST) or find(value, "wcHRf" .. REST))
 end
 
-local function masked(text) return (gsub(text, "pc[oc]_[%w_-]+", "(key)")) end
+local function masked(text) return (gsub(gsub(text, "pc[oc]_[%w_-]+", "(key)"), ACCESS_TOKEN, "(key)")) end
 
 -- A name or address, and perhaps a port. Two Host headers arrive here as one with a comma.
 local function is_host(authority)
@@ -142,14 +154,15 @@ local function take_key(api, headers)
   local path = headers:get(":path")
   local question = find(path, "?", 1, true)
   local plain_path = question and sub(path, 1, question - 1) or path
-  if question and (api.in_query or find(path, "%", question, true) or find(path, "pc", question, true)) then
+  if question and (api.in_query or find(path, "%", question, true) or find(path, "pc", question, true)
+      or find(path, "ppt", question, true)) then
     local rest, values = without_keys(path, question, api.in_query and api.name or nil)
     if #rest ~= #path then headers:replace(":path", rest) end
     if api.in_query then token, several = values[1], #values > 1 end
   end
   if api.name ~= "authorization" then
     local value = headers:get("authorization")
-    if value and (find(value, "pc[oc]_%w") or is_basic_of_a_key(value)) then headers:remove("authorization") end
+    if value and (holds_a_key(value) or is_basic_of_a_key(value)) then headers:remove("authorization") end
   end
   if api.name ~= "x-api-key" then remove_if_it_holds_a_key(headers, "x-api-key") end
   return token, several, plain_path
@@ -171,11 +184,11 @@ local function decide(handle)
   local asked, host = headers:get(":path") or "", headers:get(":authority") or ""
   remove_if_it_holds_a_key(headers, "user-agent")
   remove_if_it_holds_a_key(headers, "traceparent")
-  if not is_host(host) or find(host, "pc[oc]_%w") then
+  if not is_host(host) or holds_a_key(host) then
     headers:replace("x-forwarded-host", masked(host))
     return "400", "bad_request"
   end
-  if find(asked, "^[^?]*pc[oc]_%w+_%w") then
+  if find(asked, "^[^?]*pc[oc]_%w+_%w") or find(asked, "^[^?]*" .. ACCESS_TOKEN) then
     headers:replace("x-envoy-original-path", masked(asked))
     return "400", "key_misplaced"
   end
@@ -184,13 +197,15 @@ local function decide(handle)
   if find(asked, ".;", 1, true) and find(asked, "^[^?]*/%.%.?;") then return "400", "bad_request" end
 
   local cookies = headers:get("cookie")
-  if cookies and (find(string.lower(cookies), "portico_", 1, true) or find(cookies, "pc[oc]_")) then
+  if cookies and (find(string.lower(cookies), "portico_", 1, true) or find(cookies, "pc[oc]_")
+    or find(cookies, ACCESS_TOKEN)) then
     remove_portal_cookies(headers)
   end
   remove_if_it_holds_a_key(headers, "referer")
   if api.public then return end
   local token, several, path = take_key(api, headers)
 
+  if api.retired then return "410", "api_retired" end
   if api.paused then return "503", "api_paused" end
   if several then return "400", "key_repeated" end
   if not token or token == "" then return "401", "key_missing", api end
@@ -227,7 +242,12 @@ local function refuse(handle, status, reason, api)
   local headers = { [":status"] = status }
   if api then headers["www-authenticate"] = api.challenge end
   if reason == "api_paused" then headers["retry-after"] = "60" end
-  handle:respond(headers, WORDS[reason])
+  local sentence = WORDS[reason]
+  if reason == "api_retired" then
+    local successor = handle:metadata():get("successor") -- gateway/ending.py writes it
+    if successor then sentence = sentence .. " Use " .. successor .. " instead." end
+  end
+  handle:respond(headers, sentence)
 end
 
 function envoy_on_request(handle)

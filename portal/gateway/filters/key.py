@@ -20,6 +20,7 @@ _SCRIPT = "\n".join(Path(__file__).with_name(name).read_text("utf-8") for name i
 _WORDS = (
     "no_such_api",
     "api_paused",
+    "api_retired",
     "key_repeated",
     "key_misplaced",
     "key_missing",

@@ -19,6 +19,7 @@ from portal.registry.installation.files import (
     unknown_sources,
 )
 from portal.registry.installation.shown import about_left_out, shown
+from portal.registry.installation.sources import keep_sources, pretend_sources, stored_sources, unreadable_sources
 from portal.registry.installation.steps import (
     Action,
     Step,
@@ -46,16 +47,20 @@ __all__ = [
     "as_text",
     "carry_out",
     "hold",
+    "keep_sources",
     "left_out",
     "left_over",
     "load",
     "plan",
+    "pretend_sources",
     "references",
     "refusals",
     "shown",
     "sources_named",
     "sources_of",
     "stored",
+    "stored_sources",
     "unknown_sources",
+    "unreadable_sources",
     "without_buried",
 ]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from portal import accounts
 from portal.accounts.models import Person, Team
 from portal.errors import Conflict, Invalid, NotFound, PortalError
-from portal.registry import apis, consumers, keys, plans
+from portal.registry import apis, consumers, keys, plans, releases
 from portal.registry.consumers import Loss
 from portal.registry.document import Document, read_document
 from portal.registry.installation.settings import SETTINGS
@@ -97,7 +97,7 @@ class _Hand:
         def doing(step: Step, act: Callable[[Any, Any], None]) -> tuple[Step, Callable[[], None]]:
             return step, lambda: act(step.before, step.after)
 
-        apis.vacate(self._session, [self._ids[step.identity] for step in steps if step.publishes and step.before])
+        releases.vacate(self._session, [self._ids[step.identity] for step in steps if step.publishes and step.before])
         verbs = {
             "team": self._team,
             "plan": self._plan,
@@ -185,10 +185,10 @@ class _Hand:
         else:
             api = self._get(Api, *after.identity)
         if live is None and api.live_release_id is not None:
-            apis.unpublish(self._session, api)
+            releases.unpublish(self._session, api)
         if live is not None and live != (before.live if before else None):
             self._save(api, live)
-            apis.publish(self._session, api, by=None, expected=api.draft_number, note=after.note)
+            releases.publish(self._session, api, by=None, expected=api.draft_number, note=after.note)
         self._save(api, after.document)
         if after.plans is not None and after.plans != (before.plans if before else None):
             apis.offer_plans(self._session, api, [self._get(Plan, "plan", after.team, slug) for slug in after.plans])

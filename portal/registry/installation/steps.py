@@ -153,6 +153,11 @@ def _refers_to(thing: Thing) -> Iterator[tuple[Identity, str]]:
     if isinstance(thing, ApiEntry):
         for slug in thing.plans or ():
             yield ("plan", thing.team, slug), "plans"
+        for slug in thing.setting("viewers"):
+            yield ("team", slug), "viewers"
+        deprecated = thing.setting("deprecated")
+        if deprecated is not None and deprecated.successor is not None:
+            yield ("api", *deprecated.successor.split("/")), "deprecated.successor"
     if isinstance(thing, Use):
         yield ("api", *thing.entry.api.split("/")), "api"
         yield ("plan", thing.entry.api.partition("/")[0], thing.entry.plan), "plan"

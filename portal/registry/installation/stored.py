@@ -73,7 +73,15 @@ def _plan(plan: Plan, team: str) -> PlanEntry:
 
 def _apis(session: Session, teams: dict[int, str]) -> Iterator[ApiEntry]:
     rows = session.scalars(
-        select(Api).where(_of(Api, teams)).options(joinedload(Api.live_release), selectinload(Api.plans))
+        select(Api)
+        .where(_of(Api, teams))
+        .options(
+            joinedload(Api.live_release),
+            selectinload(Api.plans),
+            selectinload(Api.viewers),
+            joinedload(Api.category),
+            joinedload(Api.successor).joinedload(Api.team),
+        )
     )
     for api in rows:
         draft = _document(api, api.draft)

@@ -177,6 +177,18 @@ def _word_for_api(action: str, changes: audit.Changes) -> str:
             return "paused" if paused else "resumed"
         case {"plans": _} if action == "changed" and len(changes) == 1:
             return "changed offer"
+        case {"retired_at": [before, _]} if action == "changed":
+            return "retired" if before is None else "revived"
+        case {"deprecated_at": [None, _]} if action == "changed":
+            return "deprecated"
+        case {"deprecated_at": [_, None]} if action == "changed":
+            return "no longer deprecated"
+        case {"sunset_at": _} | {"successor_id": _} | {"deprecation_message": _} if action == "changed":
+            return "changed deprecation"
+        case {"closed": [_, closed]} if action == "changed":
+            return "closed" if closed else "reopened"
+        case {"visibility": _} | {"viewers": _} if action == "changed":
+            return "changed visibility"
         case {"draft_number": _} if action == "changed":
             return "changed draft"
     return action

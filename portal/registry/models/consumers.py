@@ -102,6 +102,14 @@ class Subscription(Base):
             sqlite_where=text("state != 'ended'"),
             postgresql_where=text("state != 'ended'"),
         ),
+        # How many use an API stands on every card of the catalogue, which is also sorted by it.
+        Index(
+            "ix__subscription__api_id__current",
+            "api_id",
+            "consumer_id",
+            sqlite_where=text("state != 'ended'"),
+            postgresql_where=text("state != 'ended'"),
+        ),
         NEVER_AGAIN,
     )
 

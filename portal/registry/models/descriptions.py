@@ -23,6 +23,10 @@ class OpenAPIDocument(Base):
     facts: Mapped[dict[str, Any]] = mapped_column(JSON)
     """What is known of it as a whole, see `descriptions.Facts`."""
     operation_count: Mapped[int]
+    writer: Mapped[str | None] = mapped_column(String(32))
+    """Who is still writing its operations and parts; None when they are all there. Nothing may name it before."""
+    unnamed_since: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    """Since when neither a draft, nor a release, nor an open import is known to name it."""
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
 
 

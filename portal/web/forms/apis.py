@@ -26,6 +26,7 @@ from portal.web.forms.secrets import KINDS
 
 MOST_TARGETS = 50
 _ROW = re.compile(r"target_(\d{1,3})_url")
+_WITHOUT_FIELD = ("tags", "openapi")
 _IN_SECONDS = ("connect_timeout", "first_byte_timeout", "idle_timeout")
 
 
@@ -63,6 +64,8 @@ class DocumentForm(Form):
     """Secret that may be chosen -> its kind."""
     usual_path: str | None = None
     """Where an API is served that gives neither path nor host."""
+    kept: Mapping[str, Any] = {}
+    """Of the stored document, what this form has no field for."""
 
     number = HiddenField()
     name = one_line("Name", 80, needed="Give it a name.", description="What developers see, in any alphabet.")
@@ -137,7 +140,7 @@ class DocumentForm(Form):
     def document(self) -> Document:
         """Raises Invalid."""
         kept = [(row, url.data, weight.data) for row, (url, weight) in enumerate(self.targets) if url.data]
-        values = {
+        values = dict(self.kept) | {
             "name": self.name.data,
             "description": self.description.data,
             "path": self.path.data or (None if self.host.data else self.usual_path),
@@ -228,6 +231,8 @@ class PublishForm(Form):
     conflict_at = "note"
 
     number = HiddenField()
+    live = HiddenField()
+    """The number of the live release that was shown beside it, 0 for none."""
     note = TextAreaField(
         "Note",
         filters=[stripped],
@@ -248,7 +253,8 @@ def with_targets(kind: type[DocumentForm], stored: Mapping[str, Any] | None = No
         rows, sent = _reshaped(sent, press)
     else:
         rows = len(stored["upstream"]["targets"]) if stored else 1
-    attributes: dict[str, Any] = {"rows": rows, "was_reshaped": bool(press)}
+    kept = {name: stored[name] for name in _WITHOUT_FIELD if name in stored} if stored else {}
+    attributes: dict[str, Any] = {"rows": rows, "was_reshaped": bool(press), "kept": kept}
     for row in range(rows):
         nth = f"Target {row + 1}" if rows > 1 else "Target"
         attributes[f"target_{row}_url"] = StringField(nth, filters=[stripped])

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
+from portal import bearer
 from portal.config import Config
 from portal.traffic.models import Call
 from tests import factories
@@ -195,7 +196,7 @@ class TestKeys:
         assert key.encode() not in recorder.bytes
         assert not re.search(rb"authorization|referer", call.head.lower())
 
-    @pytest.mark.parametrize("kind", ["pco_", "pcc_"])
+    @pytest.mark.parametrize("kind", ["pco_", "pcc_", "ppt_"])
     @pytest.mark.parametrize("before", ["", ":", "a:", "ab:", "abc:", "\xfc:"])
     def test_one_inside_basic_is_found_wherever_it_begins(
         self, shared: Gateway, recorder: Recorder, kind: str, before: str
@@ -253,6 +254,45 @@ class TestKeys:
         assert recorder.bytes == b""
         (line,) = shared.log_lines(answer.header("x-request-id") or "")
         assert line["p"] == path.format(key="(key)", rest="").replace("%70co_", "(key)")
+
+    @pytest.mark.parametrize("place", STRAY)
+    def test_an_access_token_of_a_person_stays_here_too(self, shared: Gateway, recorder: Recorder, place: str) -> None:
+        recorder.forget()
+        token = bearer.new_token("ppt_").value
+
+        assert send(shared, f"{stray(place, token)}\r\n".encode()) == 200
+        assert recorder.calls
+        assert token.encode() not in recorder.bytes
+
+    @pytest.mark.parametrize(
+        "query", ["{token}", "x={token}", "a=1&x=%70pt_{rest}&b=2", "x=https%3A%2F%2Fa%3Fk%3D{token}"]
+    )
+    def test_an_access_token_in_the_query_stays_here(self, shared: Gateway, recorder: Recorder, query: str) -> None:
+        recorder.forget()
+        token = bearer.new_token("ppt_").value
+        asked = query.format(token=token, rest=token[4:])
+
+        assert shared.call(f"/orders/v1/x?{asked}", {"X-API-Key": token_of(SUBSCRIBER).value}).status == 200
+        assert recorder.calls
+        assert token[4:].encode() not in recorder.bytes
+
+    def test_an_access_token_in_the_path_is_refused_and_not_logged(self, shared: Gateway, recorder: Recorder) -> None:
+        recorder.forget()
+        token = bearer.new_token("ppt_").value
+
+        answer = shared.call(f"/orders/v1/a{token}/b", {"X-API-Key": token_of(SUBSCRIBER).value})
+
+        assert (answer.status, answer.json["reason"]) == (400, "key_misplaced")
+        assert recorder.bytes == b""
+        (line,) = shared.log_lines(answer.header("x-request-id") or "")
+        assert line["p"] == "/orders/v1/a(key)/b"
+
+    @pytest.mark.parametrize("asked", ["ppt_presentation_final", "x?file=ppt_quarterly_results", "x?ppt_mode=1"])
+    def test_slides_are_no_access_tokens(self, shared: Gateway, recorder: Recorder, asked: str) -> None:
+        recorder.forget()
+
+        assert shared.call(f"/orders/v1/{asked}", {"X-API-Key": token_of(SUBSCRIBER).value}).status == 200
+        assert asked.encode() in recorder.bytes
 
     def test_a_path_that_only_looks_a_little_like_one_passes(self, shared: Gateway) -> None:
         assert shared.call("/orders/v1/pco_report", {"X-API-Key": token_of(SUBSCRIBER).value}).status == 200

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from portal.registry import installation as room
 from portal.registry.installation.values import Installation
+from portal.registry.models import Visibility
 
 EVERYTHING = """\
 portico: 1
@@ -94,6 +95,28 @@ consumers:
     label: web
 """
 
+ENDING = EVERYTHING.replace(
+    "  note: The first one.\n",
+    """\
+  note: The first one.
+  visibility: chosen
+  viewers:
+  - shop
+  category: money
+  closed: true
+  deprecated:
+    since: '2026-01-01T00:00:00Z'
+    sunset: '2026-12-31T23:59:59Z'
+    successor: payments/orders/v2
+    message: |
+      Use v2.
+
+      It is faster.
+  retired: '2027-01-01T00:00:00Z'
+""",
+)
+"""The same, with one API that is hidden, and at its end."""
+
 
 def loaded(*texts: str) -> room.Loaded:
     return room.load((f"{number}.yaml", text.encode()) for number, text in enumerate(texts))
@@ -163,9 +186,23 @@ def _apis(draw: Any, team: str, plans: list[str]) -> dict[str, Any]:
         "note": draw(_texts) if published else "",
         "plans": draw(st.sets(st.sampled_from(plans))) if plans else [],
         "paused": published and draw(st.booleans()),
+        "closed": published and draw(st.booleans()),
+        "visibility": draw(st.sampled_from(Visibility)).value,
+        "category": draw(st.none() | _slugs),
+        **(draw(_endings()) if published else {}),
         "document": draw(_documents(path)),
         "live_document": draw(st.none() | _documents(path)) if published else None,
     }
+
+
+@st.composite
+def _endings(draw: Any) -> dict[str, Any]:
+    """Deprecated perhaps, retired perhaps; successors are drawn when all APIs are there."""
+    since = draw(st.none() | st.datetimes(datetime(2020, 1, 1), datetime(2080, 1, 1), timezones=st.just(UTC)))
+    if since is None:
+        return {}
+    deprecated = {"since": since, "sunset": draw(_later), "message": draw(_texts)}
+    return {"deprecated": deprecated, "retired": draw(_later)}
 
 
 def _distinct(things: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
@@ -184,6 +221,12 @@ def installations(draw: Any) -> Installation:
     of_team = {team: [plan["slug"] for plan in plans if plan["team"] == team] for team in slugs}
     apis = [api for team in slugs for api in draw(st.lists(_apis(team, of_team[team]), max_size=2))]
     apis = _distinct(apis, "team", "slug", "version")
+    names = [f"{api['team']}/{api['slug']}/{api['version']}" for api in apis]
+    for api, name in zip(apis, names, strict=True):
+        api["viewers"] = draw(st.sets(st.sampled_from(slugs))) - {api["team"]}
+        others = [other for other in names if other != name]
+        if "deprecated" in api and others:
+            api["deprecated"]["successor"] = draw(st.none() | st.sampled_from(others))
     usable = [api for api in apis if of_team[api["team"]]]
     ids = iter(sorted(draw(st.sets(st.from_regex(r"[0-9A-Za-z]{12}", fullmatch=True), min_size=4, max_size=4))))
     consumers = [

@@ -66,9 +66,10 @@ def test_very_many_installations_come_out_as_they_went_in(empty, wanted):
     there_and_back(empty, wanted)
 
 
-def test_what_was_applied_is_what_is_exported(session):
+@pytest.mark.parametrize("text", [made.EVERYTHING, made.ENDING], ids=["everything", "an end"])
+def test_what_was_applied_is_what_is_exported(session, text):
     """On both databases."""
-    wanted = made.read(made.EVERYTHING)
+    wanted = made.read(text)
     made.apply(session, wanted)
     session.expire_all()
 
@@ -76,6 +77,14 @@ def test_what_was_applied_is_what_is_exported(session):
 
     assert made.steps(session, wanted, prune=True) == []
     assert sorted(made.read(room.as_text(found)).things(), key=str) == sorted(wanted.things(), key=str)
+
+
+def test_an_end_is_taken_back(session):
+    made.apply(session, made.read(made.ENDING))
+    made.apply(session, made.read(made.EVERYTHING))
+    session.expire_all()
+
+    assert made.steps(session, made.read(made.EVERYTHING), prune=True) == []
 
 
 def many(apis: int) -> Installation:

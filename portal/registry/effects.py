@@ -1,0 +1,74 @@
+"""What becomes different for callers when one document takes the place of another: where, and with what. Pure.
+
+What they can ask for there stands in the OpenAPI documents; see `operation_changes.py`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from portal.registry.document import Document, KeyPlace
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    sentence: str
+    breaking: bool
+    """Whether calls that went well fail then."""
+
+
+def effects(before: Document | None, after: Document) -> list[Effect]:
+    """What breaks callers comes first. Without a `before` nobody calls yet, so there is none."""
+    if before is None:
+        return []
+    found = [*_mounts(before, after), *_key(before.key, after.key), *_limits(before, after)]
+    return sorted(found, key=lambda effect: not effect.breaking)
+
+
+def _mounts(before: Document, after: Document) -> Iterator[Effect]:
+    for what, old, new in (("path", before.path, after.path), ("host", before.host, after.host)):
+        if old == new:
+            continue
+        if old is None:
+            yield Effect(f"It is served at the {what} {new} too.", False)
+        elif new is None:
+            yield Effect(f"It is served at the {what} {old} no more: such calls get 404 no_such_api.", True)
+        else:
+            yield Effect(f"The {what} becomes {new}. Calls to {old} get 404 no_such_api.", True)
+
+
+def _key(before: KeyPlace, after: KeyPlace) -> Iterator[Effect]:
+    if _place(before) != _place(after):
+        yield Effect(
+            f"The key is expected in the {_said(after)}. Calls that bring it in the {_said(before)} get 401 "
+            "key_missing.",
+            True,
+        )
+
+
+def _limits(before: Document, after: Document) -> Iterator[Effect]:
+    old, new = before.body_limit_bytes, after.body_limit_bytes
+    if new < old:
+        yield Effect(
+            f"Bodies of more than {new / 1_000_000:g} MB get 413 too_large; it was {old / 1_000_000:g} MB.", True
+        )
+    elif new > old:
+        yield Effect(f"Bodies may have {new / 1_000_000:g} MB instead of {old / 1_000_000:g} MB.", False)
+    waits = before.upstream.first_byte_timeout_ms, after.upstream.first_byte_timeout_ms
+    if waits[1] < waits[0]:
+        seconds = f"{waits[1] / 1000:g} s instead of {waits[0] / 1000:g} s"
+        yield Effect(f"Answers must begin within {seconds}, or calls get 504 upstream_timeout.", True)
+
+
+def _place(key: KeyPlace) -> tuple[str, str]:
+    """Headers are the same in capitals and small letters, parameters are not; `bearer` has no name of its own."""
+    return key.place, {"header": key.name.lower(), "query": key.name, "bearer": ""}[key.place]
+
+
+def _said(key: KeyPlace) -> str:
+    match key.place:
+        case "bearer":
+            return "header Authorization as a bearer token"
+        case "query":
+            return f"query parameter {key.name}"
+        case _:
+            return f"header {key.name}"

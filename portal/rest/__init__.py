@@ -1,0 +1,75 @@
+"""The REST API, `/api/v1`: the verbs of the pages for programs, with the same permissions, as JSON.
+
+A route is declared once (`route.py`). Its view (`serving.py`) and its part of the OpenAPI document (`description.py`)
+are made from that. A file for each resource; a new one joins `_ROOMS`.
+"""
+
+from typing import Any
+
+from flask import Blueprint, Flask, current_app
+
+from portal import config_of
+from portal.accounts import Permission
+from portal.rest import (
+    apis,
+    asking,
+    audit,
+    calls,
+    consumers,
+    drafts,
+    gateway,
+    invitations,
+    keys,
+    me,
+    members,
+    people,
+    plans,
+    releases,
+    secrets,
+    serving,
+    subscriptions,
+    teams,
+    traffic,
+)
+from portal.rest.description import document
+from portal.rest.route import ROOT, ROUTES
+from portal.web.guards import requires
+
+__all__ = ["document", "set_up"]
+
+_ROOMS = (
+    me,
+    teams,
+    members,
+    apis,
+    drafts,
+    releases,
+    plans,
+    secrets,
+    consumers,
+    subscriptions,
+    keys,
+    calls,
+    traffic,
+    gateway,
+    audit,
+    people,
+    invitations,
+)
+"""Those that declare routes."""
+
+
+def set_up(app: Flask) -> None:
+    """After the pages, whose errors and headers it shares."""
+    bp = Blueprint("rest", __name__, url_prefix=ROOT)
+    for route in ROUTES:
+        bp.add_url_rule(route.path, route.name, serving.view_of(route), methods=[route.method])
+    bp.add_url_rule("/openapi.json", "openapi", _openapi, methods=["GET"])
+    bp.after_request(asking.tell_rate)
+    app.extensions["csrf"].exempt(bp)  # there are no cookies here that somebody else's page could use
+    app.register_blueprint(bp)
+
+
+@requires(Permission.PUBLIC)
+def _openapi() -> Any:
+    return document(config_of(current_app).url)

@@ -1,0 +1,343 @@
+"""The catalogue page: what whom is shown, in which order, and that what one may not see leaves no trace."""
+
+import html
+import re
+from dataclasses import replace
+
+import orjson
+import pytest
+
+from portal import openapi
+from portal.accounts import Role
+from portal.db import utcnow
+from portal.registry import descriptions
+from portal.registry.models import Category, Visibility
+from tests import factories
+from tests.conftest import sign_in
+
+FRAGMENT = {"HX-Request": "true"}
+
+
+def names(page: str) -> list[str]:
+    return [html.unescape(name) for name in re.findall(r'<h2 id="api-\d+"><a [^>]*>([^<]*)</a>', page)]
+
+
+def document(session, **operations):
+    """The hash of an OpenAPI document: operation id -> summary."""
+    paths = {
+        f"/{name}": {"get": {"operationId": name, "summary": summary, "responses": {}}}
+        for name, summary in operations.items()
+    }
+    data = orjson.dumps({"openapi": "3.0.3", "info": {"title": "T", "version": "1"}, "paths": paths})
+    return descriptions.keep(session, data, openapi.read(data)).sha256
+
+
+@pytest.fixture
+def publish(session, cast):
+    """A published API of the cast."""
+
+    def make(name="Orders", **fields):
+        state = {key: fields.pop(key) for key in ("visibility", "retired_at", "category", "closed") if key in fields}
+        state |= {key: fields.pop(key) for key in ("deprecated_at", "sunset_at") if key in fields}
+        api = factories.api(session, **{"team": cast.team, "live": True, "name": name} | fields)
+        for key, value in state.items():
+            setattr(api, key, value)
+        session.commit()
+        return api
+
+    return make
+
+
+@pytest.fixture
+def as_stranger(client, cast):
+    """A person who belongs to another team."""
+    return sign_in(client, cast.stranger)
+
+
+class TestTheList:
+    def test_published_apis_by_name_with_what_they_are_for(self, as_stranger, publish):
+        publish("Beta", description="# B\n\nSays **hello**. And more.")
+        publish("Alpha", tags=["one", "two"])
+        publish("Draft", live=False)
+
+        page = as_stranger.get("/catalogue").text
+
+        assert names(page) == ["Alpha", "Beta"]
+        assert "Says hello." in page
+        assert "And more" not in page
+        assert "2 APIs" in page
+        assert "Draft" not in page
+
+    def test_versions_of_one_api_are_one_card(self, as_stranger, publish):
+        publish("Orders", slug="orders", version="v1", deprecated_at=utcnow())
+        publish("Orders anew", slug="orders", version="v2")
+
+        page = as_stranger.get("/catalogue").text
+
+        assert names(page) == ["Orders anew"]
+        assert 'href="/catalogue/cast/orders/v1">v1</a> (deprecated)' in page
+        assert "1 API<" in page
+
+    def test_retired_ones_stand_there_only_when_asked_for(self, as_stranger, publish):
+        publish("Old", retired_at=utcnow())
+        publish("New")
+
+        assert names(as_stranger.get("/catalogue").text) == ["New"]
+        assert names(as_stranger.get("/catalogue?retired=1").text) == ["New", "Old"]
+
+    def test_a_deprecated_one_says_when_it_ends(self, as_stranger, publish):
+        ends = utcnow().replace(year=2031, month=3, day=9)
+        publish(deprecated_at=utcnow(), sunset_at=ends)
+
+        assert "deprecated, ends 9 Mar 2031" in as_stranger.get("/catalogue").text
+
+    def test_how_many_use_it_and_that_one_does_oneself(self, client, cast, session, publish):
+        api = publish()
+        own = factories.consumer(session, team=cast.stranger.teams[0])
+        for consumer in (own, factories.consumer(session)):
+            factories.subscription(session, consumer, api)
+        session.commit()
+
+        page = sign_in(client, cast.stranger).get("/catalogue").text
+        assert "2 consumers" in page
+        assert "You use this" in page
+        assert "You use this" not in sign_in(client, cast.owner).get("/catalogue").text
+
+    def test_sorted_by_use_or_by_age(self, client, cast, session, publish):
+        publish("A")
+        used = publish("B")
+        publish("C")
+        factories.subscription(session, factories.consumer(session), used)
+        session.commit()
+        client = sign_in(client, cast.stranger)
+
+        assert names(client.get("/catalogue?sort=used").text) == ["B", "A", "C"]
+        assert names(client.get("/catalogue?sort=newest").text) == ["C", "B", "A"]
+        assert names(client.get("/catalogue?sort=nonsense").text) == ["A", "B", "C"]
+
+    def test_as_a_list(self, as_stranger, publish):
+        publish("Orders", description="Places orders.")
+
+        page = as_stranger.get("/catalogue?view=list").text
+
+        assert "<caption" in page
+        assert "Places orders." in page
+
+    def test_pages(self, as_stranger, session, publish):
+        for n in range(25):
+            publish(f"API {n:02}")
+
+        first, second = as_stranger.get("/catalogue").text, as_stranger.get("/catalogue?page=2").text
+
+        assert names(first) == [f"API {n:02}" for n in range(24)]
+        assert names(second) == ["API 24"]
+        assert names(as_stranger.get("/catalogue?page=999999999999").text) == ["API 24"]
+        assert "Page 1 of 2" in first
+
+    def test_nothing_published_says_what_would_be_here(self, client, cast):
+        assert "Nothing is published yet" in sign_in(client, cast.stranger).get("/catalogue").text
+        assert "Register API" in sign_in(client, cast.publisher).get("/catalogue").text
+
+
+class TestSearch:
+    def test_the_best_first_and_the_operations_that_fit_under_it(self, as_stranger, session, publish):
+        publish("Payments", openapi=document(session, refundPayment="Refund a payment", listAll="List all"))
+        publish("Refunds")
+        publish("Other")
+
+        page = as_stranger.get("/catalogue?q=refund").text
+
+        assert names(page) == ["Refunds", "Payments"]
+        assert re.search(r'href="/catalogue/cast/[^"]*/operations/refundPayment"', page)
+        assert "/refundPayment" in page
+        assert "/listAll" not in page
+
+    def test_typing_gets_the_part_that_changes_and_the_address_to_keep(self, as_stranger, publish):
+        publish("Orders")
+
+        answer = as_stranger.get("/catalogue?q=ord&sort=&retired=", headers=FRAGMENT)
+
+        assert names(answer.text) == ["Orders"]
+        assert "<html" not in answer.text
+        assert answer.headers["HX-Replace-Url"] == "/catalogue?q=ord"
+
+    def test_page_and_part_show_the_same(self, as_stranger, publish):
+        publish("Orders", tags=["money"])
+
+        part = as_stranger.get("/catalogue?q=ord", headers=FRAGMENT).text
+
+        assert part.strip() in as_stranger.get("/catalogue?q=ord").text
+
+    def test_nothing_found_says_what_was_looked_for_and_how_to_widen(self, as_stranger, publish):
+        publish("Orders")
+
+        page = as_stranger.get("/catalogue?q=zebra&tag=money&team=cast").text
+
+        assert "No API fits" in page
+        assert "“zebra” in names, descriptions, tags or operations and all the filters above" in page
+        for wider in ("tag=money&amp;team=cast", "q=zebra&amp;team=cast", "q=zebra&amp;tag=money"):
+            assert f'href="/catalogue?{wider}"' in page
+
+    @pytest.mark.parametrize("q", ["%27%22%3C%3E%26%28%29%2A", "a" * 10_000, "%F0%9F%92%A5", "AND+OR+NOT", "%FF"])
+    def test_no_search_is_an_error(self, as_stranger, publish, q):
+        publish("Orders")
+
+        assert as_stranger.get(f"/catalogue?q={q}").status_code == 200
+
+    def test_other_parts_of_the_address_may_be_anything(self, as_stranger, publish):
+        publish("Orders")
+        nonsense = "page=-1&page=x&sort=%01&view=%27&team=%01&category=%FF&retired=2" + "&tag=%01x" * 50
+
+        assert as_stranger.get(f"/catalogue?{nonsense}").status_code == 200
+
+
+class TestFilters:
+    def test_by_category_team_and_tags(self, as_stranger, session, publish):
+        money = Category(slug="money", name="Money")
+        session.add(money)
+        publish("Bills", category=money, tags=["Finance", "paper"])
+        publish("Coins", category=money, tags=["finance"])
+        publish("Cats", team=factories.team(session, slug="zoo", name="Zoo"), tags=["paper"])
+
+        assert names(as_stranger.get("/catalogue?category=money").text) == ["Bills", "Coins"]
+        assert names(as_stranger.get("/catalogue?tag=FINANCE").text) == ["Bills", "Coins"]
+        assert names(as_stranger.get("/catalogue?tag=finance&tag=paper").text) == ["Bills"]
+        assert names(as_stranger.get("/catalogue?team=zoo").text) == ["Cats"]
+        assert names(as_stranger.get("/catalogue?team=nobody").text) == []
+
+    def test_each_can_be_taken_off(self, as_stranger, session, publish):
+        publish("Bills", tags=["a", "b"])
+
+        page = as_stranger.get("/catalogue?q=bill&tag=a&tag=b&retired=1").text
+
+        assert 'href="/catalogue?q=bill&amp;tag=b&amp;retired=1" aria-label="Remove filter Tag: a"' in page
+        assert 'href="/catalogue?q=bill&amp;tag=a&amp;tag=b" aria-label="Remove filter Also: retired"' in page
+
+    def test_categories_count_what_fits_otherwise(self, as_stranger, session, publish):
+        money, cats = Category(slug="money", name="Money"), Category(slug="cats", name="Cats")
+        session.add_all([money, cats])
+        publish("Bills", category=money, tags=["x"])
+        publish("Coins", category=money)
+        publish("Tom", category=cats, tags=["x"])
+
+        page = as_stranger.get("/catalogue?tag=x&category=cats").text
+
+        shelves = re.search(r'<nav class="shelves".*?</nav>', page, re.DOTALL)
+        assert shelves is not None
+        assert re.findall(r">([A-Z]\w+) <span[^>]*>(\d+)<", shelves[0]) == [("Cats", "1"), ("Money", "1")]
+
+
+class TestWhatOneMayNotSee:
+    """A private API does not exist for a stranger: the pages with and without it are the same."""
+
+    @pytest.mark.parametrize("visibility", [Visibility.TEAM, Visibility.CHOSEN])
+    def test_the_page_is_the_same_as_if_it_were_not_there(self, client, cast, session, publish, visibility):
+        shelf = Category(slug="money", name="Money")
+        session.add(shelf)
+        publish("Orders", category=shelf, tags=["x"])
+        publish("Orders two", category=shelf)
+        addresses = [
+            f"/catalogue{query}" for query in ("", "?q=orders", "?q=secret", "?tag=x", "?tag=hush", "?team=spies")
+        ]
+        addresses += [
+            "/catalogue?category=money",
+            "/catalogue?category=hidden",
+            "/catalogue?sort=used",
+            "/catalogue?retired=1",
+        ]
+
+        def seen(person):
+            client_ = sign_in(client, person)
+            return [without_tokens(client_.get(address).text) for address in addresses]
+
+        before = seen(cast.stranger)
+        hidden = Category(slug="hidden", name="Hidden")
+        session.add(hidden)
+        spies = factories.team(session, slug="spies", name="Spies")
+        for fields in ({"category": hidden}, {"category": shelf, "tags": ["x", "hush"]}):
+            api = publish("Orders secret", team=spies, visibility=visibility, **fields)
+            factories.subscription(session, factories.consumer(session, team=spies), api)
+        publish("Orders", slug="orders", team=cast.team, version="v9", visibility=visibility)
+        session.commit()
+
+        assert seen(cast.stranger) == before
+        member = factories.member(session, spies, Role.DEVELOPER)
+        session.commit()
+        assert "Orders secret" in seen(member)[0]
+
+    def test_chosen_teams_see_it(self, client, cast, session, publish):
+        api = publish("Orders", visibility=Visibility.CHOSEN)
+        assert names(sign_in(client, cast.stranger).get("/catalogue?q=ord").text) == []
+        api.viewers = [cast.stranger.teams[0]]
+        session.commit()
+
+        assert names(sign_in(client, cast.stranger).get("/catalogue?q=ord").text) == ["Orders"]
+
+    def test_who_has_not_signed_in_sees_what_is_public_where_that_is_allowed(self, client, publish):
+        publish("For all", visibility=Visibility.PUBLIC)
+        publish("For members")
+        assert client.get("/catalogue").status_code == 303
+        extensions = client.application.extensions
+        extensions["portico"] = replace(extensions["portico"], public_catalogue=True)
+
+        page = client.get("/catalogue").text
+
+        assert names(page) == ["For all"]
+        assert "Subscribe" not in page
+        assert ">Catalogue</span>" in page
+
+
+class TestSubscribe:
+    def address(self, api):
+        return f"/catalogue/{api.team.slug}/{api.slug}/{api.version}/subscribe"
+
+    @pytest.fixture
+    def api(self, session, cast, publish):
+        return publish("Orders", plans=[factories.plan(session, team=cast.team)])
+
+    def test_the_only_consumer_is_not_asked_for(self, as_stranger, session, cast, api):
+        consumer = factories.consumer(session, team=cast.stranger.teams[0])
+        session.commit()
+
+        answer = as_stranger.get(self.address(api))
+
+        assert answer.status_code == 303
+        assert answer.location == (
+            f"/consumers/{consumer.team.slug}/{consumer.slug}/subscriptions/new?api=cast/{api.slug}/v1"
+        )
+        assert as_stranger.get(answer.location).status_code == 200
+
+    def test_several_are_to_choose_from_with_those_that_use_it(self, as_stranger, session, cast, api):
+        team = cast.stranger.teams[0]
+        first, _second = (factories.consumer(session, team=team, name=name) for name in ("First", "Second"))
+        factories.subscription(session, first, api)
+        session.commit()
+
+        page = as_stranger.get(self.address(api)).text
+
+        assert "Subscribed: " in page
+        assert page.count("/subscriptions/new?api=") == 1
+
+    def test_without_one_a_consumer_is_made_first_and_the_way_goes_on(self, as_stranger, cast, api):
+        page = as_stranger.get(self.address(api)).text
+        new = re.search(r'href="(/consumers/new\?[^"]*)"', page)
+        assert new is not None
+
+        answer = as_stranger.post(
+            html.unescape(new[1]), data={"team": cast.stranger.teams[0].slug, "name": "Shop", "slug": ""}
+        )
+
+        assert answer.status_code == 303
+        assert "/subscriptions/new?api=cast/" in answer.location
+
+    def test_closed_without_plan_or_not_to_be_seen(self, as_stranger, session, publish, api):
+        api.closed = True
+        session.commit()
+        assert "closed to new subscriptions" in as_stranger.get(self.address(api)).text
+
+        assert "offers no plan" in as_stranger.get(self.address(publish("Planless"))).text
+        assert as_stranger.get(self.address(publish("Own", visibility=Visibility.TEAM))).status_code == 404
+
+
+def without_tokens(page: str) -> str:
+    return re.sub(r'(csrf_token"? value="|nonce="|X-CSRFToken": ")[^"]*', "", page)
