@@ -15,11 +15,14 @@ from portal.rest import (
     asking,
     audit,
     calls,
+    catalogue,
     consumers,
     drafts,
     gateway,
+    imports,
     invitations,
     keys,
+    lifecycle,
     me,
     members,
     people,
@@ -30,6 +33,7 @@ from portal.rest import (
     subscriptions,
     teams,
     traffic,
+    visibility,
 )
 from portal.rest.description import document
 from portal.rest.route import ROOT, ROUTES
@@ -44,6 +48,10 @@ _ROOMS = (
     apis,
     drafts,
     releases,
+    lifecycle,
+    visibility,
+    imports,
+    catalogue,
     plans,
     secrets,
     consumers,

@@ -61,6 +61,7 @@ _PARTS = {
     "slug": "Slug of the API.",
     "version": "Version of the API.",
     "number": "Number of the release.",
+    "import_id": "Number of the import.",
     "member": "Number of the membership.",
     "plan": "Slug of the plan.",
     "consumer": "Slug of the consumer.",
@@ -236,8 +237,10 @@ def _responses(route: Route, references: Any) -> dict[str, Any]:
             good["headers"]["Link"] = _header("Link")
     if route.etag:
         good["headers"]["ETag"] = _header("ETag")
+    if route.status == 201:
+        good["headers"]["Location"] = _header("Location")
     if route.creates:
-        good["headers"] |= {name: _header(name) for name in ("Location", "Idempotent-Replayed")}
+        good["headers"]["Idempotent-Replayed"] = _header("Idempotent-Replayed")
     found = {str(route.status): good}
     return found | {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in sorted(problems)}
 
