@@ -17,6 +17,7 @@ from portal.rest import (
     calls,
     catalogue,
     consumers,
+    docs,
     drafts,
     gateway,
     imports,
@@ -73,9 +74,11 @@ def set_up(app: Flask) -> None:
     for route in ROUTES:
         bp.add_url_rule(route.path, route.name, serving.view_of(route), methods=[route.method])
     bp.add_url_rule("/openapi.json", "openapi", _openapi, methods=["GET"])
+    bp.add_url_rule("", "root", _openapi, methods=["GET"])
     bp.after_request(asking.tell_rate)
     app.extensions["csrf"].exempt(bp)  # there are no cookies here that somebody else's page could use
     app.register_blueprint(bp)
+    app.register_blueprint(docs.bp)
 
 
 @requires(Permission.PUBLIC)

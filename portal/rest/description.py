@@ -107,7 +107,7 @@ def _made() -> dict[str, Any]:
     references, schemas = models_json_schema(list(wanted), ref_template="#/components/schemas/{model}")
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
-        path = ROOT + _PART.sub(r"{\2}", route.path)
+        path = _PART.sub(r"{\2}", route.path)
         paths.setdefault(path, {})[route.method.lower()] = _operation(route, references)
     tags = list(dict.fromkeys(route.tag for route in ROUTES))
     document = {
@@ -136,7 +136,7 @@ def _made() -> dict[str, Any]:
 
 def document(url: str = "") -> dict[str, Any]:
     """The OpenAPI document; `url` is where the portal is, for `servers`."""
-    return {**_made(), "servers": [{"url": url or "/"}]}
+    return {**_made(), "servers": [{"url": f"{url}{ROOT}"}]}
 
 
 def _operation(route: Route, references: Any) -> dict[str, Any]:
