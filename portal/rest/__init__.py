@@ -26,6 +26,7 @@ from portal.rest import (
     lifecycle,
     me,
     members,
+    operations,
     people,
     plans,
     releases,
@@ -34,6 +35,7 @@ from portal.rest import (
     subscriptions,
     teams,
     traffic,
+    versions,
     visibility,
 )
 from portal.rest.description import document
@@ -48,7 +50,9 @@ _ROOMS = (
     members,
     apis,
     drafts,
+    operations,
     releases,
+    versions,
     lifecycle,
     visibility,
     imports,

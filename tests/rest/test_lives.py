@@ -196,3 +196,43 @@ def test_subscribers_are_told_of_a_deprecation(program, session, cast, api):
 
     session.rollback()
     assert [job.kind for job in session.scalars(select(Job))] == ["mail"]
+
+
+class TestVersions:
+    def test_stand_beside_each_other_and_take_callers_over(self, program, session, cast, api):
+        consumer = factories.consumer(session, team=cast.stranger.teams[0], slug="guest")
+        factories.subscription(session, consumer, api)
+        session.commit()
+        asking = program(cast.publisher)
+        made = asking.post(f"{PATH}/versions", {"version": "v2", "path": "/orders-v2"})
+        assert (made.status_code, made.json["state"], made.json["plans"]) == (201, "draft", ["gold"])
+        newer = made.headers["Location"].removeprefix("/api/v1")
+        assert asking.post(f"{newer}/carry", {"source": "v1"}).status_code == 409
+        asking.post(f"{newer}/releases", {}, If_Match="*")
+
+        assert asking.post(f"{newer}/carry", {"source": "v3"}).json["errors"][0]["field"] == "source"
+        wrong = asking.post(f"{newer}/carry", {"source": "v1", "plans": {"gold": "silver"}})
+        assert wrong.json["errors"][0]["field"] == "plans"
+        assert asking.post(f"{newer}/carry", {"source": "v1", "subscriptions": []}).json["items"] == []
+        (carried,) = asking.post(f"{newer}/carry", {"source": "v1"}).json["items"]
+        assert (carried["consumer"], carried["api"], carried["plan"]) == ("guest", "cast/orders/v2", "gold")
+        assert asking.post(f"{newer}/carry", {"source": "v1"}).json["items"] == []
+
+    def test_taken_ones_are_refused(self, program, cast, api):
+        refused = program(cast.publisher).post(f"{PATH}/versions", {"version": "v1"})
+
+        assert (refused.status_code, refused.json["code"]) == (409, "name_taken")
+
+
+class TestOperations:
+    def test_are_listed_in_the_order_of_the_document(self, program, cast, api):
+        asking = program(cast.publisher)
+        assert asking.get(f"{PATH}/operations").json["items"] == []
+        number = asking.post("/teams/cast/imports", {"text": pets(zebras="Z", apes="A", bees="B")}).json["id"]
+        made = asking.post(f"/imports/{number}/apply", {"slug": "pets", "version": "v2"}).json
+        path = f"/teams/cast/apis/{made['slug']}/{made['version']}/operations?limit=2"
+
+        first = asking.get(path).json
+        rest = asking.get(f"{path}&cursor={first['next']}").json
+        assert [each["path"] for each in first["items"] + rest["items"]] == ["/zebras", "/apes", "/bees"]
+        assert rest["next"] is None

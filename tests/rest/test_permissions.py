@@ -34,6 +34,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "releases_publish": {"note": "x"},
     "releases_republish": {"note": "x"},
     "lifecycle_deprecate": {"message": "Move on."},
+    "versions_create": {"version": "v77"},
+    "versions_carry": {"source": "v0"},
     "visibility_change": {"visibility": "public"},
     "imports_bring": {"text": OPENAPI},
     "imports_bring_again": {"text": OPENAPI},
@@ -124,6 +126,7 @@ def test_each_does_what_it_says_for_who_may(world, secrets, route):
         "plans_delete": 409,  # a subscription has it
         "releases_publish": 409,  # says what is live already
         "releases_republish": 409,
+        "versions_carry": 422,  # there is no other version
         "lifecycle_retire": 409,  # is not deprecated
         "people_take_off_second_factor": 409,  # has none
     }
