@@ -15,13 +15,18 @@ from portal.rest import (
     asking,
     audit,
     calls,
+    catalogue,
     consumers,
+    docs,
     drafts,
     gateway,
+    imports,
     invitations,
     keys,
+    lifecycle,
     me,
     members,
+    operations,
     people,
     plans,
     releases,
@@ -30,6 +35,8 @@ from portal.rest import (
     subscriptions,
     teams,
     traffic,
+    versions,
+    visibility,
 )
 from portal.rest.description import document
 from portal.rest.route import ROOT, ROUTES
@@ -43,7 +50,13 @@ _ROOMS = (
     members,
     apis,
     drafts,
+    operations,
     releases,
+    versions,
+    lifecycle,
+    visibility,
+    imports,
+    catalogue,
     plans,
     secrets,
     consumers,
@@ -65,9 +78,11 @@ def set_up(app: Flask) -> None:
     for route in ROUTES:
         bp.add_url_rule(route.path, route.name, serving.view_of(route), methods=[route.method])
     bp.add_url_rule("/openapi.json", "openapi", _openapi, methods=["GET"])
+    bp.add_url_rule("", "root", _openapi, methods=["GET"])
     bp.after_request(asking.tell_rate)
     app.extensions["csrf"].exempt(bp)  # there are no cookies here that somebody else's page could use
     app.register_blueprint(bp)
+    app.register_blueprint(docs.bp)
 
 
 @requires(Permission.PUBLIC)

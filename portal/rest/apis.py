@@ -39,8 +39,22 @@ class ApiAnswer(Told):
     live_release: int | None
     """Its number; null while nothing is published."""
     has_unpublished_changes: bool
+    viewers: list[str]
+    """Slugs of the teams that see it where the visibility is `chosen`."""
     plans: list[str]
     """Slugs of the plans that new subscriptions may choose."""
+    is_closed: bool
+    """Takes no new subscriptions."""
+    deprecated_at: Instant | None
+    sunset_at: Instant | None
+    """When it is meant to be retired."""
+    successor: str | None
+    """`<team>/<slug>/<version>`, where you may know of it."""
+    deprecation_message: str
+    retired_at: Instant | None
+    """Since when every call is answered with 410."""
+    category: str | None
+    """Slug of its shelf in the catalogue."""
     created_at: Instant
 
 
@@ -75,12 +89,20 @@ def shown(api: Api) -> ApiAnswer:
         visibility=api.visibility,
         live_release=api.live_release.number if api.live_release else None,
         has_unpublished_changes=api.has_unpublished_changes,
+        viewers=sorted(team.slug for team in api.viewers),
         plans=sorted(plan.slug for plan in api.plans),
+        is_closed=api.closed,
+        deprecated_at=api.deprecated_at,
+        sunset_at=api.sunset_at,
+        successor=api.successor.label if api.successor and registry.may_see(me(), api.successor) else None,
+        deprecation_message=api.deprecation_message,
+        retired_at=api.retired_at,
+        category=api.category.slug if api.category else None,
         created_at=api.created_at,
     )
 
 
-def _state(session: Session, api: Api) -> str:
+def state(session: Session, api: Api) -> str:
     hold(session, api)
     return etag_of(shown(api))
 
@@ -118,7 +140,7 @@ def show(session: Session, api: Api) -> ApiAnswer:
     return shown(api)
 
 
-@route("DELETE", ADDRESS, Permission.MANAGE_TEAM, an_api, scope=Scope.APIS, match=_state)
+@route("DELETE", ADDRESS, Permission.MANAGE_TEAM, an_api, scope=Scope.APIS, match=state)
 def delete(session: Session, api: Api) -> None:
     """Delete an API with its releases and subscriptions, for good. Teams that use it are told by mail."""
     lost = registry.delete_api(session, api)
@@ -133,7 +155,7 @@ def delete(session: Session, api: Api) -> None:
     scope=Scope.APIS,
     answer=ApiAnswer,
     etag=True,
-    match=_state,
+    match=state,
 )
 def pause(session: Session, api: Api) -> ApiAnswer:
     """Answer every call with 503 `api_paused` from now on. Only what is published can be paused (409)."""
@@ -149,7 +171,7 @@ def pause(session: Session, api: Api) -> ApiAnswer:
     scope=Scope.APIS,
     answer=ApiAnswer,
     etag=True,
-    match=_state,
+    match=state,
 )
 def resume(session: Session, api: Api) -> ApiAnswer:
     """Let calls through again."""
@@ -165,7 +187,7 @@ def resume(session: Session, api: Api) -> ApiAnswer:
     scope=Scope.APIS,
     answer=ApiAnswer,
     etag=True,
-    match=_state,
+    match=state,
 )
 def unpublish(session: Session, api: Api) -> ApiAnswer:
     """Take an API away from callers and free its path. Releases, subscriptions and keys stay."""
@@ -182,7 +204,7 @@ def unpublish(session: Session, api: Api) -> ApiAnswer:
     body=Offer,
     answer=ApiAnswer,
     etag=True,
-    match=_state,
+    match=state,
 )
 def offer(session: Session, api: Api, body: Offer) -> ApiAnswer:
     """Say which plans new subscriptions may choose. Those that exist keep theirs."""

@@ -61,6 +61,7 @@ _PARTS = {
     "slug": "Slug of the API.",
     "version": "Version of the API.",
     "number": "Number of the release.",
+    "import_id": "Number of the import.",
     "member": "Number of the membership.",
     "plan": "Slug of the plan.",
     "consumer": "Slug of the consumer.",
@@ -106,7 +107,7 @@ def _made() -> dict[str, Any]:
     references, schemas = models_json_schema(list(wanted), ref_template="#/components/schemas/{model}")
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
-        path = ROOT + _PART.sub(r"{\2}", route.path)
+        path = _PART.sub(r"{\2}", route.path)
         paths.setdefault(path, {})[route.method.lower()] = _operation(route, references)
     tags = list(dict.fromkeys(route.tag for route in ROUTES))
     document = {
@@ -135,7 +136,7 @@ def _made() -> dict[str, Any]:
 
 def document(url: str = "") -> dict[str, Any]:
     """The OpenAPI document; `url` is where the portal is, for `servers`."""
-    return {**_made(), "servers": [{"url": url or "/"}]}
+    return {**_made(), "servers": [{"url": f"{url}{ROOT}"}]}
 
 
 def _operation(route: Route, references: Any) -> dict[str, Any]:
@@ -236,8 +237,10 @@ def _responses(route: Route, references: Any) -> dict[str, Any]:
             good["headers"]["Link"] = _header("Link")
     if route.etag:
         good["headers"]["ETag"] = _header("ETag")
+    if route.status == 201:
+        good["headers"]["Location"] = _header("Location")
     if route.creates:
-        good["headers"] |= {name: _header(name) for name in ("Location", "Idempotent-Replayed")}
+        good["headers"]["Idempotent-Replayed"] = _header("Idempotent-Replayed")
     found = {str(route.status): good}
     return found | {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in sorted(problems)}
 

@@ -98,6 +98,28 @@ def publish(session: Session, api: Api, body: Publication) -> Answer:
 
 
 @route(
+    "POST",
+    f"{ADDRESS}/<int:number>/republish",
+    Permission.MANAGE_APIS,
+    a_release,
+    scope=Scope.APIS,
+    body=Publication,
+    answer=ReleaseAnswer,
+    creates=True,
+)
+def republish(session: Session, release: Release, body: Publication) -> Answer:
+    """Put an old release before callers again, under a new number.
+
+    The draft, plans, subscriptions and keys stay as they are. What `publish` refuses is refused here too (409).
+    """
+    api = release.api
+    again = registry.republish(session, api, release, by=me(), expected=api.draft_number, note=body.note)
+    session.flush()
+    address = f"/teams/{api.team.slug}/apis/{api.slug}/{api.version}/releases/{again.number}"
+    return Answer(_whole(again), location=address)
+
+
+@route(
     "GET",
     f"{ADDRESS}/<int:number>",
     Permission.SEE_APIS,

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from flask import Flask
 from pydantic import BaseModel
 
 from portal.accounts import Permission
@@ -58,6 +59,8 @@ class Route:
     match: Callable[..., str] | None
     """`match(session, thing)`: the ETag that If-Match is compared with, read under a lock."""
     must_match: bool
+    most_bytes: Callable[[Flask], int] | None
+    """Of a body, where more may come than usual."""
     creates: bool
     """Takes an Idempotency-Key."""
     prepare: Callable[..., Any] | None
@@ -99,7 +102,9 @@ def route(
     etag: bool = False,
     match: Callable[..., str] | None = None,
     must_match: bool = False,
+    most_bytes: Callable[[Flask], int] | None = None,
     creates: bool = False,
+    status: int | None = None,
     prepare: Callable[..., Any] | None = None,
     problems: tuple[int, ...] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -115,10 +120,11 @@ def route(
                 query,
                 body,
                 answer,
-                201 if creates else 200 if answer else 204,
+                status or (201 if creates else 200 if answer else 204),
                 etag,
                 match,
                 must_match,
+                most_bytes,
                 creates,
                 prepare,
                 frozenset(problems),

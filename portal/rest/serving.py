@@ -56,6 +56,8 @@ def _serve(route: Route, parts: dict[str, Any]) -> Response:
     if route.query is not None:
         given["query"] = asked
     if route.body is not None:
+        if route.most_bytes is not None:
+            request.max_content_length = route.most_bytes(current_app)
         given["body"] = reading.body(route.body, route.context)
     if route.prepare is not None:
         given["prepared"] = route.prepare(**given)

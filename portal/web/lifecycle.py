@@ -93,7 +93,7 @@ def deprecate(api: Api) -> ResponseReturnValue:
                 api,
                 at=form.begins(api, now),
                 sunset_at=form.ends(api, now),
-                successor=_named(session, api, form.successor.data or ""),
+                successor=successor_named(session, api, form.successor.data or ""),
                 message=form.message.data or "",
             )
             if request.form.get("close"):
@@ -108,7 +108,7 @@ def deprecate(api: Api) -> ResponseReturnValue:
     return back(api, f"{done}. Gateways tell callers within a second.", "apis.lifecycle")
 
 
-def _named(session: Session, api: Api, label: str) -> Api | None:
+def successor_named(session: Session, api: Api, label: str) -> Api | None:
     """The API that was typed as `team/slug/version`. Raises Invalid for one that the person may not know of."""
     if not label:
         return None

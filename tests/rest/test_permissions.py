@@ -17,6 +17,7 @@ from tests.web.test_permissions import EVERYBODY, MEMBERS, TABLE, World, world
 
 __all__ = ["world"]
 
+OPENAPI = '{"openapi": "3.1.0", "info": {"title": "Pets", "version": "1"}, "paths": {"/pets": {"get": {}}}}'
 BODIES: dict[str, dict[str, Any]] = {
     "teams_create": {"slug": "made", "name": "Made"},
     "teams_change": {"name": "Changed"},
@@ -31,6 +32,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "apis_offer": {"plans": []},
     "drafts_save": {"name": "Made", "path": "/made/v2", "upstream": {"targets": [{"url": "http://127.0.0.1:1"}]}},
     "releases_publish": {"note": "x"},
+    "releases_republish": {"note": "x"},
+    "lifecycle_deprecate": {"message": "Move on."},
+    "versions_create": {"version": "v77"},
+    "versions_carry": {"source": "v0"},
+    "visibility_change": {"visibility": "public"},
+    "imports_bring": {"text": OPENAPI},
+    "imports_bring_again": {"text": OPENAPI},
+    "imports_apply": {"target": "http://127.0.0.1:1", "slug": "imported", "version": "v7"},
     "plans_create": {"slug": "made", "name": "Made"},
     "plans_change": {"name": "Changed"},
     "secrets_store": {"name": "made", "kind": "header", "value": "hush"},
@@ -116,6 +125,9 @@ def test_each_does_what_it_says_for_who_may(world, secrets, route):
         "members_add": 422,  # nobody signs in so
         "plans_delete": 409,  # a subscription has it
         "releases_publish": 409,  # says what is live already
+        "releases_republish": 409,
+        "versions_carry": 422,  # there is no other version
+        "lifecycle_retire": 409,  # is not deprecated
         "people_take_off_second_factor": 409,  # has none
     }
     assert answer.status_code == refused.get(route.name, route.status), answer.text

@@ -355,7 +355,7 @@ class TestDocument:
         document = client.get("/api/v1/openapi.json").json
 
         assert document["openapi"].startswith("3.1")
-        assert document["servers"] == [{"url": "http://127.0.0.1:8000"}]
+        assert document["servers"] == [{"url": "http://127.0.0.1:8000/api/v1"}]
 
     def test_is_valid_and_says_something_of_each_operation(self):
         from openapi_spec_validator import validate

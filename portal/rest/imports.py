@@ -1,0 +1,304 @@
+"""Imports: an OpenAPI document is brought, looked at, and becomes an API or brings one up to date."""
+
+from typing import Annotated, Any, Literal
+
+from flask import Flask, current_app
+from pydantic import Field
+from sqlalchemy.orm import Session
+
+from portal import config_of, gateway, reading, registry
+from portal.accounts import Permission, Team
+from portal.accounts.tokens import Scope
+from portal.errors import Invalid, Unreadable
+from portal.outbound.fetch import NotFetched, fetch
+from portal.registry import Document, descriptions, imports
+from portal.registry.merging import meetings, merged
+from portal.registry.models import Api, Import, ImportSource, ImportState, OpenAPIDocument
+from portal.registry.proposals import Proposal
+from portal.rest import apis, drafts
+from portal.rest.apis import ApiAnswer, Version
+from portal.rest.route import Answer, tagged
+from portal.rest.shapes import Asked, Instant, Name, Slug, Told
+from portal.web import described
+from portal.web.guards import a_team, an_api, an_import, me
+
+route = tagged("Imports")
+
+_ACCEPT = "application/openapi+json, application/json, application/yaml, text/yaml, text/plain;q=0.9, */*;q=0.5"
+_MOST_WARNINGS = 100
+
+
+class Brought(Asked):
+    """One of the two."""
+
+    text: Annotated[str, Field(min_length=1)] | None = None
+    """The document itself, JSON or YAML: OpenAPI 3.0, 3.1 or 3.2, or Swagger 2.0."""
+    address: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+    """Where it can be fetched without signing in."""
+
+
+class WarningAnswer(Told):
+    """Something that is wrong in the document, and was read around."""
+
+    pointer: str
+    """JSON pointer into the document as it was given."""
+    detail: str
+
+
+class ProposalAnswer(Told):
+    """What the document suggests for the fields of an API."""
+
+    name: str
+    slug: str
+    version: str
+    description: str
+    targets: list[str]
+    tags: list[str]
+    remarks: dict[str, str]
+    """Field -> why it is not quite what the document says."""
+
+
+class ImportAnswer(Told):
+    id: int
+    team: str
+    api: str | None
+    """The API that it is for, or has become; null while it is for a new one."""
+    state: ImportState
+    """`waiting` and `reading` become `ready` or `refused`; ask again after a second."""
+    percent: int
+    step: str
+    error: str
+    """Why it was refused."""
+    source: ImportSource
+    source_name: str
+    size: int
+    created_at: Instant
+    proposal: ProposalAnswer | None
+    """Once it is ready."""
+    warnings: list[WarningAnswer]
+    """The first hundred."""
+    warning_count: int
+    disagreements: list[str]
+    """Fields about which the draft and the document do not agree: `name`, `description`, `target`, `key`, `tags`."""
+    changes: dict[str, Any] | None
+    """What it changes for callers of the API that it is for."""
+
+
+class Application(Asked):
+    """How it is applied. What is left out is as the document proposes it."""
+
+    slug: Slug | None = None
+    """Of a new API."""
+    version: Version | None = None
+    """Of a new API."""
+    name: Name | None = None
+    """Of a new API."""
+    target: Annotated[str, Field(max_length=500)] | None = None
+    """Of a new API: the address that calls are sent to."""
+    path: Annotated[str, Field(max_length=200)] | None = None
+    """Of a new API: where the gateway serves it."""
+    take: list[Literal["name", "description", "target", "key", "tags"]] | None = None
+    """Of an API that exists: the fields that shall be as the document has them; without it, those that nobody has
+    changed by hand."""
+
+
+def _most_bytes(app: Flask) -> int:
+    """JSON escapes line ends and quotes."""
+    return 2 * config_of(app).import_limit * 1_000_000 + 1_000_000
+
+
+def shown(session: Session, imported: Import) -> ImportAnswer:
+    # A document that nobody has used for long may be gone.
+    kept = session.get(OpenAPIDocument, imported.sha256) if imported.sha256 else None
+    is_ready = imported.state is ImportState.READY and kept is not None
+    facts = descriptions.facts_of(kept) if is_ready and kept is not None else None
+    proposed = imports.proposal_of(session, imported) if is_ready else None
+    return ImportAnswer(
+        id=imported.id,
+        team=imported.team.slug,
+        api=imported.api.label if imported.api else None,
+        state=imported.state,
+        percent=imported.percent,
+        step=imported.step,
+        error=imported.error,
+        source=imported.source,
+        source_name=imported.source_name,
+        size=imported.size,
+        created_at=imported.created_at,
+        proposal=_proposal(proposed) if proposed else None,
+        warnings=[
+            WarningAnswer(pointer=each.pointer, detail=each.sentence)
+            for each in (facts.warnings[:_MOST_WARNINGS] if facts else ())
+        ],
+        warning_count=facts.warning_count if facts else 0,
+        disagreements=_disagreements(session, imported, proposed),
+        changes=imported.changes if is_ready else None,
+    )
+
+
+def _proposal(proposed: Proposal) -> ProposalAnswer:
+    return ProposalAnswer(
+        name=proposed.name,
+        slug=proposed.slug,
+        version=proposed.version,
+        description=proposed.description,
+        targets=list(proposed.targets),
+        tags=list(proposed.tags),
+        remarks=proposed.remarks,
+    )
+
+
+def _disagreements(session: Session, imported: Import, proposed: Proposal | None) -> list[str]:
+    if imported.api is None or proposed is None:
+        return []
+    found = meetings(imports.base_of(session, imported.api), registry.read_document(imported.api.draft), proposed)
+    return [each.field for each in found]
+
+
+def _state(_session: Session, imported: Import) -> str:
+    return drafts.etag(imported.api) if imported.api else f"import-{imported.id}"
+
+
+def _bring(team: Team, body: Brought, api: Api | None) -> int:
+    """Raises Invalid."""
+    most = config_of(current_app).import_limit * 1_000_000
+    if (body.text is None) == (body.address is None):
+        raise Invalid({"text": "Give the document itself, or its address."})
+    field = "text" if body.address is None else "address"
+    source, name, data = ImportSource.PASTE, "", (body.text or "").encode()
+    try:
+        if body.address is not None:
+            rules = gateway.rules_of(config_of(current_app))
+            fetched = fetch(body.address, rules, most_bytes=most, accept=_ACCEPT)
+            described.require_text(fetched)
+            source, name, data = ImportSource.ADDRESS, fetched.url, fetched.data
+        if len(data) > most:
+            raise Invalid({field: f"It has more than {most / 1e6:,.0f} MB, which is the most here."})
+        return reading.bring(team, api=api, source=source, source_name=name, data=data, by=me())
+    except (Unreadable, NotFetched) as error:
+        raise Invalid({field: str(error)}) from None
+
+
+def _bring_new(team: Team, body: Brought) -> int:
+    return _bring(team, body, None)
+
+
+def _bring_again(api: Api, body: Brought) -> int:
+    return _bring(api.team, body, api)
+
+
+def _begun(session: Session, number: int) -> Answer:
+    return Answer(shown(session, session.get_one(Import, number)), location=f"/imports/{number}")
+
+
+@route(
+    "POST",
+    "/teams/<team>/imports",
+    Permission.MANAGE_APIS,
+    a_team,
+    scope=Scope.APIS,
+    body=Brought,
+    answer=ImportAnswer,
+    most_bytes=_most_bytes,
+    prepare=_bring_new,
+    status=201,
+)
+def bring(session: Session, team: Team, body: Brought, prepared: int) -> Answer:
+    """Bring a document for a new API. Nothing is made before it is applied.
+
+    A small one is `ready` in this answer; the worker reads a large one.
+    """
+    return _begun(session, prepared)
+
+
+@route(
+    "POST",
+    f"{apis.ADDRESS}/imports",
+    Permission.MANAGE_APIS,
+    an_api,
+    scope=Scope.APIS,
+    body=Brought,
+    answer=ImportAnswer,
+    most_bytes=_most_bytes,
+    prepare=_bring_again,
+    status=201,
+)
+def bring_again(session: Session, api: Api, body: Brought, prepared: int) -> Answer:
+    """Bring a newer document for an API. Policies, plans, subscriptions and keys stay whatever it says."""
+    return _begun(session, prepared)
+
+
+@route(
+    "GET",
+    "/imports/<int:import_id>",
+    Permission.MANAGE_APIS,
+    an_import,
+    scope=Scope.READ,
+    answer=ImportAnswer,
+)
+def show(session: Session, imported: Import) -> ImportAnswer:
+    """What became of a document, and what applying it would do."""
+    return shown(session, imported)
+
+
+@route(
+    "POST",
+    "/imports/<int:import_id>/apply",
+    Permission.MANAGE_APIS,
+    an_import,
+    scope=Scope.APIS,
+    body=Application,
+    answer=ApiAnswer,
+    match=_state,
+)
+def apply(session: Session, imported: Import, body: Application) -> ApiAnswer:
+    """Make an API of it, or a new draft of the API that it is for. Publish that to make it live.
+
+    `If-Match` may be the ETag of the draft that it was compared with.
+    """
+    proposed = imports.proposal_of(session, imported)
+    api = imported.api
+    if api is None:
+        slug, version = body.slug or proposed.slug, body.version or proposed.version
+        document = _document(imported, proposed, body, slug, version)
+        api = imports.create(session, imported, document, slug=slug, version=version, by=me())
+    else:
+        found = meetings(imports.base_of(session, api), registry.read_document(api.draft), proposed)
+        fields = [each.field for each in found if each.takes_theirs] if body.take is None else body.take
+        values = merged(registry.read_document(api.draft), proposed, fields, imported.sha256 or "")
+        document = registry.read_document(values, typed=True)
+        imports.apply(session, imported, document, by=me(), expected=api.draft_number)
+    session.flush()
+    return apis.shown(api)
+
+
+def _document(imported: Import, proposed: Proposal, body: Application, slug: str, version: str) -> Document:
+    """Raises Invalid."""
+    target = body.target or next(iter(proposed.targets), "")
+    wrong = {
+        name: sentence
+        for name, value, sentence in (
+            ("slug", slug, "No slug can be made from the title. Give one."),
+            ("target", target, "The document names no server. Give the address that calls are sent to."),
+        )
+        if not value
+    }
+    if wrong:
+        raise Invalid(wrong)
+    values: dict[str, Any] = {
+        "name": body.name or proposed.name,
+        "description": proposed.description,
+        "path": body.path or f"/{slug}/{version}",
+        "upstream": {"targets": [{"url": target}]},
+        "tags": list(proposed.tags),
+        "openapi": imported.sha256,
+    }
+    if proposed.key is not None:
+        values["key"] = proposed.key.model_dump()
+    return registry.read_document(values, typed=True)
+
+
+@route("DELETE", "/imports/<int:import_id>", Permission.MANAGE_APIS, an_import, scope=Scope.APIS)
+def discard(session: Session, imported: Import) -> None:
+    """Give an import up, also one that is being read. One that was applied cannot be taken back so (409)."""
+    imports.discard(session, imported)

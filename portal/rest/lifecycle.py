@@ -1,0 +1,154 @@
+"""How an API ends: closed to new subscriptions, deprecated, retired. All of it is live at once."""
+
+from typing import Annotated
+
+from pydantic import Field
+from sqlalchemy.orm import Session
+
+from portal import letters, registry
+from portal.accounts import Permission
+from portal.accounts.tokens import Scope
+from portal.db import utcnow
+from portal.errors import Invalid
+from portal.registry.lifecycle import LONGEST_MESSAGE
+from portal.registry.models import Api
+from portal.rest.apis import ADDRESS, ApiAnswer, shown, state
+from portal.rest.route import tagged
+from portal.rest.shapes import Asked, Moment
+from portal.web.guards import an_api, me
+from portal.web.lifecycle import successor_named
+
+route = tagged("Lifecycle")
+
+
+class Deprecation(Asked):
+    """As a whole: what is left out is not said to callers."""
+
+    at: Moment | None = None
+    """Since when, or from when on; what stands there already, or now, when it is left out."""
+    sunset_at: Moment | None = None
+    """When it is meant to be retired. Nothing happens by itself then."""
+    successor: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    """`<team>/<slug>/<version>` of a published API that you may see."""
+    message: Annotated[str, Field(max_length=LONGEST_MESSAGE)] = ""
+
+
+@route(
+    "PUT",
+    f"{ADDRESS}/deprecation",
+    Permission.MANAGE_APIS,
+    an_api,
+    scope=Scope.APIS,
+    body=Deprecation,
+    answer=ApiAnswer,
+    etag=True,
+    match=state,
+)
+def deprecate(session: Session, api: Api, body: Deprecation) -> ApiAnswer:
+    """Tell callers to move on, by `Deprecation` and `Sunset` headers, in the docs and by mail. Calls go on."""
+    now = utcnow()
+    wrong = {
+        name: "Choose a time that is not so far away."
+        for name, value in (("at", body.at), ("sunset_at", body.sunset_at))
+        if value is not None and not 2000 <= value.year < 3000
+    }
+    if body.sunset_at is not None and body.sunset_at < now and body.sunset_at != api.sunset_at:
+        wrong.setdefault("sunset_at", "Choose a time that is still to come.")
+    if wrong:
+        raise Invalid(wrong)
+    before = (api.deprecated_at is not None, api.sunset_at, api.successor_id, api.deprecation_message)
+    registry.deprecate(
+        session,
+        api,
+        at=body.at or api.deprecated_at or now,
+        sunset_at=body.sunset_at,
+        successor=successor_named(session, api, body.successor or ""),
+        message=body.message,
+    )
+    session.flush()  # the number of the successor is compared
+    if before != (True, api.sunset_at, api.successor_id, api.deprecation_message):
+        letters.api_deprecated(session, api, by=me(), changed=before[0])
+    return shown(api)
+
+
+@route(
+    "DELETE",
+    f"{ADDRESS}/deprecation",
+    Permission.MANAGE_APIS,
+    an_api,
+    scope=Scope.APIS,
+    match=state,
+)
+def withdraw_deprecation(session: Session, api: Api) -> None:
+    """Take a deprecation back. A retired API is revived first (409)."""
+    was_deprecated = api.deprecated_at is not None
+    registry.withdraw_deprecation(session, api)
+    if was_deprecated:
+        letters.deprecation_withdrawn(session, api, by=me())
+
+
+@route(
+    "POST",
+    f"{ADDRESS}/close",
+    Permission.MANAGE_APIS,
+    an_api,
+    scope=Scope.APIS,
+    answer=ApiAnswer,
+    etag=True,
+    match=state,
+)
+def close(session: Session, api: Api) -> ApiAnswer:
+    """Take no new subscriptions. Those that exist go on."""
+    registry.close(session, api)
+    return shown(api)
+
+
+@route(
+    "POST",
+    f"{ADDRESS}/reopen",
+    Permission.MANAGE_APIS,
+    an_api,
+    scope=Scope.APIS,
+    answer=ApiAnswer,
+    etag=True,
+    match=state,
+)
+def reopen(session: Session, api: Api) -> ApiAnswer:
+    """Take new subscriptions again."""
+    registry.reopen(session, api)
+    return shown(api)
+
+
+@route(
+    "POST",
+    f"{ADDRESS}/retire",
+    Permission.MANAGE_APIS,
+    an_api,
+    scope=Scope.APIS,
+    answer=ApiAnswer,
+    etag=True,
+    match=state,
+)
+def retire(session: Session, api: Api) -> ApiAnswer:
+    """Answer every call with 410 `api_retired`. Only what is deprecated can be retired (409)."""
+    was_retired = api.retired_at is not None
+    registry.retire(session, api)
+    if not was_retired:
+        letters.api_retired(session, api, by=me())
+    return shown(api)
+
+
+@route(
+    "POST",
+    f"{ADDRESS}/revive",
+    Permission.MANAGE_APIS,
+    an_api,
+    scope=Scope.APIS,
+    answer=ApiAnswer,
+    etag=True,
+    match=state,
+)
+def revive(session: Session, api: Api) -> ApiAnswer:
+    """Let calls through again. It is deprecated, as it was before."""
+    registry.revive(session, api)
+    return shown(api)

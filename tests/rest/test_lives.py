@@ -1,0 +1,238 @@
+"""Imports, lifecycle, visibility, old releases and the catalogue, as programs use them."""
+
+import orjson
+import pytest
+from sqlalchemy import select
+
+from portal.jobs import Job
+from portal.registry.models import Import
+from tests import factories
+
+PATH = "/teams/cast/apis/orders/v1"
+
+
+@pytest.fixture
+def api(session, cast):
+    plan = factories.plan(session, team=cast.team, slug="gold")
+    made = factories.api(session, team=cast.team, slug="orders", live=True, plans=[plan], name="Orders", path="/orders")
+    session.commit()
+    return made
+
+
+def pets(**paths):
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": "Pet shop", "version": "2.1", "description": "Pets."},
+        "servers": [{"url": "https://pets.example/v2"}],
+        "paths": {f"/{name}": {"get": {"summary": said}} for name, said in paths.items()},
+    }
+    return orjson.dumps(document).decode()
+
+
+class TestImports:
+    def test_a_document_becomes_an_api_that_is_published(self, program, cast):
+        asking = program(cast.publisher)
+        brought = asking.post("/teams/cast/imports", {"text": pets(pets="All pets")})
+        assert (brought.status_code, brought.json["state"]) == (201, "ready")
+        assert brought.json["proposal"]["targets"] == ["https://pets.example/v2"]
+        one = brought.headers["Location"].removeprefix("/api/v1")
+        assert asking.get(one).json == brought.json
+
+        made = asking.post(f"{one}/apply", {})
+        assert (made.status_code, made.json["slug"], made.json["state"]) == (200, "pet-shop", "draft")
+        path = f"/teams/cast/apis/pet-shop/{made.json['version']}"
+        assert asking.post(f"{path}/releases", {}, If_Match="*").status_code == 201
+        assert asking.post(f"{one}/apply", {}).status_code == 409
+
+    def test_a_newer_document_keeps_what_people_have_changed(self, program, cast):
+        asking = program(cast.publisher)
+        first = asking.post("/teams/cast/imports", {"text": pets(pets="All pets", cats="Cats")}).json
+        made = asking.post(f"/imports/{first['id']}/apply", {"slug": "pets", "version": "v2"}).json
+        draft = f"/teams/cast/apis/{made['slug']}/{made['version']}/draft"
+        mine = asking.get(draft).json["document"] | {"name": "Pets, ours"}
+        assert asking.put(draft, mine, If_Match="*").status_code == 200
+
+        again = asking.post("/teams/cast/apis/pets/v2/imports", {"text": pets(pets="All pets")}).json
+        assert again["api"] == "cast/pets/v2"
+        assert again["changes"]["counts" if "counts" in again["changes"] else next(iter(again["changes"]))] is not None
+        tag = asking.get(draft).headers["ETag"]
+        assert asking.post(f"/imports/{again['id']}/apply", {}, If_Match='"0-0"').status_code == 412
+        assert asking.post(f"/imports/{again['id']}/apply", {}, If_Match=tag).status_code == 200
+        after = asking.get(draft).json["document"]
+        assert (after["name"], after["openapi"] != mine["openapi"]) == ("Pets, ours", True)
+
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [
+            ({}, "text"),
+            ({"text": "x: 1", "address": "http://x.example"}, "text"),
+            ({"text": "<html></html>"}, "text"),
+            ({"text": "a: [\n"}, "text"),
+            ({"address": "http://169.254.169.254/latest"}, "address"),
+            ({"address": "file:///etc/passwd"}, "address"),
+            ({"address": "nonsense"}, "address"),
+        ],
+        ids=["nothing", "both", "a page", "broken", "metadata", "a file", "no address"],
+    )
+    def test_what_cannot_be_read_is_said(self, program, session, cast, body, field):
+        refused = program(cast.publisher).post("/teams/cast/imports", body)
+
+        assert (refused.status_code, [each["field"] for each in refused.json["errors"]]) == (422, [field])
+        assert session.scalars(select(Import)).all() == []
+
+    def test_those_of_others_do_not_exist(self, program, session, cast):
+        number = program(cast.publisher).post("/teams/cast/imports", {"text": pets(a="A")}).json["id"]
+
+        for verb, path in (("GET", ""), ("DELETE", ""), ("POST", "/apply")):
+            answer = program(cast.stranger).ask(verb, f"/imports/{number}{path}", {} if verb == "POST" else None)
+            assert answer.status_code == 404
+        assert program(cast.publisher).delete(f"/imports/{number}").status_code == 204
+        assert program(cast.publisher).get(f"/imports/{number}").json["state"] == "discarded"
+
+
+class TestLifecycle:
+    def test_from_published_to_retired_and_back(self, program, session, cast, api):
+        factories.api(session, team=cast.team, slug="orders", version="v2", live=True, path="/orders-v2")
+        session.commit()
+        asking = program(cast.publisher)
+        assert asking.post(f"{PATH}/retire").status_code == 409
+        body = {"sunset_at": "2999-01-01T00:00:00Z", "successor": "cast/orders/v2", "message": "Use v2."}
+        told = asking.put(f"{PATH}/deprecation", body).json
+        assert (told["state"], told["successor"], told["sunset_at"]) == (
+            "deprecated",
+            "cast/orders/v2",
+            "2999-01-01T00:00:00Z",
+        )
+        assert asking.post(f"{PATH}/retire").json["state"] == "retired"
+        assert asking.delete(f"{PATH}/deprecation").status_code == 409
+        assert asking.post(f"{PATH}/revive").json["state"] == "deprecated"
+        assert asking.delete(f"{PATH}/deprecation").status_code == 204
+        assert asking.get(PATH).json["state"] == "published"
+
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [
+            ({"successor": "cast/orders/v9"}, "successor"),
+            ({"successor": "cast/orders/v1"}, "successor"),
+            ({"sunset_at": "2001-01-01T00:00:00Z"}, "sunset_at"),
+            ({"sunset_at": "3500-01-01T00:00:00Z"}, "sunset_at"),
+            ({"at": "1999-01-01T00:00:00Z"}, "at"),
+            ({"message": "x" * 2001}, "message"),
+        ],
+        ids=["none", "itself", "passed", "far", "long ago", "long"],
+    )
+    def test_what_cannot_be_meant(self, program, cast, api, body, field):
+        refused = program(cast.publisher).put(f"{PATH}/deprecation", body)
+
+        assert (refused.status_code, [each["field"] for each in refused.json["errors"]]) == (422, [field])
+
+    def test_closed_takes_no_subscriptions(self, program, session, cast, api):
+        factories.consumer(session, team=cast.team, slug="shop")
+        session.commit()
+        asking, wish = program(cast.publisher), {"api": "cast/orders/v1", "plan": "gold"}
+        assert asking.post(f"{PATH}/close").json["is_closed"] is True
+        assert asking.post("/teams/cast/consumers/shop/subscriptions", wish).status_code in {409, 422}
+        assert asking.post(f"{PATH}/reopen").json["is_closed"] is False
+        assert asking.post("/teams/cast/consumers/shop/subscriptions", wish).status_code == 201
+
+
+class TestVisibility:
+    def test_who_would_lose_sight_is_named_first(self, program, session, cast, api):
+        other = factories.team(session, owner=cast.stranger, slug="others", name="The Others")
+        factories.subscription(session, factories.consumer(session, team=other), api)
+        session.commit()
+        asking = program(cast.publisher)
+
+        refused = asking.put(f"{PATH}/visibility", {"visibility": "team"})
+        assert refused.status_code == 409
+        assert "The Others" in refused.json["detail"]
+        chosen = asking.put(f"{PATH}/visibility", {"visibility": "chosen", "viewers": ["others"]})
+        assert (chosen.status_code, chosen.json["viewers"]) == (200, ["others"])
+        assert asking.put(f"{PATH}/visibility", {"visibility": "team", "losing": True}).status_code == 200
+        assert program(cast.stranger).get("/catalogue").json["count"] == 0
+
+    @pytest.mark.parametrize("viewers", [[], ["nobody-at-all"]])
+    def test_chosen_needs_teams_that_there_are(self, program, cast, api, viewers):
+        refused = program(cast.publisher).put(f"{PATH}/visibility", {"visibility": "chosen", "viewers": viewers})
+
+        assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, "viewers")
+
+
+class TestOldReleases:
+    def test_come_back_under_a_new_number(self, program, cast, api):
+        asking = program(cast.publisher)
+        document = asking.get(f"{PATH}/draft").json["document"]
+        asking.put(f"{PATH}/draft", document | {"description": "New."}, If_Match="*")
+        assert asking.post(f"{PATH}/releases", {}, If_Match="*").json["number"] == 2
+
+        back = asking.post(f"{PATH}/releases/1/republish", {"note": "Back."})
+
+        assert (back.status_code, back.json["number"], back.json["copy_of"]) == (201, 3, 1)
+        assert asking.get(f"{PATH}/draft").json["document"]["description"] == "New."
+        assert asking.post(f"{PATH}/releases/1/republish", {}).status_code == 409
+
+
+class TestCatalogue:
+    def test_is_searched_and_paged(self, program, session, cast, api):
+        for n in range(3):
+            factories.api(session, team=cast.team, slug=f"bills-{n}", live=True, name=f"Bills {n}", path=f"/bills-{n}")
+        session.commit()
+        asking = program(cast.stranger)
+        assert asking.get("/catalogue").json["count"] == 4
+        (found,) = asking.get("/catalogue?q=ord").json["items"]
+        assert (found["api"], found["state"]) == ("cast/orders/v1", "published")
+        first = asking.get("/catalogue?limit=3&sort=name").json
+        rest = asking.get(f"/catalogue?limit=3&sort=name&cursor={first['next']}").json
+        assert [len(first["items"]), len(rest["items"]), rest["next"]] == [3, 1, None]
+        assert asking.get("/catalogue?team=nobody").json["items"] == []
+        assert asking.get("/catalogue?category=nothing").json["items"] == []
+        assert asking.get("/catalogue?sort=worst").status_code == 422
+
+
+def test_subscribers_are_told_of_a_deprecation(program, session, cast, api):
+    factories.subscription(session, factories.consumer(session, team=cast.stranger.teams[0]), api)
+    session.commit()
+    program(cast.publisher).put(f"{PATH}/deprecation", {"message": "Move on."})
+
+    session.rollback()
+    assert [job.kind for job in session.scalars(select(Job))] == ["mail"]
+
+
+class TestVersions:
+    def test_stand_beside_each_other_and_take_callers_over(self, program, session, cast, api):
+        consumer = factories.consumer(session, team=cast.stranger.teams[0], slug="guest")
+        factories.subscription(session, consumer, api)
+        session.commit()
+        asking = program(cast.publisher)
+        made = asking.post(f"{PATH}/versions", {"version": "v2", "path": "/orders-v2"})
+        assert (made.status_code, made.json["state"], made.json["plans"]) == (201, "draft", ["gold"])
+        newer = made.headers["Location"].removeprefix("/api/v1")
+        assert asking.post(f"{newer}/carry", {"source": "v1"}).status_code == 409
+        asking.post(f"{newer}/releases", {}, If_Match="*")
+
+        assert asking.post(f"{newer}/carry", {"source": "v3"}).json["errors"][0]["field"] == "source"
+        wrong = asking.post(f"{newer}/carry", {"source": "v1", "plans": {"gold": "silver"}})
+        assert wrong.json["errors"][0]["field"] == "plans"
+        assert asking.post(f"{newer}/carry", {"source": "v1", "subscriptions": []}).json["items"] == []
+        (carried,) = asking.post(f"{newer}/carry", {"source": "v1"}).json["items"]
+        assert (carried["consumer"], carried["api"], carried["plan"]) == ("guest", "cast/orders/v2", "gold")
+        assert asking.post(f"{newer}/carry", {"source": "v1"}).json["items"] == []
+
+    def test_taken_ones_are_refused(self, program, cast, api):
+        refused = program(cast.publisher).post(f"{PATH}/versions", {"version": "v1"})
+
+        assert (refused.status_code, refused.json["code"]) == (409, "name_taken")
+
+
+class TestOperations:
+    def test_are_listed_in_the_order_of_the_document(self, program, cast, api):
+        asking = program(cast.publisher)
+        assert asking.get(f"{PATH}/operations").json["items"] == []
+        number = asking.post("/teams/cast/imports", {"text": pets(zebras="Z", apes="A", bees="B")}).json["id"]
+        made = asking.post(f"/imports/{number}/apply", {"slug": "pets", "version": "v2"}).json
+        path = f"/teams/cast/apis/{made['slug']}/{made['version']}/operations?limit=2"
+
+        first = asking.get(path).json
+        rest = asking.get(f"{path}&cursor={first['next']}").json
+        assert [each["path"] for each in first["items"] + rest["items"]] == ["/zebras", "/apes", "/bees"]
+        assert rest["next"] is None
