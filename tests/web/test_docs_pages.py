@@ -6,16 +6,18 @@ import html
 import json
 import re
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 from openapi_spec_validator import validate
+from sqlalchemy import update
 
 from portal import config_of, jobs, openapi, worker
 from portal.db import utcnow
 from portal.registry import exports
-from portal.registry.models import Api, OpenAPIExport, Visibility
+from portal.registry.models import Api, OpenAPIExport, Release, Visibility
 from portal.web import docs
 from tests import factories
 from tests.conftest import sign_in
@@ -443,8 +445,13 @@ class TestWithoutMuch:
     def test_no_operations(self, shown):
         assert "names no operations" in text_of(shown(document())())
 
-    def test_document_that_is_not_stored(self, shown):
-        assert "This API has no OpenAPI document" in text_of(shown(None, openapi="0" * 64)())
+    def test_document_that_is_not_stored(self, shown, session):
+        reader = shown(None)
+        release = session.query(Api).filter_by(slug="pets", version="v1").one().live_release
+        session.execute(update(Release).values(document=dict(release.document, openapi="0" * 64)))
+        session.commit()
+
+        assert "This API has no OpenAPI document" in text_of(reader())
 
 
 class TestWhoSees:
@@ -507,7 +514,8 @@ class TestWhoSees:
 
         said = text_of(reader())
 
-        assert "will be retired on 4 March 2031" in said
+        assert ", and is to be retired on " in said
+        assert "2031" in said
         assert "Use Pets v2 instead" in said
         assert "Moved to another house." in said
         assert "no new subscriptions" in said
@@ -518,6 +526,12 @@ class TestWhoSees:
         session.commit()
         assert "Pets v2" not in reader()
         assert ">v2 " not in reader()
+
+    def test_deprecation_may_be_ahead(self, hidden):
+        said = text_of(hidden(deprecated_at=utcnow() + timedelta(days=400))())
+
+        assert "will be deprecated on" in said
+        assert "is deprecated" not in said
 
     def test_retired_and_paused(self, hidden):
         assert "was retired" in text_of(hidden(retired_at=utcnow())())
