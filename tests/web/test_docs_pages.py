@@ -290,6 +290,12 @@ class TestOneOperation:
             assert f'id="{anchor}"' in page
             assert f'href="#{anchor}"' in page
 
+    def test_first_call_is_one_that_needs_nothing(self, shown):
+        get = {"parameters": [{"name": "q", "in": "query", "required": True, "schema": {"const": "a b"}}]}
+        reader = shown(document({"/a/{id}": {"get": {}}, "/b": {"post": {}, "get": get}}), path="/orders/v1")
+
+        assert "curl 'http://localhost:8080/orders/v1/b?q=a%20b'" in text_of(reader())
+
     def test_says_what_values_may_be(self, page):
         said = text_of(page)
 
@@ -579,7 +585,7 @@ class TestLargeExport:
 
     def test_is_written_by_the_worker_and_kept(self, large, app):
         page = large("/openapi.yaml", 202)
-        assert "It waits for the worker" in text_of_page(page)
+        assert "the worker has not begun" in text_of_page(page)
         large("/openapi.yaml", 202)
         part = large("/openapi.yaml", 202, headers={"HX-Request": "true"})
         assert "<html" not in part
