@@ -68,6 +68,8 @@ class Lifecycle:
     paused: bool = False
     closed: bool = False
     deprecated_at: datetime | None = None
+    is_ahead: bool = False
+    """`deprecated_at` is still to come."""
     sunset_at: datetime | None = None
     retired_at: datetime | None = None
     message: str = ""
