@@ -30,7 +30,7 @@ _ANY, _PARTLY, _LEFT = "//any", "//partly", "//left"
 class Trie:
     """Of `operations`, which are (method, path template, name); of two that match the same calls the first counts.
 
-    `size` is how many there are. Takes some 250 bytes for each.
+    `size` is how many there are. Takes 250 to 500 bytes for each.
     """
 
     def __init__(self, operations: Iterable[tuple[str, str, str]]) -> None:
