@@ -1,5 +1,6 @@
 """The catalogue: find an API, by words or by its shelf, and begin to use it."""
 
+from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -42,6 +43,7 @@ def index() -> ResponseReturnValue:
     page = min(max(request.args.get("page", 1, type=int), 1), LARGEST_ID)
     seen = look(db.session(), person(), wish, page=page, size=_SIZES[view])
 
+    @cache  # the same tags stand on many cards
     def here(**changes: Any) -> str:
         return _address(wish, view, **changes)
 
@@ -125,7 +127,7 @@ def _chips(wish: Wish, seen: Seen, here: Any) -> list[dict[str, str]]:
         names = {shelf.category.slug: shelf.category.name for shelf in seen.shelves}
         chips.append(_chip("Category", names.get(wish.category, wish.category), here(category="")))
     for tag in wish.tags:
-        chips.append(_chip("Tag", tag, here(tag=[each for each in wish.tags if each != tag])))
+        chips.append(_chip("Tag", tag, here(tag=tuple(each for each in wish.tags if each != tag))))
     if wish.team:
         chips.append(_chip("Team", seen.team.name if seen.team else wish.team, here(team="")))
     if wish.retired:

@@ -10,6 +10,9 @@ from portal.accounts import tokens
 from portal.accounts.tokens import AccessToken, Scope, TokenUse
 from portal.db import utcnow
 from portal.errors import Conflict, Invalid
+from tests.registry.conftest import engine, postgres_engine, postgres_schema
+
+__all__ = ["engine", "postgres_engine", "postgres_schema"]
 
 
 def make(session, person, **more):

@@ -15,7 +15,8 @@ from portal.config import Config
 from tests.journeys.conftest import House
 
 NO_PAGES = re.compile(
-    r"static|health\.(alive|ready|metrics)|.*\.export(_csv)?|account\.data|docs\.openapi_(json|yaml)|rest\..*"
+    r"static|imports\.original|health\.(alive|ready|metrics)|.*\.export(_csv)?|account\.data|"
+    r"docs\.openapi_(json|yaml)|rest\..*"
 )
 """What answers with a file, or for programs."""
 
@@ -52,17 +53,18 @@ NOT_LINKED = {
     "apis.retire",
     # Forms lead there.
     "apis.compare",
-    # The sample has no OpenAPI document, and its draft is what is published.
-    "docs.operations",
-    "docs.operation",
-    "docs.schema",
-    "docs.part",
+    # Its draft is what is published.
     "docs.preview",
     "docs.preview_operations",
     "docs.preview_operation",
     "docs.preview_schema",
     "docs.preview_part",
+    # Nobody has an import open; test_importing.py looks at these.
+    "imports.show",
+    "imports.its_operations",
+    "imports.changes",
     # Parts of other pages.
+    "imports.progress",
     "apis.live",
     "apis.targets",
     "consumers.first_call",

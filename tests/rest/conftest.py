@@ -16,6 +16,7 @@ from portal.db import utcnow
 
 
 def token_of(session: Session, person: Person, scopes: Iterable[Scope] = tuple(Scope)) -> str:
+    session.commit()  # what the test has read must not hold up what it writes now
     now = utcnow()
     _, secret = tokens.make(session, person, label="tests", scopes=list(scopes), expires_at=now + tokens.LASTS, now=now)
     session.commit()

@@ -556,7 +556,7 @@ class TestLargeExport:
     @pytest.fixture
     def large(self, shown, monkeypatch):
         reader = shown(factories.OPENAPI, path="/pets/v1")
-        monkeypatch.setattr(exports, "LARGE", 10)
+        monkeypatch.setattr(exports, "LARGE", {"json": 10, "yaml": 10})
         return reader
 
     def work(self, app):
@@ -637,7 +637,9 @@ class TestDescriptionInMemory:
             base="/api/docs",
             addresses=("http://127.0.0.1:8000/api/v1",),
             key=openapi.KeyScheme("bearer", "Authorization"),
+            credential="token",
             variable="PORTICO_TOKEN",
+            first_path="/me",
         )
         source = docs.Described(about, openapi.read(factories.OPENAPI))
 
@@ -651,5 +653,10 @@ class TestDescriptionInMemory:
         assert "/api/docs/operations/show" in overview
         assert "/api/docs/operations/show" in listed
         assert "$PORTICO_TOKEN" in html.unescape(page)
-        assert "PORTICO_KEY" not in page
+        assert "PORTICO_KEY" not in page + overview
+        assert "Every call carries a token as a bearer token" in overview
+        assert "http://127.0.0.1:8000/api/v1/me" in overview
+        for each in (overview, page):
+            assert "gateway" not in text_of(each)
+            assert "API key" not in text_of(each)
         assert "integer" in schema

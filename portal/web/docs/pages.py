@@ -138,7 +138,9 @@ def _first_call(source: Source) -> str:
     about = source.about
     if not about.addresses:
         return ""
-    call = Call("GET", about.addresses[0], key=(about.key.place, about.key.name) if about.key else None)
+    call = Call(
+        "GET", about.addresses[0] + about.first_path, key=(about.key.place, about.key.name) if about.key else None
+    )
     return curl(call).replace(VARIABLE, about.variable)
 
 
