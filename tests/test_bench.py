@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from bench import __main__ as command
-from bench import catalogue, chain, counted, docs, faults, home, ingest, keys, load, machine, releases
+from bench import catalogue, chain, counted, docs, faults, home, imports, ingest, keys, load, machine, releases
 from bench.population import Population, database, fill, path_of
 from bench.rows import Budget, Missing, Row, middle, quantile, table
 from portal.config import Config
@@ -125,6 +125,9 @@ class TestBenches:
     @needs("nginx")
     def test_keys(self):
         assert_gives(keys, keys.run(keys.TINY))
+
+    def test_imports(self):
+        assert_gives(imports, imports.run(imports.TINY))
 
     @needs("nginx")
     def test_releases(self):
