@@ -122,6 +122,18 @@ class TestBringing:
     def test_a_file_under_another_name_is_refused(self, publisher):
         assert brought(publisher, text=as_file(PETS)).status_code == 415
 
+    def test_file_of_somebody_whose_session_ended_is_not_read(self, client, cast):
+        assert brought(client, file=as_file(PETS)).status_code == 401
+
+    def test_file_twice_is_read_once(self, publisher):
+        answer = publisher.post(
+            "/apis/import",
+            data={"team": "cast", "file": [as_file(PETS), as_file(b"other")]},
+            content_type="multipart/form-data",
+        )
+
+        assert answer.status_code == 303
+
     def test_teams_are_those_that_may_publish(self, client, cast):
         developer = sign_in(client, cast.developer)
 
