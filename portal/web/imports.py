@@ -182,6 +182,7 @@ def _bring(form: SourceForm, team: Team, api: Api | None) -> ResponseReturnValue
         source, name, data = form.brought(most_bytes(current_app))
         if source is ImportSource.ADDRESS:
             rules = gateway.rules_of(config_of(current_app))
+            db.session.rollback()  # no transaction is held open for as long as others take to answer
             fetched = fetch(name, rules, most_bytes=most_bytes(current_app), accept=_ACCEPT)
             described.require_text(fetched)
             name, data = fetched.url, fetched.data

@@ -13,7 +13,7 @@ from flask_login import current_user
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.routing import IntegerConverter, Map
 
-from portal.errors import BadRequest, NotFound
+from portal.errors import BadRequest, NotFound, NotSignedIn
 from portal.web.audience import is_program
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class _Id(IntegerConverter):
 
 
 def _refuse() -> None:
-    """Raises NotFound, UnsupportedMediaType and BadRequest."""
+    """Raises NotFound, UnsupportedMediaType, BadRequest and NotSignedIn."""
     if "\0" in request.path:
         raise NotFound()
     if is_program():
@@ -139,11 +139,13 @@ def _refuse() -> None:
 
 
 def _file_of_view() -> str | None:
-    """The name under which this view takes a file. Strangers send none: they would only fill the disk."""
+    """The name under which this view takes a file. Raises NotSignedIn before a stranger's file is read."""
     view = current_app.view_functions.get(request.endpoint or "")
     name, limit = getattr(view, "portico_file", (None, None))
-    if limit is None or request.method != "POST" or not current_user.is_authenticated:
+    if limit is None or request.mimetype != "multipart/form-data":
         return None
+    if not current_user.is_authenticated:
+        raise NotSignedIn()
     most = limit(current_app)
     request.max_content_length = MOST_TIMES_TOO_LARGE * most + _WORDS
     request.max_form_memory_size = most + _WORDS

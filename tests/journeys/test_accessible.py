@@ -51,8 +51,13 @@ NOT_LINKED = {
     "apis.compare_operations",
     "apis.carry",
     "apis.retire",
-    # Forms lead there.
+    # Forms lead there; there is no category.
     "apis.compare",
+    "admin.create_view",
+    "admin.delete_view",
+    # The sample's answers have no schemas of their own.
+    "docs.schema",
+    "docs.part",
     # Its draft is what is published.
     "docs.preview",
     "docs.preview_operations",

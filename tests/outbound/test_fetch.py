@@ -2,14 +2,20 @@
 
 import gzip
 import socket
+import ssl
 import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from portal.outbound.addresses import AddressRules, Listener
 from portal.outbound.fetch import Fetched, NotFetched, fetch
@@ -209,6 +215,53 @@ class TestRefusals:
 
     def test_what_is_no_tls_is_told(self, server):
         assert "cannot be fetched: [SSL" in refusal(f"https://127.0.0.1:{server.port}/")
+
+
+class TestTLS:
+    """Certificates are checked for the name that was asked for, though an address is connected to."""
+
+    @pytest.fixture
+    def port(self, tmp_path, monkeypatch) -> Iterator[int]:
+        certificate, key = self.made("pets.example")
+        (tmp_path / "cert.pem").write_bytes(certificate)
+        (tmp_path / "key.pem").write_bytes(key)
+        monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(tmp_path / "cert.pem"))
+        server = Server()
+        server.answers["/"] = 200, {}, b"x"
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+        server.server.socket = context.wrap_socket(server.server.socket, server_side=True)
+        yield server.port
+        server.server.shutdown()
+        server.server.server_close()
+
+    def made(self, name: str) -> tuple[bytes, bytes]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        now = datetime.now(UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        kind = serialization.Encoding.PEM
+        plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        return certificate.public_bytes(kind), key.private_bytes(kind, *plain)
+
+    def test_name_that_fits(self, port):
+        assert get(f"https://pets.example:{port}/", lookup=lambda _host: ["127.0.0.1"]).data == b"x"
+
+    def test_name_that_does_not_fit(self, port):
+        said = refusal(f"https://cats.example:{port}/", lookup=lambda _host: ["127.0.0.1"])
+
+        assert said.startswith("The TLS certificate of cats.example is not one that can be trusted: Hostname mismatch")
 
 
 class TestLimits:

@@ -14,6 +14,7 @@ from portal.registry.models import Api, Import, ImportState, OpenAPIDocument, Su
 from tests import factories
 from tests.conftest import sign_in
 from tests.factories import PETS
+from tests.outbound.test_fetch import Server
 
 NEXT = PETS.replace(b"title: Pets", b"title: More pets").replace(
     b"post: {operationId: addPet, tags: [pets], responses: {'201': {description: It is there}}}",
@@ -121,11 +122,77 @@ class TestBringing:
     def test_a_file_under_another_name_is_refused(self, publisher):
         assert brought(publisher, text=as_file(PETS)).status_code == 415
 
+    def test_file_of_somebody_whose_session_ended_is_not_read(self, client, cast):
+        assert brought(client, file=as_file(PETS)).status_code == 401
+
+    def test_file_twice_is_read_once(self, publisher):
+        answer = publisher.post(
+            "/apis/import",
+            data={"team": "cast", "file": [as_file(PETS), as_file(b"other")]},
+            content_type="multipart/form-data",
+        )
+
+        assert answer.status_code == 303
+
     def test_teams_are_those_that_may_publish(self, client, cast):
         developer = sign_in(client, cast.developer)
 
         assert "may publish" in developer.get("/apis/import").text
         assert brought(developer, text=PETS.decode()).status_code == 403
+
+
+class TestAddress:
+    """What is fetched is read as if it were a file, and says where its relative servers are."""
+
+    @pytest.fixture
+    def server(self):
+        made = Server()
+        yield made
+        made.server.shutdown()
+        made.server.server_close()
+
+    def test_relative_servers_start_where_it_came_from(self, publisher, server, session):
+        server.answers["/docs/openapi.yaml"] = 200, {}, PETS.replace(b"https://pets.example/v1", b"/v1")
+
+        answer = brought(publisher, address=server.url("/docs/openapi.yaml"))
+
+        assert answer.status_code == 303
+        assert f'value="{server.url("/v1")}"' in publisher.get(answer.location).text
+        assert only(session).source_name == server.url("/docs/openapi.yaml")
+
+    def test_next_import_begins_with_the_address_of_the_last(self, publisher, server, session):
+        server.answers["/a"] = 200, {}, PETS
+        at = brought(publisher, address=server.url("/a")).location
+        publisher.post(at, data=TestNewAPI.FIELDS)
+
+        assert f'value="{server.url("/a")}"' in publisher.get("/apis/cast/pets/v1/import").text
+
+    @pytest.mark.parametrize(
+        ("kind", "body", "sentence"),
+        [
+            ("text/html; charset=utf-8", b" <!doctype html><title>Docs</title>", "answers with a web page"),
+            ("image/png", b"\x89PNG", "answers with image/png"),
+            ("application/json", b"", "is empty"),
+            ("application/json", b"{", "is not JSON"),
+        ],
+    )
+    def test_what_is_no_document_is_told_beside_the_address(self, publisher, server, kind, body, sentence):
+        server.answers["/"] = 200, {"Content-Type": kind}, body
+
+        answer = brought(publisher, address=server.url("/"))
+
+        assert answer.status_code == 422
+        (said,) = re.findall(r'id="address-error">.*?<span>(.*?)</span>', answer.text)
+        assert sentence in said
+        assert f'value="{server.url("/")}"' in answer.text
+
+    def test_document_with_a_wrong_kind_is_read(self, publisher, server):
+        server.answers["/"] = 200, {"Content-Type": "text/html"}, PETS
+
+        assert brought(publisher, address=server.url("/")).status_code == 303
+
+    def test_nothing_there_is_told(self, publisher, server):
+        assert "answers with status 404" in brought(publisher, address=server.url("/gone")).text
 
 
 class TestNewAPI:
