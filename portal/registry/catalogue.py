@@ -6,9 +6,9 @@ whole.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
@@ -77,19 +77,12 @@ class Seen:
     """Nothing is published that the person may see, whatever they ask for."""
 
 
-class _Row(NamedTuple):
-    """What is known of each of thousands. A tuple, because it is made so often."""
+_Row = tuple[int, int, str, str, str, int | None]
+"""What is known of each of thousands, as the database gives it: the API's number, its team's, its slug, its live name,
+its tags one on each line, its category's number."""
 
-    id: int
-    group: Group
-    title: str
-    tags: str
-    category_id: int | None
-    is_retired: bool
-    age: int
-    """0 is the newest."""
-    place: int
-    """Where the words were found, 0 is best."""
+_Key = Callable[[Sequence[Group]], dict[Group, Any]]
+"""What groups are sorted by, for all of some at once."""
 
 
 def look(session: Session, person: Person | None, wish: Wish, *, page: int = 1, size: int = 24) -> Seen:
@@ -97,29 +90,27 @@ def look(session: Session, person: Person | None, wish: Wish, *, page: int = 1, 
     sees = visible_to(person) & Api.live_release_id.is_not(None)
     asked = words_asked(wish.q)
     places = places_of(session, asked) if wish.q else None
-    rows = _rows(session, sees, places)
-    if not wish.retired:
-        rows = [row for row in rows if not row.is_retired]
+    rows = _rows(session, sees, places, retired=wish.retired)
     team = session.scalar(select(Team).where(Team.slug == wish.team)) if wish.team else None
     if wish.team:
-        rows = [row for row in rows if team is not None and row.group[0] == team.id]
+        rows = [row for row in rows if team is not None and row[1] == team.id]
     if wish.tags:
         wanted = {tag.lower() for tag in wish.tags}
         rows = [row for row in rows if wanted <= _lower_tags(row)]
     shelves = _shelves(session, rows)
     if wish.category:
         number = next((each.category.id for each in shelves if each.category.slug == wish.category), -1)
-        rows = [row for row in rows if row.category_id == number]
+        rows = [row for row in rows if row[5] == number]
     groups: dict[Group, list[_Row]] = defaultdict(list)
     for row in rows:
-        groups[row.group].append(row)
-    order = _order(session, wish.order, groups)
-    pages = max(1, -(-len(order) // size))
+        groups[row[1:3]].append(row)
+    pages = max(1, -(-len(groups) // size))
     page = min(max(page, 1), pages)
-    shown = [(group, groups[group][0].id) for group in order[(page - 1) * size : page * size]]
+    first = _first(session, wish.order, groups, places or {}, most=page * size)
+    shown = [(group, groups[group][0][0]) for group in first[(page - 1) * size :]]
     return Seen(
         cards_of(session, person, sees, shown, asked, retired=wish.retired),
-        len(order),
+        len(groups),
         page,
         pages,
         shelves,
@@ -129,38 +120,29 @@ def look(session: Session, person: Person | None, wish: Wish, *, page: int = 1, 
     )
 
 
-def _rows(session: Session, sees: ColumnElement[bool], places: dict[int, int] | None) -> list[_Row]:
+def _rows(session: Session, sees: ColumnElement[bool], places: dict[int, int] | None, *, retired: bool) -> list[_Row]:
     """The newest first."""
     if places is not None and not places:
         return []
     entry = CatalogueEntry
     chosen = (
-        select(
-            Api.id,
-            Api.team_id,
-            Api.slug,
-            entry.title,
-            entry.tags,
-            Api.category_id,
-            Api.retired_at.is_not(None).label("is_retired"),
-        )
+        select(Api.id, Api.team_id, Api.slug, entry.title, entry.tags, Api.category_id)
         .join(entry, entry.api_id == Api.id)
         .where(sees)
         .order_by(entry.since.desc(), Api.id.desc())
     )
-    if places is not None and len(places) <= _FEW:
-        chosen = chosen.where(Api.id.in_(places))
-    found = rows_of(session, chosen)
-    return [
-        _Row(id, (team_id, slug), title, tags, category_id, bool(is_retired), age, places[id] if places else 0)
-        for age, (id, team_id, slug, title, tags, category_id, is_retired) in enumerate(found)
-        if places is None or id in places
-    ]
+    if not retired:
+        chosen = chosen.where(Api.retired_at.is_(None))
+    if places is None:
+        return rows_of(session, chosen)
+    if len(places) <= _FEW:
+        return rows_of(session, chosen.where(Api.id.in_(places)))
+    return [row for row in rows_of(session, chosen) if row[0] in places]
 
 
 def _shelves(session: Session, rows: Sequence[_Row]) -> list[Shelf]:
     """Categories that have something, in their order."""
-    counts = Counter(number for number, _group in {(row.category_id, row.group) for row in rows if row.category_id})
+    counts = Counter(number for number, _group in {(row[5], row[1:3]) for row in rows if row[5]})
     if not counts:
         return []
     chosen = select(Category).where(Category.id.in_(counts)).order_by(Category.position, func.lower(Category.name))
@@ -179,28 +161,48 @@ def _tags(groups: dict[Group, list[_Row]], without: Collection[str]) -> list[tup
     for rows in groups.values():
         if not missing:
             break
-        for tag in (tag for row in rows for tag in row.tags.split("\n") if tag.lower() in missing):
+        for tag in (tag for row in rows for tag in row[4].split("\n") if tag.lower() in missing):
             spelled[tag.lower()] = tag
             missing.discard(tag.lower())
     return [(spelled[tag], count) for tag, count in found]
 
 
 def _lower_tags(row: _Row) -> set[str]:
-    return set(row.tags.lower().split("\n"))
+    return set(row[4].lower().split("\n"))
 
 
-def _order(session: Session, by: str, groups: dict[Group, list[_Row]]) -> list[Group]:
-    name = {group: (rows[0].title.casefold(), group[1], group[0]) for group, rows in groups.items()}
-    if by == "name":
-        return sorted(groups, key=lambda group: name[group])
+def _first(
+    session: Session, by: str, groups: dict[Group, list[_Row]], places: dict[int, int], most: int
+) -> list[Group]:
+    """The first so many groups in this order. What decides among equals is looked at only where it decides."""
+
+    def place(some: Sequence[Group]) -> dict[Group, Any]:
+        return {group: min([places[row[0]] for row in groups[group]]) for group in some}
+
+    def use(some: Sequence[Group]) -> dict[Group, Any]:
+        uses = _uses(session, [row[0] for group in some for row in groups[group]])
+        return {group: -sum([uses.get(row[0], 0) for row in groups[group]]) for group in some}
+
+    def name(some: Sequence[Group]) -> dict[Group, Any]:
+        return {group: (groups[group][0][3].casefold(), group[1], group[0]) for group in some}
+
     if by == "newest":
-        return sorted(groups, key=lambda group: min(row.age for row in groups[group]))
-    uses = _uses(session, [row.id for rows in groups.values() for row in rows])
-    used = {group: -sum(uses.get(row.id, 0) for row in rows) for group, rows in groups.items()}
-    if by == "used":
-        return sorted(groups, key=lambda group: (used[group], name[group]))
-    place = {group: min(row.place for row in rows) for group, rows in groups.items()}
-    return sorted(groups, key=lambda group: (place[group], used[group], name[group]))
+        return list(groups)[:most]  # as the rows came
+    return _best(list(groups), {"name": [name], "used": [use, name]}.get(by, [place, use, name]), most)
+
+
+def _best(groups: Sequence[Group], keys: Sequence[_Key], most: int) -> list[Group]:
+    value = keys[0](groups)
+    if len(keys) == 1:
+        return sorted(groups, key=value.__getitem__)[:most]
+    equals: dict[Any, list[Group]] = defaultdict(list)
+    for group in groups:
+        equals[value[group]].append(group)
+    found: list[Group] = []
+    for each in sorted(equals):
+        if len(found) < most:
+            found += _best(equals[each], keys[1:], most - len(found))
+    return found
 
 
 def _uses(session: Session, numbers: Collection[int]) -> dict[int, int]:

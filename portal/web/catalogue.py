@@ -57,7 +57,7 @@ def index() -> ResponseReturnValue:
             here=here,
             chips=_chips(wish, seen, here),
             sorts=SORTS,
-            may_register=person() is not None and bool(teams_for(Permission.MANAGE_APIS)),
+            may_register=seen.is_empty and person() is not None and bool(teams_for(Permission.MANAGE_APIS)),
         )
     )
     if is_part:

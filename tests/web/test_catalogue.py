@@ -85,6 +85,14 @@ class TestTheList:
         assert names(as_stranger.get("/catalogue").text) == ["New"]
         assert names(as_stranger.get("/catalogue?retired=1").text) == ["New", "Old"]
 
+    def test_where_all_are_retired_the_page_says_so(self, as_stranger, publish):
+        publish("Old", retired_at=utcnow())
+
+        page = as_stranger.get("/catalogue").text
+
+        assert "All APIs that you may see are retired." in page
+        assert 'href="/catalogue?retired=1"' in page
+
     def test_a_deprecated_one_says_when_it_ends(self, as_stranger, publish):
         ends = utcnow().replace(year=2031, month=3, day=9)
         publish(deprecated_at=utcnow(), sunset_at=ends)
