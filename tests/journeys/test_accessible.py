@@ -55,6 +55,8 @@ NOT_LINKED = {
     "docs.preview_operation",
     "docs.preview_schema",
     "docs.preview_part",
+    # Its document refers to nothing outside of its schemas that has a page.
+    "rest_docs.part",
     # Parts of other pages.
     "apis.targets",
     "consumers.first_call",
