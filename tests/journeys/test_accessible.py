@@ -68,6 +68,8 @@ NOT_LINKED = {
     "imports.show",
     "imports.its_operations",
     "imports.changes",
+    # Its document refers to nothing outside of its schemas that has a page.
+    "rest_docs.part",
     # Parts of other pages.
     "imports.progress",
     "apis.live",
