@@ -54,7 +54,8 @@ def index() -> ResponseReturnValue:
         "consumers": scopes.name_consumers(session, scope, [call.consumer_id for call in page.calls]),
         "reasons": REASONS,
         "following": following,
-        "with_operations": asked.filters.api_id is not None,
+        # In the place of the API, which the filter names; but for a deleted one that is its number.
+        "with_operations": asked.filters.api_id is not None and not asked.values["api"].isdecimal(),
         "here": url_for("calls.index", **here),
         "newest": url_for("calls.index", **values),
         "follow": url_for("calls.index", **values, follow="1"),
