@@ -147,6 +147,10 @@ def changes(imported: Import) -> ResponseReturnValue:
 @bp.get("/apis/<team>/<slug>/<version>/operations")
 @requires(Permission.SEE_APIS, an_api)
 def operations(api: Api) -> ResponseReturnValue:
+    return _operations_page(api)
+
+
+def _operations_page(api: Api) -> str:
     digest = api.draft.get("openapi") or ""
     live = api.live_release.document.get("openapi") if api.live_release else None
     return render_template(
@@ -167,8 +171,7 @@ def original(api: Api) -> ResponseReturnValue:
     digest = api.draft.get("openapi")
     data = descriptions.bytes_of(db.session(), digest) if digest else None
     if data is None:
-        flash(f"{api.name} has no OpenAPI document yet.", "info")
-        return redirect(address(api), 303)
+        return _operations_page(api)  # which says that there is none, and how one comes
     kind = "json" if data.lstrip()[:1] in (b"{", b"[") else "yaml"
     answer = Response(data, mimetype="text/plain")
     answer.headers["Content-Disposition"] = f'attachment; filename="{api.slug}-{api.version}.openapi.{kind}"'
