@@ -26,7 +26,7 @@ from portal.web.forms.secrets import KINDS
 
 MOST_TARGETS = 50
 _ROW = re.compile(r"target_(\d{1,3})_url")
-_WITHOUT_FIELD = ("tags", "openapi")
+_WITHOUT_FIELD = ("openapi",)
 _IN_SECONDS = ("connect_timeout", "first_byte_timeout", "idle_timeout")
 
 
