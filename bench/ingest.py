@@ -25,8 +25,8 @@ from bench import machine, postgres
 from bench.rows import Budget, Missing, Row, middle
 from portal import schema
 from portal.accounts.models import Team
-from portal.db import engine_options, engine_url
-from portal.registry.models import Consumer, Key
+from portal.db import Base, engine_options, engine_url
+from portal.registry.models import Api, Consumer, Key, OpenAPIDocument, Operation, Release
 from portal.traffic.ingest import Ingest
 from portal.traffic.models import ByOperation, Call
 from tests.traffic.lines import Mix, consumer_id, key_id
@@ -94,7 +94,7 @@ def measure(folder: Path, log: Path, size: Size, urls: dict[str, str]) -> dict[s
 
 
 def prepare(url: str, size: Size) -> None:
-    """An empty schema with the consumers and keys that the log names."""
+    """An empty schema with what the log names: consumers, keys, and APIs that have an OpenAPI document each."""
     engine = _engine(url)
     schema.metadata.drop_all(engine)
     schema.metadata.create_all(engine)
@@ -114,7 +114,33 @@ def prepare(url: str, size: Size) -> None:
                 for n in range(1, size.consumers + 1)
             ],
         )
+        for table, rows in _apis(size.apis).items():
+            connection.execute(insert(table), rows)
     engine.dispose()
+
+
+def _apis(count: int) -> dict[type[Base], list[dict[str, Any]]]:
+    """Of `Mix`, in release 3 and with 20 operations, three of which are called."""
+    numbers = range(1, count + 1)
+    paths = ["/things/{id}", *(f"/things/{{id}}/parts-{n}" for n in range(4))]
+    operations = [(method, path) for path in paths for method in ("GET", "PUT", "POST", "DELETE")]
+    return {
+        Api: [
+            {"id": n, "team_id": 1, "slug": f"service-{n}", "version": "v1", "name": f"Service {n}", "draft": {}}
+            for n in numbers
+        ],
+        Release: [{"api_id": n, "number": 3, "document": {"openapi": f"{n:064x}"}} for n in numbers],
+        OpenAPIDocument: [
+            {"sha256": f"{n:064x}", "packed": b"", "size": 0, "facts": {}, "operation_count": len(operations)}
+            for n in numbers
+        ],
+        Operation: [
+            {"sha256": f"{n:064x}", "position": position, "name": f"{method.lower()}OfService{n}Number{position}"}
+            | {"method": method, "path": path, "summary": "", "tags": [], "content": b"{}"}
+            for n in numbers
+            for position, (method, path) in enumerate(operations)
+        ],
+    }
 
 
 def check(url: str, size: Size) -> None:
@@ -123,9 +149,12 @@ def check(url: str, size: Size) -> None:
     with Session(engine) as session:
         rows = session.scalar(select(func.count()).select_from(Call))
         counted = session.scalar(select(func.sum(ByOperation.calls)).where(ByOperation.level == 60))
+        nameless = session.scalar(select(func.count()).where(Call.operation == ""))
     engine.dispose()
-    if not rows == counted == size.calls:
-        raise RuntimeError(f"{size.calls} calls in the log, {rows} rows, {counted} in the roll-up.")
+    if not rows == counted == size.calls or nameless:
+        raise RuntimeError(
+            f"{size.calls} calls in the log, {rows} rows, {counted} in the roll-up, {nameless} without an operation."
+        )
 
 
 def _engine(url: str) -> Engine:

@@ -20,7 +20,7 @@ _TEXT = (
     "rule schedule segment service shipment site stage status stock store supplier tariff task tax team term ticket "
     "token total tour transfer unit user vendor vehicle version visit voucher warehouse window zone"
 )
-_WORDS = _TEXT.split()
+WORDS = _TEXT.split()
 _METHODS = ("get", "post", "put", "delete", "patch")
 _FORMATS = ("date-time", "uuid", "email", "uri", None, None)
 
@@ -35,7 +35,7 @@ def document(operations: int, size: int, *, seed: int = 1, version: str = "3.0.3
         "info": {"title": "Freight", "version": "1.0", "description": _sentence(chance, 60)},
         "servers": [{"url": "https://api.example.com/{stage}", "variables": {"stage": {"default": "v1"}}}],
         "security": [{"key": []}],
-        "tags": [{"name": word, "description": _sentence(chance, 8)} for word in _WORDS[:40]],
+        "tags": [{"name": word, "description": _sentence(chance, 8)} for word in WORDS[:40]],
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -58,7 +58,7 @@ def _paths(chance: random.Random, operations: int) -> dict[str, Any]:
     for number in range(operations):
         method = _METHODS[number % len(_METHODS)]
         if method == "get":
-            first, second = chance.choice(_WORDS), chance.choice(_WORDS)
+            first, second = chance.choice(WORDS), chance.choice(WORDS)
             item = paths[f"/{first}s/{{id}}/{second}s/{number}"] = {
                 "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
             }
@@ -69,18 +69,18 @@ def _paths(chance: random.Random, operations: int) -> dict[str, Any]:
 def _operation(chance: random.Random, method: str, number: int) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": ""}}}
     operation: dict[str, Any] = {
-        "operationId": f"{method}_{chance.choice(_WORDS)}_{number}",
+        "operationId": f"{method}_{chance.choice(WORDS)}_{number}",
         "summary": _sentence(chance, 6),
         "description": _sentence(chance, 25),
-        "tags": [chance.choice(_WORDS[:40])],
+        "tags": [chance.choice(WORDS[:40])],
         "parameters": [
             {"$ref": "#/components/parameters/limit"},
-            {"name": chance.choice(_WORDS), "in": "query", "schema": {"type": "string", "enum": ["a", "b", "c"]}},
+            {"name": chance.choice(WORDS), "in": "query", "schema": {"type": "string", "enum": ["a", "b", "c"]}},
         ],
         "responses": {"200": {"description": "It worked", "content": content}, "404": {"description": "Not there"}},
     }
     if method in {"post", "put", "patch"}:
-        example = {word: chance.randrange(1_000) for word in chance.sample(_WORDS, 4)}
+        example = {word: chance.randrange(1_000) for word in chance.sample(WORDS, 4)}
         operation["requestBody"] = {"content": {"application/json": {"schema": {"$ref": ""}, "example": example}}}
     return operation
 
@@ -89,9 +89,9 @@ def _schemas(chance: random.Random) -> Iterator[tuple[str, dict[str, Any]]]:
     number = 0
     while True:
         number += 1
-        properties = {word: _property(chance) for word in chance.sample(_WORDS, 10)}
+        properties = {word: _property(chance) for word in chance.sample(WORDS, 10)}
         yield (
-            f"{chance.choice(_WORDS).title()}{number}",
+            f"{chance.choice(WORDS).title()}{number}",
             {
                 "type": "object",
                 "description": _sentence(chance, 15),
@@ -133,4 +133,4 @@ def _length(tree: dict[str, Any]) -> int:
 
 
 def _sentence(chance: random.Random, words: int) -> str:
-    return " ".join(chance.choices(_WORDS, k=words)).capitalize() + "."
+    return " ".join(chance.choices(WORDS, k=words)).capitalize() + "."

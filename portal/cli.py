@@ -34,6 +34,7 @@ user = _Group("user", help="People who sign in.")
 database = _Group("db", help="The database's schema.")
 the_secrets = _Group("secrets", help="What is stored sealed.")
 the_sample = _Group("sample", help="The sample of the first start.")
+the_search = _Group("search", help="What the catalogue is searched by.")
 
 _ask = click.option("--ask", is_flag=True, help="Ask for the password instead of making one.")
 
@@ -46,6 +47,7 @@ def set_up(app: Flask) -> None:
         database,
         the_secrets,
         the_sample,
+        the_search,
         back_up,
         restore,
         doctor,
@@ -161,6 +163,23 @@ def rotate_secrets() -> None:
     key = "the first key of PORTAL_ENCRYPTION_KEYS" if config.encryption_keys else "a new key"
     counted = f"{count:,} {'secret is' if count == 1 else 'secrets are'}"
     click.echo(f"{counted} sealed with {key}. Nothing stored needs an older one now.")
+
+
+@the_search.command("reindex")
+def reindex() -> None:
+    """Make the catalogue's index anew from what is published."""
+    from portal.registry import indexing
+
+    count = 0
+    with db.begin() as session:
+        indexing.outdate(session)
+    while True:
+        with db.begin() as session:  # one transaction for all would keep others waiting
+            done = indexing.mend(session)
+        if not done:
+            break
+        count += done
+    click.echo(f"{count:,} published {'API is' if count == 1 else 'APIs are'} indexed.")
 
 
 @the_sample.command("remove")

@@ -4,16 +4,17 @@ import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import CheckConstraint, ForeignKey, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from portal import accounts, registry
+from portal import accounts, openapi, registry
 from portal.accounts import Person, Team
 from portal.db import Base, UTCDateTime, utcnow
-from portal.registry import Token
+from portal.registry import Token, descriptions
 from portal.registry.models import Api, Consumer, Plan, Subscription
 
 
@@ -55,7 +56,10 @@ def create(session: Session, upstream_url: str, by: Person) -> Token:
         per_second=20,
         per_minute=600,
     )
-    api = registry.create_api(session, team, slug="httpbin", version="v1", document=_document(upstream_url), by=by)
+    source = (Path(__file__).parent / "sample.openapi.yaml").read_bytes()
+    described = descriptions.keep(session, source, openapi.read(source))
+    document = _document(upstream_url, described.sha256)
+    api = registry.create_api(session, team, slug="httpbin", version="v1", document=document, by=by)
     session.flush()  # publishing and offering plans look at ids
     registry.offer_plans(session, api, [plan])
     registry.publish(session, api, by=by, expected=api.draft_number, note="Made by the first start.")
@@ -179,7 +183,7 @@ _PATHS = (
 )
 
 
-def _document(upstream_url: str) -> registry.Document:
+def _document(upstream_url: str, source: str) -> registry.Document:
     return registry.read_document(
         {
             "name": "httpbin",
@@ -187,6 +191,8 @@ def _document(upstream_url: str) -> registry.Document:
             "path": "/httpbin",
             "host": "httpbin.localhost",
             "upstream": {"targets": [{"url": upstream_url}]},
+            "tags": ["echo", "sample"],
+            "openapi": source,
         }
     )
 

@@ -8,11 +8,12 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from portal import doctor, jobs, letters, notify, reading, registry
 from portal.accounts import audit, replays, sessions, throttle, tokens
@@ -93,6 +94,22 @@ def write_openapi(_config: Config, payload: dict[str, Any]) -> str:
     return f"The OpenAPI document of API {made[0]} is written, {len(made[3]):,} characters."
 
 
+def mend_catalogue(_config: Config, _payload: dict[str, Any]) -> str:
+    """What is live and not in the index as this release makes it: after an upgrade, or a restore."""
+    count = sum(_turns_of(registry.indexing.mend))
+    return f"{count} APIs were indexed for the catalogue." if count else ""
+
+
+def _turns_of(work: Callable[[Session], int]) -> Iterator[int]:
+    """Small transactions, so that nobody waits long."""
+    while True:
+        with db.begin() as session:
+            done = work(session)
+        if not done:
+            return
+        yield done
+
+
 KINDS: dict[str, Work] = {
     "mail": notify.send,
     "account_link": letters.answer,
@@ -106,6 +123,7 @@ KINDS: dict[str, Work] = {
     exports.KIND: write_openapi,
     imports.JOB: reading.read,
     "forget_imports": reading.forget,
+    "mend_catalogue": mend_catalogue,
 }
 PERIODIC = {
     "forget_calls": timedelta(minutes=10),
@@ -116,6 +134,7 @@ PERIODIC = {
     doctor.KIND: doctor.EVERY,
     "forget_letters": timedelta(days=1),
     "forget_imports": timedelta(hours=1),
+    "mend_catalogue": timedelta(minutes=10),
 }
 
 

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from bench import __main__ as command
-from bench import chain, counted, docs, faults, home, ingest, keys, load, machine, releases
+from bench import catalogue, chain, counted, docs, faults, home, ingest, keys, load, machine, releases
 from bench.population import Population, database, fill, path_of
 from bench.rows import Budget, Missing, Row, middle, quantile, table
 from portal.config import Config
@@ -157,6 +157,9 @@ class TestBenches:
 
     def test_home(self):
         assert_gives(home, home.run(home.TINY))
+
+    def test_catalogue(self):
+        assert_gives(catalogue, catalogue.run(catalogue.TINY))
 
     @pytest.mark.slow
     @needs("nginx", "wrk", "taskset")

@@ -154,6 +154,18 @@ class TestSampleRemove:
         assert not sample.exists(session)
 
 
+class TestSearchReindex:
+    def test_everything_published_is_indexed_anew(self, flask, session):
+        for _ in range(2):
+            factories.api(session, live=True)
+        factories.api(session)
+        session.commit()
+
+        answer = flask("search", "reindex")
+
+        assert (answer.exit_code, answer.output) == (0, "2 published APIs are indexed.\n")
+
+
 class TestSecretsRotate:
     @pytest.fixture
     def stored(self, session, config):

@@ -52,7 +52,7 @@ class TestCommands:
     def test_every_flask_command_is_explained_and_exists(self, app):
         there = {
             f"{group} {command}"
-            for group in ("gateway", "worker", "user", "db", "secrets", "sample")
+            for group in ("gateway", "worker", "user", "db", "secrets", "sample", "search")
             for command in app.cli.commands[group].commands
         }
 

@@ -12,14 +12,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from portal import config_of, doctor, jobs, worker
 from portal.accounts.audit import AuditEntry
 from portal.accounts.throttle import Throttle
 from portal.db import utcnow
 from portal.jobs import Job
-from portal.registry.models import Key
+from portal.registry.models import CatalogueEntry, Key
 from portal.traffic.models import MisreadLine
 from tests import factories
 
@@ -123,6 +123,17 @@ class TestPeriodicWork:
 
         assert {file.name for file in folder.iterdir()} == {"young.eml", "notes.txt"}
         assert said.startswith("2 ")
+
+    def test_what_was_published_before_there_was_a_catalogue_is_indexed(self, app, session):
+        factories.api(session, live=True)
+        session.commit()
+        session.execute(delete(CatalogueEntry))
+        session.commit()
+
+        said = [worker.KINDS["mend_catalogue"](config_of(app), {}) for _ in range(2)]
+
+        assert said == ["1 APIs were indexed for the catalogue.", ""]
+        assert session.scalar(select(func.count()).select_from(CatalogueEntry)) == 1
 
     def test_every_kind_that_comes_again_is_known(self):
         assert set(worker.PERIODIC) <= set(worker.KINDS)

@@ -54,7 +54,7 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":
         op.execute(
             "CREATE VIRTUAL TABLE catalogue_word USING fts5(name, labels, text, operations, "
-            "tokenize='ascii', detail='column', columnsize=0, prefix='1 2 3')"
+            "tokenize='ascii', detail='column', columnsize=0, prefix='1 2 3 4')"
         )
         op.execute(
             "CREATE TRIGGER catalogue_word_goes AFTER DELETE ON catalogue_entry "

@@ -12,7 +12,7 @@ from portal.openapi.references import Look, follow
 from portal.openapi.shapes import choices_of, flat, properties_of, required_of, types_of
 
 DEEPEST = 8
-MOST_VALUES = 300
+MOST_VALUES = 150
 """In one sample: a schema of schemas would otherwise grow with the power of its depth."""
 _MOST_ITEMS = 5
 

@@ -1,7 +1,7 @@
 """The process that reads one large document: bytes in, rows out. It holds no secret and no database.
 
-    {"size": 47000000, "base": 46000000}\n and then so many bytes of each     on standard input
-    one JSON object a line, see `Frame`                                       on standard output
+    {"size": 47000000, "base": 46000000, "memory": 2000000000}\n and then so many bytes of each     on standard input
+    one JSON object a line, see `Frame`                                                            on standard output
 
 A document made to break its reader breaks this process and no other.
 """
@@ -18,8 +18,6 @@ import orjson
 from portal import openapi
 from portal.registry import descriptions, understanding
 
-MOST_MEMORY = 2_000_000_000
-"""Bytes of address space."""
 MOST_CPU_SECONDS = 300
 """For a process whose parent is gone; the parent itself is less patient."""
 _ROWS = 500
@@ -30,7 +28,6 @@ Frame = dict[str, Any]
 
 
 def main() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_SECONDS, MOST_CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(5)
@@ -42,7 +39,7 @@ def main() -> None:
         for frame in frames(sys.stdin.buffer):
             out.write(orjson.dumps(frame) + b"\n")
             out.flush()
-    except MemoryError:
+    except (MemoryError, SystemError):  # orjson makes the second of the first
         out.write(orjson.dumps({"refused": understanding.TOO_MUCH_MEMORY}) + b"\n")
         out.flush()
     # Taking apart what was made, piece by piece, takes a second that nobody needs.
@@ -51,6 +48,7 @@ def main() -> None:
 
 def frames(given: IO[bytes]) -> Iterator[Frame]:
     sizes = orjson.loads(given.readline())
+    resource.setrlimit(resource.RLIMIT_AS, (sizes["memory"], sizes["memory"]))
     data = given.read(sizes["size"])
     base = None if sizes["base"] is None else given.read(sizes["base"])
     try:

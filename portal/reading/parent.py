@@ -18,6 +18,8 @@ from portal.registry.understanding import TOO_MUCH_MEMORY
 
 MOST_SECONDS = 180
 """From the first byte to the last row; less than the lease of a job."""
+MOST_MEMORY = 2_000_000_000
+"""Bytes of address space."""
 _LOOK = 1.0
 """Seconds between two looks whether somebody has cancelled."""
 _ROOT = Path(__file__).parents[2]
@@ -37,7 +39,14 @@ class Stopped(Exception):
 
 
 def read_apart(
-    import_id: int, turn: int, data: bytes, packed: bytes | None, base: bytes | None, *, seconds: float = MOST_SECONDS
+    import_id: int,
+    turn: int,
+    data: bytes,
+    packed: bytes | None,
+    base: bytes | None,
+    *,
+    seconds: float = MOST_SECONDS,
+    memory: int = MOST_MEMORY,
 ) -> tuple[str, dict[str, Any] | None]:
     """Read `data`, store it, and hold it against `base`: its hash, and what it changes for callers.
 
@@ -54,7 +63,7 @@ def read_apart(
     with process:
         try:
             watch.say(5, f"Reading {len(data) / 1e6:,.0f} MB")
-            _give(process, data, base)
+            _give(process, data, base, memory)
             return _stored(_frames(process, watch), watch, data, packed)
         finally:
             process.kill()
@@ -88,10 +97,10 @@ class _Watch:
                 raise Stopped
 
 
-def _give(process: subprocess.Popen[bytes], data: bytes, base: bytes | None) -> None:
+def _give(process: subprocess.Popen[bytes], data: bytes, base: bytes | None, memory: int) -> None:
     assert process.stdin is not None
     try:
-        sizes = {"size": len(data), "base": None if base is None else len(base)}
+        sizes = {"size": len(data), "base": None if base is None else len(base), "memory": memory}
         process.stdin.write(orjson.dumps(sizes) + b"\n")
         process.stdin.write(data)
         process.stdin.write(base or b"")

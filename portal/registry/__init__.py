@@ -5,7 +5,7 @@ who may: `web/guards.py` has asked before.
 """
 
 from portal.bearer import Token, new_public_id
-from portal.registry import search
+from portal.registry import indexing
 from portal.registry.apis import (
     create_api,
     delete_api,
@@ -15,6 +15,7 @@ from portal.registry.apis import (
     save_draft,
     subscribers,
 )
+from portal.registry.categories import change_category, create_category, delete_category, set_category
 from portal.registry.consumers import (
     Loss,
     change_consumer,
@@ -52,14 +53,17 @@ __all__ = [
     "bury",
     "by_team",
     "carry_subscriptions",
+    "change_category",
     "change_consumer",
     "change_key",
     "change_plan",
     "close",
     "create_api",
+    "create_category",
     "create_consumer",
     "create_plan",
     "delete_api",
+    "delete_category",
     "delete_consumer",
     "delete_person",
     "delete_plan",
@@ -72,6 +76,7 @@ __all__ = [
     "end_subscription",
     "estate",
     "facts",
+    "indexing",
     "issue",
     "limit_subscription",
     "losing_sight",
@@ -95,8 +100,8 @@ __all__ = [
     "revive",
     "revoke",
     "save_draft",
-    "search",
     "secrets_of",
+    "set_category",
     "set_visibility",
     "siblings",
     "store_secret",

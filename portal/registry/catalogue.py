@@ -8,24 +8,22 @@ whole.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.orm import Session, defer, joinedload
+from sqlalchemy.orm import Session
 
-from portal.accounts.models import Membership, Person, Team
+from portal.accounts.models import Person, Team
+from portal.registry.cards import CURRENT, Card, Group, cards_of
 from portal.registry.folding import words_asked
-from portal.registry.models import Api, CatalogueEntry, Category, Consumer, Subscription, SubscriptionState
-from portal.registry.search import FoundOperation, operations_found, places_of
+from portal.registry.models import Api, CatalogueEntry, Category, Subscription
+from portal.registry.search import places_of, rows_of
 from portal.registry.visibility import visible_to
 
 SORTS = ("relevance", "name", "newest", "used")
-OFFERED_TAGS = 24
+OFFERED_TAGS = 12
 _FEW = 500
 """So many numbers are named in a statement; of more, all rows are read."""
-
-Group = tuple[int, str]
-"""The versions of one API: the number of its team, and its slug."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,29 +54,6 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
-    api: Api
-    title: str
-    """The name that is live."""
-    summary: str
-    tags: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One API: its newest published version that fits, and the other versions that the person may see."""
-
-    head: Version
-    others: tuple[Version, ...]
-    consumers: int
-    """That use any of these versions now."""
-    own: tuple[Consumer, ...]
-    """Those among them that belong to the person's teams."""
-    operations: tuple[FoundOperation, ...]
-    """Where the words were found, at most three."""
-
-
-@dataclass(frozen=True, slots=True)
 class Shelf:
     category: Category
     count: int
@@ -102,8 +77,9 @@ class Seen:
     """Nothing is published that the person may see, whatever they ask for."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
+    """What is known of each of thousands. A tuple, because it is made so often."""
+
     id: int
     group: Group
     title: str
@@ -129,7 +105,7 @@ def look(session: Session, person: Person | None, wish: Wish, *, page: int = 1, 
         rows = [row for row in rows if team is not None and row.group[0] == team.id]
     if wish.tags:
         wanted = {tag.lower() for tag in wish.tags}
-        rows = [row for row in rows if wanted <= set(row.tags.lower().split("\n"))]
+        rows = [row for row in rows if wanted <= _lower_tags(row)]
     shelves = _shelves(session, rows)
     if wish.category:
         number = next((each.category.id for each in shelves if each.category.slug == wish.category), -1)
@@ -140,9 +116,9 @@ def look(session: Session, person: Person | None, wish: Wish, *, page: int = 1, 
     order = _order(session, wish.order, groups)
     pages = max(1, -(-len(order) // size))
     page = min(max(page, 1), pages)
-    shown = [groups[group] for group in order[(page - 1) * size : page * size]]
+    shown = [(group, groups[group][0].id) for group in order[(page - 1) * size : page * size]]
     return Seen(
-        _cards(session, person, sees, shown, asked, wish.retired),
+        cards_of(session, person, sees, shown, asked, retired=wish.retired),
         len(order),
         page,
         pages,
@@ -174,9 +150,10 @@ def _rows(session: Session, sees: ColumnElement[bool], places: dict[int, int] | 
     )
     if places is not None and len(places) <= _FEW:
         chosen = chosen.where(Api.id.in_(places))
+    found = rows_of(session, chosen)
     return [
-        _Row(id, (team_id, slug), title, tags, category_id, is_retired, age, places[id] if places else 0)
-        for age, (id, team_id, slug, title, tags, category_id, is_retired) in enumerate(session.execute(chosen))
+        _Row(id, (team_id, slug), title, tags, category_id, bool(is_retired), age, places[id] if places else 0)
+        for age, (id, team_id, slug, title, tags, category_id, is_retired) in enumerate(found)
         if places is None or id in places
     ]
 
@@ -191,20 +168,25 @@ def _shelves(session: Session, rows: Sequence[_Row]) -> list[Shelf]:
 
 
 def _tags(groups: dict[Group, list[_Row]], without: Collection[str]) -> list[tuple[str, int]]:
-    spelled: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for rows in groups.values():
-        its: set[str] = set()
-        for row in rows:
-            if row.tags:
-                for tag in row.tags.split("\n"):
-                    spelled.setdefault(tag.lower(), tag)
-                    its.add(tag.lower())
-        counts.update(its)
-    for tag in without:
+        counts.update(_lower_tags(rows[0]) if len(rows) == 1 else set().union(*map(_lower_tags, rows)))
+    for tag in ("", *without):
         counts.pop(tag.lower(), None)
     found = sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:OFFERED_TAGS]
+    spelled = dict.fromkeys((tag for tag, _count in found), "")
+    missing = set(spelled)
+    for rows in groups.values():
+        if not missing:
+            break
+        for tag in (tag for row in rows for tag in row.tags.split("\n") if tag.lower() in missing):
+            spelled[tag.lower()] = tag
+            missing.discard(tag.lower())
     return [(spelled[tag], count) for tag, count in found]
+
+
+def _lower_tags(row: _Row) -> set[str]:
+    return set(row.tags.lower().split("\n"))
 
 
 def _order(session: Session, by: str, groups: dict[Group, list[_Row]]) -> list[Group]:
@@ -223,93 +205,7 @@ def _order(session: Session, by: str, groups: dict[Group, list[_Row]]) -> list[G
 
 def _uses(session: Session, numbers: Collection[int]) -> dict[int, int]:
     """How many consumers use each API now; APIs that nobody uses are left out."""
-    chosen = (
-        select(Subscription.api_id, func.count())
-        .where(Subscription.state != SubscriptionState.ENDED)
-        .group_by(Subscription.api_id)
-    )
+    chosen = select(Subscription.api_id, func.count()).where(CURRENT).group_by(Subscription.api_id)
     if len(numbers) <= _FEW:
         chosen = chosen.where(Subscription.api_id.in_(numbers))
-    return {number: count for number, count in session.execute(chosen)}
-
-
-def _cards(
-    session: Session,
-    person: Person | None,
-    sees: ColumnElement[bool],
-    shown: Sequence[Sequence[_Row]],
-    asked: Sequence[str],
-    retired: bool,
-) -> list[Card]:
-    if not shown:
-        return []
-    versions = _versions(session, sees, [rows[0].group for rows in shown], retired)
-    heads = [next(each for each in versions[rows[0].group] if each[0].api.id == rows[0].id) for rows in shown]
-    numbers = [version.api.id for its in versions.values() for version, _digest in its]
-    using = _using(session, numbers)
-    own = _own(session, person, numbers)
-    operations = operations_found(session, {digest for _head, digest in heads if digest}, asked)
-    cards = []
-    for rows, (head, digest) in zip(shown, heads, strict=True):
-        its = [version for version, _digest in versions[rows[0].group]]
-        cards.append(
-            Card(
-                head,
-                tuple(version for version in its if version is not head),
-                len(set().union(*(using[version.api.id] for version in its))),
-                tuple({one.id: one for version in its for one in own[version.api.id]}.values()),
-                tuple(operations.get(digest, ())) if digest else (),
-            )
-        )
-    return cards
-
-
-def _versions(
-    session: Session, sees: ColumnElement[bool], groups: Collection[Group], retired: bool
-) -> dict[Group, list[tuple[Version, str | None]]]:
-    """All versions that the person may see, the newest first, with the hash of their OpenAPI documents."""
-    chosen = (
-        select(Api, CatalogueEntry)
-        .join(CatalogueEntry, CatalogueEntry.api_id == Api.id)
-        .where(sees, Api.team_id.in_({team for team, _ in groups}), Api.slug.in_({slug for _, slug in groups}))
-        .options(defer(Api.draft), joinedload(Api.team), joinedload(Api.category))
-        .order_by(CatalogueEntry.since.desc(), Api.id.desc())
-    )
-    if not retired:
-        chosen = chosen.where(Api.retired_at.is_(None))
-    found: dict[Group, list[tuple[Version, str | None]]] = defaultdict(list)
-    for api, entry in session.execute(chosen):
-        tags = tuple(filter(None, entry.tags.split("\n")))
-        found[api.team_id, api.slug].append((Version(api, entry.title, entry.summary, tags), entry.openapi))
-    return found
-
-
-def _using(session: Session, numbers: Collection[int]) -> dict[int, set[int]]:
-    found: dict[int, set[int]] = defaultdict(set)
-    current = Subscription.state != SubscriptionState.ENDED
-    rows: Any = session.execute(
-        select(Subscription.api_id, Subscription.consumer_id).where(Subscription.api_id.in_(numbers), current)
-    )
-    for api_id, consumer_id in rows:
-        found[api_id].add(consumer_id)
-    return found
-
-
-def _own(session: Session, person: Person | None, numbers: Collection[int]) -> dict[int, list[Consumer]]:
-    """Consumers of the person's teams that use these APIs now."""
-    found: dict[int, list[Consumer]] = defaultdict(list)
-    if person is None:
-        return found
-    teams = select(Membership.team_id).where(Membership.person_id == person.id)
-    rows = session.execute(
-        select(Subscription.api_id, Consumer)
-        .join(Consumer, Consumer.id == Subscription.consumer_id)
-        .where(
-            Subscription.api_id.in_(numbers), Subscription.state != SubscriptionState.ENDED, Consumer.team_id.in_(teams)
-        )
-        .options(joinedload(Consumer.team))
-        .order_by(func.lower(Consumer.name), Consumer.id)
-    )
-    for api_id, consumer in rows:
-        found[api_id].append(consumer)
-    return found
+    return dict(rows_of(session, chosen))

@@ -105,7 +105,10 @@ def _credential_header(name: str, info: ValidationInfo) -> str:
 
 
 def _once_each(words: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple({word.lower(): word for word in reversed(words)}.values())[::-1]
+    first: dict[str, str] = {}
+    for word in words:
+        first.setdefault(word.lower(), word)
+    return tuple(first.values())
 
 
 Name = Annotated[str, Field(max_length=80), AfterValidator(_not_blank)]

@@ -21,8 +21,8 @@ from portal.registry.models import Api, OpenAPIDocument, OpenAPIExport
 
 KIND = "write_openapi"
 """Of the job; its payload is `{"api": id, "form": "yaml", "server": "https://…", "key": key_of(…)}`."""
-LARGE = 500_000
-"""Bytes of a document that is no longer written while somebody waits. One of this size takes about a second."""
+LARGE = {"json": 2_000_000, "yaml": 500_000}
+"""Bytes of a document that is no longer written while somebody waits. One of this size takes about half a second."""
 _EDITION = 1
 """Grows when the same API is written otherwise than before."""
 
@@ -42,9 +42,9 @@ def key_of(api: Api, document: Document, form: Form, server: str) -> str:
     return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def is_large(session: Session, document: Document) -> bool:
+def is_large(session: Session, document: Document, form: Form) -> bool:
     size = select(OpenAPIDocument.size).where(OpenAPIDocument.sha256 == document.openapi)
-    return (session.scalar(size) or 0) > LARGE
+    return (session.scalar(size) or 0) > LARGE[form]
 
 
 def write(session: Session, api: Api, document: Document, form: Form, server: str) -> str:

@@ -223,9 +223,9 @@ def brought_of(session: Session, import_id: int) -> bytes | None:
 
 
 def open_of(session: Session, teams: Collection[int], *, api: Api | None = None) -> list[Import]:
-    """Those of these teams that wait for somebody, the newest first."""
-    rows = select(Import).where(Import.team_id.in_(teams), Import.state.in_(OPEN)).order_by(Import.id.desc())
-    return list(session.scalars(rows.where(Import.api_id == api.id) if api else rows).all())
+    """Those of these teams, or of one API, that wait for somebody: the newest twenty."""
+    rows = select(Import).where(Import.team_id.in_(teams), Import.state.in_(OPEN)).order_by(Import.id.desc()).limit(20)
+    return list(session.scalars(rows.where(Import.api_id == api.id) if api else rows))
 
 
 def _of_turn(session: Session, import_id: int, turn: int) -> Import | None:

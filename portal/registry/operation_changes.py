@@ -25,6 +25,8 @@ class OperationChanges:
     added_first: tuple[str, ...] = ()
     """Method and path of the first fifty."""
     removed_first: tuple[str, ...] = ()
+    large: bool = False
+    """They are too large to be compared word by word."""
     missing: bool = False
     """One of the documents is not stored here, so nothing can be said."""
 
@@ -53,7 +55,8 @@ def _counted(session: Session, before: str | None, after: str | None) -> Operati
     old, new = _places(session, before), _places(session, after)
     added = [place for place in new if place not in old]
     removed = [place for place in old if place not in new]
-    return OperationChanges(None, len(added), len(removed), tuple(added[:_MOST_NAMED]), tuple(removed[:_MOST_NAMED]))
+    first = tuple(added[:_MOST_NAMED]), tuple(removed[:_MOST_NAMED])
+    return OperationChanges(None, len(added), len(removed), *first, large=bool(before and after))
 
 
 def _places(session: Session, digest: str | None) -> dict[str, None]:

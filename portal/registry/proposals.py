@@ -18,6 +18,8 @@ LONGEST_NAME = 80
 LONGEST_DESCRIPTION = 20_000
 LONGEST_TAG = 40
 MOST_TAGS = 30
+_LONGEST_SLUG = 40
+"""Of those that are made here; people type longer ones."""
 _NUMBERS = re.compile(r"[vV]?(\d{1,6})(?:\.\d+)*(?:[-+.].*)?")
 _DATE = re.compile(r"\d{4}-\d{2}(?:-\d{2})?.*")
 _NOT_OF_VERSIONS = re.compile(r"[^a-z0-9.-]+")
@@ -44,14 +46,14 @@ def proposal(facts: Facts, fetched_from: str = "") -> Proposal:
     """`fetched_from` is the address that the document came from; relative servers are meant to start there."""
     remarks: dict[str, str] = {}
     targets = _targets(facts.servers, fetched_from, remarks)
-    slug = slug_of(facts.title)
+    slug = _slug(facts.title)
     return Proposal(
         name=_cut(" ".join(facts.title.split()), LONGEST_NAME, "name", remarks),
         description=_cut(_description(facts), LONGEST_DESCRIPTION, "description", remarks),
         targets=targets,
         key=_key(facts.key, remarks),
         tags=_tags(facts.tags, remarks),
-        slug="" if slug == "x" and facts.title.strip().lower() != "x" else slug,
+        slug=slug,
         version=version_of(facts.api_version),
         remarks=remarks,
     )
@@ -64,6 +66,15 @@ def version_of(said: str) -> str:
         return f"v{int(found[1])}"
     word = _NOT_OF_VERSIONS.sub("-", said.lower())[:30].strip("-.")
     return word if VERSION.fullmatch(word) else "v1"
+
+
+def _slug(title: str) -> str:
+    slug = slug_of(title)
+    if slug == "x" and title.strip().lower() != "x":
+        return ""
+    if len(slug) <= _LONGEST_SLUG:
+        return slug
+    return slug[: _LONGEST_SLUG + 1].rpartition("-")[0] or slug[:_LONGEST_SLUG]
 
 
 def _description(facts: Facts) -> str:

@@ -15,8 +15,9 @@ TOO_MUCH_MEMORY = (
     "Reading this document takes more than 2 GB of memory. Split it into documents of several APIs, or leave out what "
     "callers do not need."
 )
-_ANCHOR = re.compile(rb"[-:,\[{]\s*&[\w-]")
-"""In YAML, the name of a part that is used again: small documents can be made of it that take long to read."""
+_ANCHOR = re.compile(rb"[-:,\[{]\s*&([^\s,\[\]{}]+)")
+_ALIAS = re.compile(rb"\*([^\s,\[\]{}]+)")
+"""In YAML, the name of a part, and where it is used again: small documents can be made of it that take long to read."""
 _MOST_SENTENCES = 20
 
 
@@ -30,7 +31,9 @@ class Understood:
 
 def is_quick(data: bytes, base: bytes | None) -> bool:
     """Whether to read it, and to hold it against `base`, takes so little that somebody may wait."""
-    return max(len(data), len(base or b"")) <= QUICK and not _ANCHOR.search(data)
+    if max(len(data), len(base or b"")) > QUICK:
+        return False
+    return set(_ANCHOR.findall(data)).isdisjoint(_ALIAS.findall(data))
 
 
 def understand(data: bytes, base: bytes | None = None) -> Understood:

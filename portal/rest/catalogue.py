@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from portal.accounts import Permission
 from portal.accounts.tokens import Scope
-from portal.registry.catalogue import Version, Wish, look
+from portal.registry.cards import Version
+from portal.registry.catalogue import Wish, look
 from portal.rest.route import tagged
 from portal.rest.shapes import Flag, Listed, Paging, Told, cursor_of, read_cursor
 from portal.web.guards import me

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, select, tuple_
 from portal.registry.models import Operation, Release
 from portal.traffic.operations import Trie
 
-MOST_OPERATIONS = 250_000
-"""In all tries together, some 60 MB; those of one batch of calls are kept even above that."""
+MOST_OPERATIONS = 200_000
+"""In all tries together, 50 to 100 MB; those that one batch of calls needs are there at once even above that."""
 _MOST_RELEASES = 50_000
 _AT_ONCE = 300
 _LONGEST_PATH = 2_000

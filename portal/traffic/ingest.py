@@ -51,7 +51,8 @@ _BEGINNING = re.compile(rb'(?=\{")')
 No text in a line holds this: quotes in texts are escaped."""
 _MOST_PIECES = 20
 _NONE = re.compile(rb'"None"')
-_RELEASE = itemgetter(ParsedCall._fields.index("api_id"), ParsedCall._fields.index("release"))
+_consumer, _key = (itemgetter(ParsedCall._fields.index(name)) for name in ("consumer", "key"))
+_release = itemgetter(*(ParsedCall._fields.index(name) for name in ("api_id", "release")))
 _counted = itemgetter(*([column.name for column in Call.__table__.columns].index(name) for name in FIELDS))
 
 
@@ -167,9 +168,9 @@ class Ingest:
 
     def _rows(self, calls: list[ParsedCall]) -> list[Row]:
         with self._reader.connect() as connection:
-            _learn(connection, Consumer.__table__, self._consumers, {call.consumer for call in calls})
-            _learn(connection, Key.__table__, self._keys, {call.key for call in calls})
-            described = self._described.of(connection, set(map(_RELEASE, calls)))
+            _learn(connection, Consumer.__table__, self._consumers, set(map(_consumer, calls)))
+            _learn(connection, Key.__table__, self._keys, set(map(_key, calls)))
+            described = self._described.of(connection, set(map(_release, calls)))
         consumers, keys, node = self._consumers.get, self._keys.get, self._node
         # Tells calls of one microsecond apart, also those of other nodes: chosen at random, then counted on.
         first = secrets.randbits(30)
@@ -177,22 +178,13 @@ class Ingest:
         for id_, call in enumerate(calls, first):
             at, request_id, api, release, mount, consumer, subscription, key, plan, method, _, path = call[:12]
             trie = described.get((api, release))
+            operation = operation_of(trie, method, mount, path) if trie is not None else ""
+            who, whose_key = consumer and consumers(consumer), key and keys(key)
             rows.append(
-                (
-                    at,
-                    id_,
-                    request_id or _new_id(at),
-                    api,
-                    release,
-                    consumer and consumers(consumer),
-                    subscription,
-                    key and keys(key),
-                    plan,
-                    *call[9:],
-                    node,
-                    "gateway",
-                    operation_of(trie, method, mount, path) if trie is not None else "",
-                )
+                # To unpack them into one tuple would make a list in between.
+                (at, id_, request_id or _new_id(at), api, release, who, subscription, whose_key, plan)  # noqa: RUF005
+                + call[9:]
+                + (node, "gateway", operation)
             )
         return rows
 

@@ -30,7 +30,7 @@ _ANY, _PARTLY, _LEFT = "//any", "//partly", "//left"
 class Trie:
     """Of `operations`, which are (method, path template, name); of two that match the same calls the first counts.
 
-    `size` is how many there are. Takes some 250 bytes for each.
+    `size` is how many there are. Takes 250 to 500 bytes for each.
     """
 
     def __init__(self, operations: Iterable[tuple[str, str, str]]) -> None:
@@ -54,12 +54,24 @@ class Trie:
         if "%" in path:
             segments = [_plain(segment) for segment in segments]
         end = f"/{method}"
-        name = self._search(end, segments)
+        name = self._straight(end, segments) or self._search(end, segments)
         if not name and segments[-1]:
             name = self._search(end, [*segments, ""])
         elif not name and len(segments) > 2:
             name = self._search(end, segments[:-1])
         return name
+
+    def _straight(self, end: str, segments: list[str]) -> str | None:
+        """What `search` would find if its first way leads there, in half the time: it nearly always does."""
+        node = self._root
+        for segment in segments[1:]:
+            if segment in node:
+                node = node[segment]
+            elif _ANY in node and segment and _PARTLY not in node:
+                node = node[_ANY]
+            else:
+                return None
+        return node.get(end)
 
     def _search(self, end: str, segments: list[str]) -> str:
         node, depth, last = self._root, 1, len(segments)

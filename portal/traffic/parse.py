@@ -1,6 +1,7 @@
 """One line of the access log becomes one call. Pure: no clock, no database, nothing remembered but route names."""
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
@@ -51,20 +52,27 @@ class ParsedCall(NamedTuple):
     client_request_id: str | None
 
 
-def _number(most: int) -> Any:
-    return Annotated[int, Meta(ge=0, le=most)] | None
-
-
 _NUMBERS = {"st": 999, "n": 32_767} | dict.fromkeys(("bi", "bo", "du", "us"), 2**60)
 """The fields that are numbers, and the largest that is possible; all others are texts."""
-# A field that is missing is None: a gateway that was started by an older version writes fewer.
-_read = msgspec.json.Decoder(
-    msgspec.defstruct(
-        "Line",
-        [(name, _number(_NUMBERS[name]) if name in _NUMBERS else str | None, None) for name in FIELDS],
-        gc=False,
-    )
-).decode
+_LONGEST = {
+    "cid": 100, "m": 20, "h": 255, "p": 2_000, "rs": 20, "f": 60, "d": 200, "ip": 45, "ua": 300, "up": 100
+}  # fmt: skip
+"""Characters that the table takes of a text."""
+
+
+def _reader(*, longest: dict[str, int]) -> Callable[[bytes], Any]:
+    def kind(name: str) -> Any:
+        if name in _NUMBERS:
+            return Annotated[int, Meta(ge=0, le=_NUMBERS[name])] | None
+        return Annotated[str, Meta(max_length=longest[name])] | None if name in longest else str | None
+
+    # A field that is missing is None: a gateway that was started by an older version writes fewer.
+    return msgspec.json.Decoder(
+        msgspec.defstruct("Line", [(name, kind(name), None) for name in FIELDS], gc=False)
+    ).decode
+
+
+_read, _read_long = _reader(longest=_LONGEST), _reader(longest={})
 
 _MAY_BE_KEY = re.compile(rb"p(?:c[oc]|pt)_")
 _KEY = re.compile(rb"p(?:co|pt)_(?:[0-9A-Za-z]{12}_[0-9A-Za-z]{33}|\*+)|pcc_(?:[0-9A-Za-z]+_[0-9A-Za-z_-]+|\*+)")
@@ -84,21 +92,23 @@ def hidden_keys(lines: bytes) -> list[tuple[int, bytes]]:
 
 
 _LATEST = 2**62
-_ID_SPAN_MS = 60_000
-_new = tuple.__new__
+_SOONEST_MS, _LATEST_MS = -60_000, 60_000
+_new, _fromhex, _from_bytes = tuple.__new__, bytes.fromhex, int.from_bytes
 
 
 def parse(line: bytes) -> ParsedCall:
     """Raises Misread for what is not one whole line of the form in `line.py`. Costs about 4 µs."""
     try:
         told = astuple(_read(line))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Misread(f"not a line of the log: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        told = _cut(line)
     if b"\\" in line and b"\\u0000" in line:  # for one byte there is a fast search
         # PostgreSQL stores no NUL, and no field of a true call has one.
         raise Misread("holds a NUL character")
-    time, id_, client_id, method, host, path, route, consumer, subscription, key, plan, status, refusal = told[:13]
-    flags, details, bytes_in, bytes_out, total, upstream, address, agent, target, attempts, trace = told[13:]
+    (
+        time, id_, client_id, method, host, path, route, consumer, subscription, key, plan, status, refusal,
+        flags, details, bytes_in, bytes_out, total, upstream, address, agent, target, attempts, trace,
+    ) = told  # fmt: skip
     status = status or 0
     try:
         at = int(time)
@@ -129,27 +139,39 @@ def parse(line: bytes) -> ParsedCall:
                 int(subscription) if subscription else None,
                 key,
                 int(plan) if plan else None,
-                method and method[:20],
-                host and host[:255],
-                path and path[:2_000],
+                method,
+                host,
+                path,
                 status,
-                reason[:20],
-                flags and flags[:60],
-                None if details == "via_upstream" else details and details[:200],
+                reason,
+                flags,
+                None if details == "via_upstream" else details,
                 bytes_in or 0,
                 bytes_out or 0,
                 total,
                 upstream,
-                address and address[:45],
-                agent and agent[:300],
-                target and target[:100],
+                address,
+                agent,
+                target,
                 attempts,
                 trace and _trace_id(trace),
-                client_id and client_id[:100],
+                client_id,
             ),
         )
     except (TypeError, ValueError) as error:
         raise Misread(f"a field has another form: {error}") from None
+
+
+def _cut(line: bytes) -> tuple[Any, ...]:
+    """The fields of a line with texts that are too long, if nothing else is wrong with it."""
+    try:
+        told = astuple(_read_long(line))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Misread(f"not a line of the log: {error}") from None
+    return tuple(
+        value[: _LONGEST[name]] if value and name in _LONGEST else value
+        for name, value in zip(FIELDS, told, strict=True)
+    )
 
 
 def reason_of(status: int, flags: str | None, details: str, target: str | None) -> str:
@@ -215,14 +237,13 @@ def _request_id(text: str | None, at: int) -> bytes | None:
     if not text or len(text) != 36 or text[14] != "7":
         return None
     try:
-        found = bytes.fromhex(text.replace("-", ""))
+        found = _fromhex(text.replace("-", ""))
     except ValueError:
         return None
     if len(found) != 16:
         return None
     # A call is found through the time in its id, so an id of another time would never be.
-    apart = int.from_bytes(found[:6], "big") - at // 1_000
-    return found if -_ID_SPAN_MS < apart < _ID_SPAN_MS else None
+    return found if _SOONEST_MS < _from_bytes(found[:6], "big") - at // 1_000 < _LATEST_MS else None
 
 
 def _trace_id(traceparent: str) -> bytes | None:

@@ -100,9 +100,9 @@ def _callers(minutes: dict[int, _Groups]) -> list[Row]:
         day = minute - minute % DAY
         for (consumer, api, _, _, operation), group in minutes[minute].items():
             if consumer and api:
-                have = found.setdefault((day, api, operation, consumer), [0, minute])
-                have[0] += group[0]
-                have[1] = minute
+                name = (day, api, operation, consumer)
+                have = found.get(name)
+                found[name] = [group[0] + (have[0] if have is not None else 0), minute]
     return [(*name, *counted) for name, counted in sorted(found.items())]
 
 

@@ -8,16 +8,16 @@ from typing import Any, cast
 from flask import Flask
 from flask_admin import Admin, AdminIndexView, expose
 from sqlalchemy.orm import Session
-from wtforms import BooleanField
+from wtforms import BooleanField, StringField, TextAreaField
 
 from portal import accounts, registry
 from portal.accounts import Membership, Permission, Person, Role, Team
 from portal.accounts.audit import AuditEntry
 from portal.gateway.models import Node
 from portal.jobs import Job
-from portal.registry.models import Api, Consumer, Key, Plan, Release, Subscription, SubscriptionState
+from portal.registry.models import Api, Category, Consumer, Key, Plan, Release, Subscription, SubscriptionState
 from portal.traffic.models import MisreadLine
-from portal.web.forms import Form, one_line
+from portal.web.forms import Form, NumberField, one_line, slug_from, stripped
 from portal.web.forms.plans import PlanForm
 from portal.web.guards import View, requires
 from portal.web.where import Where, is_given, is_true, one_of, since
@@ -33,6 +33,23 @@ class PersonForm(Form):
 class TeamForm(Form):
     name = one_line("Name", 80, needed="Give it a name.")
     may_publish = BooleanField("May publish APIs", description="Without it, what is published stays as it is.")
+
+
+class CategoryForm(Form):
+    name = one_line("Name", 80, needed="Give it a name.")
+    description = TextAreaField("Description", filters=[stripped], description="What belongs on this shelf.")
+    position = NumberField(
+        "Position", whole=True, needed=True, description="The catalogue shows categories from the lowest on."
+    )
+
+
+class NewCategoryForm(CategoryForm):
+    slug = StringField(
+        "Slug",
+        filters=[stripped],
+        description="Its name in addresses, which stays. Left empty, it is made from the name.",
+    )
+    position = NumberField("Position", whole=True, description="Left empty, it comes last.")
 
 
 class People(Window):
@@ -105,6 +122,7 @@ class APIs(Window):
         "version": "Version",
         "name": "Name",
         "state": "State",
+        "category.name": "Category",
         "draft_changed_at": "Draft changed",
         "created_at": "Since",
     }
@@ -151,6 +169,28 @@ class Plans(Window):
 
     def change(self, session: Session, thing: Any, form: Any) -> None:
         registry.change_plan(session, thing, **form.limits())
+
+
+class Categories(Window):
+    model, title, form, new_form = Category, "Categories", CategoryForm, NewCategoryForm
+    sentence = "The shelves of the catalogue. Publishers choose one for each of their APIs."
+    shown = {"name": "Name", "slug": "Slug", "position": "Position", "created_at": "Since"}
+    only_in_details = {"description": "Description"}
+    find = ("name", "slug")
+    deletes = "APIs that are in it stay published and are in none."
+
+    def change(self, session: Session, thing: Any, form: Any) -> None:
+        registry.change_category(session, thing, **_of_category(form))
+
+    def create(self, session: Session, form: Any) -> Any:
+        return registry.create_category(session, slug=slug_from(form.slug, form.name), **_of_category(form))
+
+    def remove(self, session: Session, thing: Any) -> None:
+        registry.delete_category(session, thing)
+
+
+def _of_category(form: Any) -> dict[str, Any]:
+    return {"name": form.name.data, "description": form.description.data, "position": form.position.data}
 
 
 class Consumers(Window):
@@ -263,7 +303,7 @@ class Audit(Window):
 
 
 WINDOWS: tuple[type[Window], ...] = (
-    *(People, Teams, Memberships, APIs, Releases, Plans, Consumers, Subscriptions, Keys),
+    *(People, Teams, Memberships, APIs, Releases, Categories, Plans, Consumers, Subscriptions, Keys),
     *(Nodes, Jobs, MisreadLines, Audit),
 )
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, joinedload
 from portal import gateway
 from portal.accounts import Team
 from portal.gateway import NodeView
-from portal.registry.models import Api, Consumer, Key
+from portal.registry.models import Api, Consumer, Key, Subscription, SubscriptionState
 from portal.traffic.models import MisreadLine
 from portal.traffic.scope import Scope
 from portal.web import format
@@ -41,6 +41,7 @@ def matters(session: Session, scope: Scope, now: datetime) -> list[Matter]:
         found += _of_nodes(nodes, now)
         found += _of_log(session, nodes, now)
     found += _of_apis(session, scope, nodes)
+    found += _of_ends(session, scope, now)
     found += _of_keys(session, scope, now)
     return sorted(found, key=lambda matter: matter.tone != "bad")
 
@@ -100,6 +101,51 @@ def _of_apis(session: Session, scope: Scope, nodes: list[NodeView]) -> list[Matt
     return found
 
 
+def _of_ends(session: Session, scope: Scope, now: datetime) -> list[Matter]:
+    """Own APIs whose last day has passed, and APIs that own consumers use and that are to end, or have ended."""
+    alive = Api.live_release_id.is_not(None)
+    overdue = select(Api).options(joinedload(Api.team)).where(alive, Api.sunset_at < now, Api.retired_at.is_(None))
+    if not scope.everything:
+        overdue = overdue.where(Api.id.in_(scope.api_ids))
+    found = [
+        Matter("warn", "Its last day has passed, and calls still go through. Retire it.", api.name, _address(api))
+        for api in session.scalars(overdue.order_by(Api.sunset_at).limit(MOST))
+    ]
+    if not scope.consumer_ids:
+        return found
+    ending = (
+        select(Subscription)
+        .join(Subscription.api)
+        .options(joinedload(Subscription.api), joinedload(Subscription.consumer).joinedload(Consumer.team))
+        .where(
+            Subscription.consumer_id.in_(scope.consumer_ids),
+            Subscription.state != SubscriptionState.ENDED,
+            alive,
+            Api.deprecated_at.is_not(None),
+        )
+        .order_by(Api.sunset_at.is_(None), Api.sunset_at, Subscription.id)
+        .limit(MOST)
+    )
+    return found + [
+        Matter(
+            "bad" if use.api.retired_at else "warn",
+            _end_of(use.api, now),
+            use.consumer.name,
+            _of_consumer(use.consumer),
+        )
+        for use in session.scalars(ending)
+    ]
+
+
+def _end_of(api: Api, now: datetime) -> str:
+    name = f"{api.name} {api.version}, which it uses,"
+    if api.retired_at is not None:
+        return f"{name} is retired. Its calls are answered with 410."
+    if api.sunset_at is None:
+        return f"{name} is deprecated."
+    return f"{name} is deprecated; its last day {'was' if api.sunset_at < now else 'is'} {api.sunset_at:%Y-%m-%d}."
+
+
 def _of_keys(session: Session, scope: Scope, now: datetime) -> list[Matter]:
     """Keys of own consumers that end soon. Not those of everybody: an administrator cannot renew them."""
     if not scope.consumer_ids:
@@ -122,10 +168,14 @@ def _of_keys(session: Session, scope: Scope, now: datetime) -> list[Matter]:
             "warn",
             f"Its key pco_{key.public_id[:6]}… expires {format.when(key.expires_at, now)}.",
             key.consumer.name,
-            url_for("consumers.show", team=key.consumer.team.slug, consumer=key.consumer.slug),
+            _of_consumer(key.consumer),
         )
         for key in session.scalars(ending)
     ]
+
+
+def _of_consumer(consumer: Consumer) -> str:
+    return url_for("consumers.show", team=consumer.team.slug, consumer=consumer.slug)
 
 
 def _address(api: Api) -> str:

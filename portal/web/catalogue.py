@@ -1,5 +1,6 @@
 """The catalogue: find an API, by words or by its shelf, and begin to use it."""
 
+from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -8,13 +9,14 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
+from portal import registry
 from portal.accounts import Permission
 from portal.db import db
 from portal.registry.catalogue import Seen, Wish, look
 from portal.registry.models import Api, Consumer
 from portal.web import lists
 from portal.web.forms import stripped
-from portal.web.guards import a_shown_api, me, person, requires, teams_for
+from portal.web.guards import a_shown_api, person, requires, teams_for
 from portal.web.intake import LARGEST_ID
 
 bp = Blueprint("catalogue", __name__, url_prefix="/catalogue")
@@ -41,6 +43,7 @@ def index() -> ResponseReturnValue:
     page = min(max(request.args.get("page", 1, type=int), 1), LARGEST_ID)
     seen = look(db.session(), person(), wish, page=page, size=_SIZES[view])
 
+    @cache  # the same tags stand on many cards
     def here(**changes: Any) -> str:
         return _address(wish, view, **changes)
 
@@ -75,7 +78,7 @@ def subscribe(api: Api) -> ResponseReturnValue:
     )
     consumers = list(db.session.scalars(statement))
     using = {each.consumer_id: each for each in lists.subscriptions_of(db.session(), consumers, api)}
-    is_open = lists.one_subscribable(db.session(), me(), api.label) is not None
+    is_open = bool(api.plans) and registry.refusal(api) is None
     if is_open and len(consumers) == 1 and not using:
         return redirect(_choose(consumers[0], api), 303)
     return render_template(
@@ -124,7 +127,7 @@ def _chips(wish: Wish, seen: Seen, here: Any) -> list[dict[str, str]]:
         names = {shelf.category.slug: shelf.category.name for shelf in seen.shelves}
         chips.append(_chip("Category", names.get(wish.category, wish.category), here(category="")))
     for tag in wish.tags:
-        chips.append(_chip("Tag", tag, here(tag=[each for each in wish.tags if each != tag])))
+        chips.append(_chip("Tag", tag, here(tag=tuple(each for each in wish.tags if each != tag))))
     if wish.team:
         chips.append(_chip("Team", seen.team.name if seen.team else wish.team, here(team="")))
     if wish.retired:

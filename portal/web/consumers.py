@@ -225,7 +225,7 @@ def new_key(consumer: Consumer) -> ResponseReturnValue:
                 curl.commands(registry.read_document(each.api.live_release.document), gateway_url, token.value)[0],
             )
             for each in lists.subscriptions_of(db.session(), [consumer])
-            if each.api.live_release is not None
+            if each.api.live_release is not None and each.api.retired_at is None
         ],
         first_call=None,
         address=address,

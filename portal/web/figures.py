@@ -104,6 +104,8 @@ class Figures:
     reasons: list[ReasonRow]
     operations: OperationRows | None
     """None where they are not told apart: on other pages than an API's, and where none was ever described."""
+    callers: Callers | None
+    """Who called the one operation that is looked at; None elsewhere."""
     calls_url: str
 
 
@@ -141,10 +143,11 @@ def figures(
         "incomplete_last": not buckets[-1].complete,
         "markers": _releases(session, scope, window),
     }
+    of_operation = None if scope.operation is None else _callers(session, scope, view)
     return Figures(
         view=view,
         calls=now.counts.calls,
-        tiles=tiles.tiles(view, now, before, active),
+        tiles=tiles.tiles(view, now, before, active, of_operation.of if of_operation else None),
         is_compared=before is not None,
         calls_chart={**common, "unit": "calls", "series": _by_class([bucket.counts for bucket in buckets])},
         latency_chart={**common, "unit": "us", "series": latency} if latency else None,
@@ -161,27 +164,8 @@ def figures(
         consumers=[_row(view, "consumer", of_consumers[top.id], top) for top in consumers.first],
         reasons=_reasons(session, scope, view) if with_reasons else [],
         operations=_operations(session, scope, view, of) if of is not None and scope.operation is None else None,
+        callers=of_operation,
         calls_url=view.calls_url(),
-    )
-
-
-def callers_of(session: Session, scope: Scope, view: View) -> Callers:
-    """The consumers that called the scope's operation in the last 30 days, whatever the window."""
-    since = view.window.now - _CALLERS_SINCE
-    found = callers(session, scope.api_id or 0, [scope.operation or ""], since)
-    named = scopes.name_consumers(session, scope, [caller.consumer_id for caller in found[:_MOST_CALLERS]])
-    asked = {"operation": scope.operation or NO_OPERATION, "from": call_filters.written(since), "to": None}
-    return Callers(
-        [
-            CallerRow(
-                named[caller.consumer_id],
-                caller.calls,
-                view.calls_url(**asked, consumer=named[caller.consumer_id].label),
-                caller.last,
-            )
-            for caller in found[:_MOST_CALLERS]
-        ],
-        len(found),
     )
 
 
@@ -263,6 +247,26 @@ def _operations(session: Session, scope: Scope, view: View, api: Api) -> Operati
     ]
     has_more = found.of > len(rows) and not view.with_all
     return OperationRows(rows, found.of, view.traffic_url(api, operations="all") if has_more else None)
+
+
+def _callers(session: Session, scope: Scope, view: View) -> Callers:
+    """The consumers that called the scope's operation in the last 30 days, whatever the window."""
+    since = view.window.now - _CALLERS_SINCE
+    found = callers(session, scope.api_id or 0, [scope.operation or ""], since)
+    named = scopes.name_consumers(session, scope, [caller.consumer_id for caller in found[:_MOST_CALLERS]])
+    asked = {"operation": scope.operation or NO_OPERATION, "from": call_filters.written(since), "to": None}
+    return Callers(
+        [
+            CallerRow(
+                named[caller.consumer_id],
+                caller.calls,
+                view.calls_url(**asked, consumer=named[caller.consumer_id].label),
+                caller.last,
+            )
+            for caller in found[:_MOST_CALLERS]
+        ],
+        len(found),
+    )
 
 
 def _reasons(session: Session, scope: Scope, view: View) -> list[ReasonRow]:

@@ -93,10 +93,10 @@ def _consumer_steps(session: Session, scope: Scope) -> list[Step] | None:
         ),
         Step(
             "Subscribe it to an API",
-            "The plan that you choose says how many calls it may make.",
+            "The catalogue says what each does. The plan that you choose says how many calls it may make.",
             bool(subscribed),
-            "Subscribe to an API",
-            page,
+            "Find an API",
+            url_for("catalogue.index"),
         ),
         Step("Issue a key", "It is shown once, with a command that uses it.", bool(keyed), "Issue key", page),
         Step(

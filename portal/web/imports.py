@@ -198,10 +198,12 @@ def _bring(form: SourceForm, team: Team, api: Api | None) -> ResponseReturnValue
 
 
 def _source_page(form: SourceForm, *, api: Api | None, team_count: int) -> ResponseReturnValue:
+    teams = [api.team_id] if api else [team.id for team in teams_for(Permission.MANAGE_APIS)]
     page = render_template(
         "imports/source.html",
         form=form,
         api=api,
+        opened=imports.open_of(db.session(), teams, api=api),
         team_count=team_count,
         accepted=ACCEPTED,
         limit=config_of(current_app).import_limit,

@@ -6,6 +6,9 @@ from flask import request, url_for
 
 from portal.web import guards
 
+_ELSEWHERE = {"imports": "apis.index"}
+"""Pages of a blueprint whose addresses do not tell where in the navigation they belong."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -39,8 +42,9 @@ def entries() -> list[Entry]:
 
 
 def _of(*rows: tuple[str, str, str]) -> list[Entry]:
-    found = [(label, url_for(name), icon) for label, name, icon in rows]
-    return [Entry(label, url, icon, _is_under(url)) for label, url, icon in found]
+    here = _ELSEWHERE.get(request.blueprint or "")
+    found = [(label, url_for(name), icon, name) for label, name, icon in rows]
+    return [Entry(label, url, icon, _is_under(url) or here == name) for label, url, icon, name in found]
 
 
 def _is_under(url: str) -> bool:

@@ -176,7 +176,7 @@ def release(release: Release) -> ResponseReturnValue:
         facts=facts,
         unreadable=unreadable,
         may_manage=may(Permission.MANAGE_APIS, api.team),
-        siblings=[each for each in registry.siblings(db.session(), api) if each.live_release_id],
+        older=[each for each in registry.siblings(db.session(), api) if each.live_release_id and each.id < api.id],
         address=address,
         **_live_on(release),
     )

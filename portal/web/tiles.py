@@ -26,8 +26,10 @@ class Active(NamedTuple):
     before: int | None
 
 
-def tiles(view: View, now: Totals, before: Totals | None, active: Active | None) -> list[Tile]:
-    """`active` is None on the page of one consumer."""
+def tiles(
+    view: View, now: Totals, before: Totals | None, active: Active | None, callers: int | None = None
+) -> list[Tile]:
+    """`active` is None on the page of one consumer and of one operation, which has `callers`: those of 30 days."""
     calls, old = now.counts, before.counts if before else None
     made = [
         Tile(
@@ -71,6 +73,10 @@ def tiles(view: View, now: Totals, before: Totals | None, active: Active | None)
                 None,
                 "",
             )
+        )
+    if callers is not None:
+        made.append(
+            Tile("Callers", format.number(callers), f"{callers:,}", "#callers", None, None, "in the last 30 days")
         )
     return made
 

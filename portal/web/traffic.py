@@ -4,7 +4,6 @@ from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy.orm import Session
 
 from portal.accounts import Permission
 from portal.db import db, utcnow
@@ -104,18 +103,10 @@ def _answer(
         consumer=consumer,
         operation=operation,
         subject=subject,
-        callers=_callers(session, scope, view),
         windows=urls,
         updated_at=now,
         **more,
     )
-
-
-def _callers(session: Session, scope: Scope, view: View) -> figures.Callers | None:
-    """Who called the one operation that is looked at; None where that is not asked."""
-    if scope.operation is None or scope.api_id is None:
-        return None
-    return figures.callers_of(session, scope, view)
 
 
 def _found(id_: int | None, thing: str, label: str) -> int:

@@ -32,6 +32,7 @@ ACTIONS = (
     "allowed to publish",
     "backed up",
     "changed",
+    "changed category",
     "changed draft",
     "changed offer",
     "changed password",

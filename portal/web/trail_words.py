@@ -13,12 +13,13 @@ from sqlalchemy.orm import Session
 
 from portal.accounts import Membership, Person, Team
 from portal.accounts.audit import AuditEntry
-from portal.registry.models import Api, Consumer, Key, Plan, Release, Subscription
+from portal.registry.models import Api, Category, Consumer, Key, Plan, Release, Subscription
 
 KINDS = {
     "access_token": "access token",
     "api": "API",
     "audit_entry": "audit trail",
+    "category": "category",
     "consumer": "consumer",
     "key": "key",
     "membership": "member",
@@ -150,6 +151,7 @@ _LOOK_UPS: dict[str, Any] = {
     "person": select(Person.id, Person.name).where(Person.deleted_at.is_(None)),
     "team": select(Team.id, Team.name, Team.slug),
     "api": select(Api.id, Api.name, Team.slug, Api.slug, Api.version).join(Api.team),
+    "category": select(Category.id, Category.name, Category.slug),
     "plan": select(Plan.id, Plan.name, Team.slug, Plan.slug).join(Plan.team),
     "consumer": select(Consumer.id, Consumer.name, Team.slug, Consumer.slug).join(Consumer.team),
     "key": select(Key.id, Key.public_id, Team.slug, Consumer.slug).join(Key.consumer).join(Consumer.team),
@@ -165,6 +167,7 @@ _ID: dict[str, Any] = {
     "person": Person.id,
     "team": Team.id,
     "api": Api.id,
+    "category": Category.id,
     "plan": Plan.id,
     "consumer": Consumer.id,
     "key": Key.id,
@@ -185,6 +188,8 @@ def _thing(kind: str, row: Row[Any]) -> _Thing:
             url = url_for("apis.show", team=parts[0], slug=parts[1], version=parts[2])
         case "release":
             url = url_for("apis.release", team=parts[0], slug=parts[1], version=parts[2], number=parts[3])
+        case "category":
+            url = url_for("catalogue.index", category=parts[0])
         case "plan":
             url = url_for("plans.show", team=parts[0], plan=parts[1])
         case _:

@@ -45,6 +45,9 @@ class Window(ModelView):  # type: ignore[misc]  # it comes without types
     newest_by: str | None = None
     """The list begins with the newest by this column; without one it is sorted by the first column."""
     form: type[Form] | None = None
+    new_form: type[Form] | None = None
+    deletes: str = ""
+    """What becomes of the rest when a row is deleted, as a sentence; '' where none can be."""
 
     can_create = can_delete = can_edit = can_set_page_size = False
     can_view_details = can_export = named_filter_urls = True
@@ -65,7 +68,15 @@ class Window(ModelView):  # type: ignore[misc]  # it comes without types
         self.column_type_formatters_export = _EXPORT_FORMATTERS
         table = self.model.__tablename__
         super().__init__(self.model, db, name=self.title, endpoint=f"admin_{table}", url=table.replace("_", "-"))
-        known = _READING | {"edit_view"} if self.form is not None else _READING
+        known = _READING | {
+            name
+            for name, is_there in (
+                ("edit_view", self.form),
+                ("create_view", self.new_form),
+                ("delete_view", self.deletes),
+            )
+            if is_there
+        }
         routes: list[Any] = vars(type(self))["_urls"]
         self._urls = [each for each in routes if each[1] in known]
 
@@ -202,9 +213,50 @@ class Window(ModelView):  # type: ignore[misc]  # it comes without types
             return redirect(url_for("settings.show"), 303)
         return redirect(self.get_url(".details_view", id=self.get_pk_value(thing)), 303)
 
+    @expose("/new/", methods=("GET", "POST"))  # type: ignore[untyped-decorator]
+    def create_view(self) -> ResponseReturnValue:
+        assert self.new_form is not None
+        form = self.new_form()
+        if not form.validate_on_submit():
+            return self.render("admin/new.html", form=form), form.status
+        try:
+            with db.begin() as session:
+                thing = self.create(session, form)
+        except (Invalid, Conflict) as error:
+            status = form.refuse(error)
+            return self.render("admin/new.html", form=form), status
+        flash(f"{self.called(thing)} is made.", "success")
+        return redirect(self.get_url(".index_view"), 303)
+
+    @expose("/delete/", methods=("GET", "POST"))  # type: ignore[untyped-decorator]
+    def delete_view(self) -> ResponseReturnValue:
+        thing = self._asked()
+        if thing is None:
+            return redirect(self.get_url(".index_view"), 303)
+        if request.method == "GET":
+            return self.render("admin/delete.html", thing=thing, form=Form())
+        name = self.called(thing)
+        with db.begin() as session:
+            self.remove(session, thing)
+        flash(f"{name} is deleted.", "success")
+        return redirect(self.get_url(".index_view"), 303)
+
     def change(self, session: Any, thing: Any, form: Any) -> None:
         """Call the verbs. Raises what they raise."""
         raise NotImplementedError
+
+    def create(self, session: Any, form: Any) -> Any:
+        """The same for a new row, which is returned."""
+        raise NotImplementedError
+
+    def remove(self, session: Any, thing: Any) -> None:
+        """The same for one that goes."""
+        raise NotImplementedError
+
+    @property
+    def noun(self) -> str:
+        """One row, in a word."""
+        return str(self.model.__tablename__).replace("_", " ")
 
     def called(self, thing: Any) -> str:
         return next(str(getattr(thing, name)) for name in ("name", "label", "slug", "id") if getattr(thing, name, None))

@@ -15,7 +15,16 @@ from portal import accounts, registry, sample
 from portal.accounts import Role, audit
 from portal.accounts.audit import AuditEntry
 from portal.db import utcnow
-from portal.registry.models import Api, Consumer, Key, Plan, Subscription, UpstreamSecret, Visibility
+from portal.registry.models import (
+    Api,
+    Category,
+    Consumer,
+    Key,
+    Plan,
+    Subscription,
+    UpstreamSecret,
+    Visibility,
+)
 from portal.vault import Vault
 from tests import factories
 from tests.conftest import Cast
@@ -76,6 +85,12 @@ def carry(w: World) -> None:
     w.session.flush()
     registry.publish(w.session, new, by=None, expected=1)
     registry.carry_subscriptions(w.session, w.api, new, [w.subscription], {}, by=None)
+
+
+def shelf(w: World) -> Category:
+    category = registry.create_category(w.session, slug="money", name="Money")
+    w.session.flush()
+    return category
 
 
 def bury(w: World) -> None:
@@ -178,6 +193,25 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
             ("deleted", "release", "cast/orders/v1 release 1"),
             ("deleted", "subscription", "cast/shop to cast/orders/v1"),
         },
+    ),
+    "registry.create_category": (
+        lambda w: registry.create_category(w.session, slug="money", name="Money"),
+        {("created", "category", "money")},
+    ),
+    "registry.change_category": (
+        lambda w: registry.change_category(w.session, shelf(w), name="Finance", description="", position=3),
+        {("changed", "category", "money")},
+    ),
+    "registry.set_category": (
+        lambda w: registry.set_category(w.session, w.api, shelf(w)),
+        {("changed category", "api", "cast/orders/v1")},
+    ),
+    "registry.delete_category": (
+        lambda w: (
+            registry.set_category(w.session, w.api, it := shelf(w)),
+            registry.delete_category(w.session, it),
+        ),
+        {("deleted", "category", "money"), ("changed category", "api", "cast/orders/v1")},
     ),
     "registry.create_plan": (
         lambda w: registry.create_plan(w.session, w.cast.team, slug="free", name="Free"),

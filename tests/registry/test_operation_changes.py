@@ -44,7 +44,7 @@ def test_of_large_ones_only_what_comes_and_goes(session, keep):
 
     found = registry.operation_changes(session, keep("GET /old", *many), keep(*many, "GET /new"))
 
-    assert (found.changes, found.added, found.removed) == (None, 1, 1)
+    assert (found.changes, found.added, found.removed, found.large) == (None, 1, 1, True)
     assert (found.added_first, found.removed_first) == (("GET /new",), ("GET /old",))
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any, ClassVar
 
@@ -13,9 +14,19 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from portal import accounts, registry
 from portal.accounts import Membership, Person, Role, Team
+from portal.db import utcnow
 from portal.errors import Changed, Conflict, InUse, NotFound, PathTaken, PortalError
-from portal.registry import revision
-from portal.registry.models import Api, Consumer, Mount, Plan, Release, Subscription, UpstreamSecret
+from portal.registry import revision, sweeping
+from portal.registry.models import (
+    Api,
+    Consumer,
+    Mount,
+    OpenAPIDocument,
+    Plan,
+    Release,
+    Subscription,
+    UpstreamSecret,
+)
 from tests import factories
 
 LOST = (PortalError, IntegrityError, NoResultFound, StaleDataError)
@@ -262,3 +273,26 @@ def test_the_last_two_owners_cannot_both_delete_their_accounts(session, at_once)
     assert sorted(type(error) for error in raised if error) == [InUse]
     roles = session.scalars(select(Membership.role).where(Membership.team_id == team.id)).all()
     assert sorted(roles) == [Role.DEVELOPER, Role.OWNER]
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_document_that_is_named_and_swept_at_once_is_named_and_there_or_neither(engine, at_once, turn):
+    with Session(engine) as session:
+        imported = factories.imported(session)
+        digest = imported.sha256
+        assert digest is not None
+        session.delete(imported)
+        session.get_one(OpenAPIDocument, digest).unnamed_since = utcnow() - timedelta(days=2)
+        team = factories.team(session)
+        session.commit()
+        number = team.id
+
+    def name(session: Session) -> None:
+        factories.api(session, team=session.get_one(Team, number), slug="pets", openapi=digest)
+
+    at_once(name, lambda session: sweeping.sweep_documents(session, [digest], now=utcnow()))
+
+    with Session(engine) as session:
+        is_named = session.scalar(select(Api.id).where(Api.slug == "pets")) is not None
+        is_there = session.get(OpenAPIDocument, digest) is not None
+        assert is_named == is_there

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import delete, func, select, text, update
 
 from portal import accounts, openapi, registry
-from portal.registry import descriptions, search
+from portal.registry import descriptions, indexing, search
 from portal.registry.folding import words_asked
 from portal.registry.models import Api, CatalogueEntry, CatalogueOperation, Category
 from tests import factories
@@ -178,6 +178,16 @@ class TestItFollows:
 
         assert found(session, "night") == ["Orders"]
 
+    def test_a_team_of_many_apis_is_left_to_the_worker(self, session, monkeypatch):
+        monkeypatch.setattr(indexing, "_MOST_INLINE", 1)
+        first = live(session, name="Orders")
+        live(session, name="Bills", team=first.team)
+        accounts.rename_team(first.team, "Night shift")
+        assert found(session, "night") == []
+
+        assert indexing.mend(session) == 2
+        assert found(session, "night") == ["Bills", "Orders"]
+
     def test_a_category_and_its_name(self, session):
         api = live(session, name="Orders")
         category = Category(slug="money", name="Money")
@@ -218,26 +228,28 @@ class TestMend:
         session.execute(update(Api.__table__).where(Api.__table__.c.id == gone.id).values(live_release_id=None))
         assert found(session, "missing") == []
 
-        assert search.mend(session) == 3
-        assert search.mend(session) == 0
+        assert indexing.mend(session) == 3
+        assert indexing.mend(session) == 0
 
         titles = dict(session.execute(select(CatalogueEntry.api_id, CatalogueEntry.title)).all())
         assert titles == {missing.id: "Missing", old.id: "Old", fine.id: "Fine"}
         assert found(session, "missing") == ["Missing"]
 
-    def test_everything_is_made_anew_after_it_was_forgotten(self, session):
+    def test_everything_is_made_anew_and_found_meanwhile(self, session):
         live(session, name="Orders", openapi=keep(session, {"/a": {"get": "Zebra"}}))
         session.commit()
-        search.forget(session)
-        assert found(session, "orders") == []
-
-        assert search.mend(session) == 1
+        session.execute(update(CatalogueOperation).values(words=" giraffe "))
+        indexing.outdate(session)
         assert found(session, "orders zebra") == ["Orders"]
+
+        assert indexing.mend(session) == 1
+        assert found(session, "orders zebra") == ["Orders"]
+        assert session.scalars(select(CatalogueOperation.words)).one() == " get a zebra "
 
     def test_a_long_list_is_mended_in_turns(self, session):
         for _ in range(3):
             live(session)
         session.commit()
-        search.forget(session)
+        indexing.outdate(session)
 
-        assert [search.mend(session, most=2) for _ in range(3)] == [2, 1, 0]
+        assert [indexing.mend(session, most=2) for _ in range(3)] == [2, 1, 0]

@@ -3,9 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portal.gateway.routes import route_name
 from portal.traffic.line import FIELDS
 from portal.traffic.parse import Misread, ParsedCall, parse
 from portal.traffic.reasons import REASONS
+from tests.gateway.conftest import api
 from tests.traffic.lines import START, Mix, consumer_id, key_id, line, request_id
 
 
@@ -70,6 +72,15 @@ class TestParse:
     )
     def test_request_id_that_is_none_of_this_time_is_left_out(self, text):
         assert parse(line(id=text)).request_id is None
+
+    @pytest.mark.parametrize(
+        "fields", [{"key_place": "query", "key_name": "key"}, {"key_place": "bearer"}, {"paused": True}]
+    )
+    @pytest.mark.parametrize("mount", ["/orders/v1", ""])
+    def test_route_names_of_the_gateway_are_read(self, mount, fields):
+        call = parse(line(r=route_name(api(7, release=3, **fields), mount)))
+
+        assert (call.api_id, call.release, call.mount) == (7, 3, mount)
 
     @pytest.mark.parametrize("route", ["_portico", "x|1", "1", "|", "1|x", ""])
     def test_routes_of_the_gateway_itself_belong_to_no_api(self, route):

@@ -474,3 +474,22 @@ class TestParts:
         session.rollback()
         left = session.scalar(select(Api).where(Api.slug == "orders", Api.name != "Noise"))
         assert (left is None) if act == "delete" else (left.state == "draft")
+
+
+class TestTags:
+    def test_they_are_typed_with_commas_and_shown_so_again(self, publisher, session, cast):
+        answer = publisher.post("/apis/new", data=FORM | {"tags": " Money,, refunds of  all kinds ,money"})
+
+        assert answer.status_code == 303
+        assert stored(session).draft["tags"] == ["Money", "refunds of all kinds"]
+        assert 'value="Money, refunds of all kinds"' in publisher.get(f"{A}/document").text
+
+    def test_one_that_is_too_long_is_said_beside_the_field(self, publisher, cast):
+        page = publisher.post("/apis/new", data=FORM | {"tags": f"money, {'x' * 41}"}).text
+
+        assert beside(page, "tags") == "One of them is too long. At most 40 characters fit here."
+
+    def test_too_many_are_said_beside_the_field(self, publisher, cast):
+        page = publisher.post("/apis/new", data=FORM | {"tags": ",".join(map(str, range(31)))}).text
+
+        assert beside(page, "tags") == "At most 30 are possible."

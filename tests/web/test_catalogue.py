@@ -174,7 +174,7 @@ class TestSearch:
         page = as_stranger.get("/catalogue?q=zebra&tag=money&team=cast").text
 
         assert "No API fits" in page
-        assert "“zebra” in names, descriptions, tags or operations and all the filters above" in page
+        assert "has “zebra” in its name, description, tags or operations, and fits all filters above" in page
         for wider in ("tag=money&amp;team=cast", "q=zebra&amp;team=cast", "q=zebra&amp;tag=money"):
             assert f'href="/catalogue?{wider}"' in page
 
@@ -285,6 +285,40 @@ class TestWhatOneMayNotSee:
         assert names(page) == ["For all"]
         assert "Subscribe" not in page
         assert ">Catalogue</span>" in page
+
+
+class TestCategoryOfAnApi:
+    def test_a_publisher_chooses_it_and_it_holds_at_once(self, client, cast, session, publish):
+        money = Category(slug="money", name="Money")
+        session.add(money)
+        api = publish("Orders", slug="orders")
+        address = "/apis/cast/orders/v1/category"
+        publisher = sign_in(client, cast.publisher)
+        assert 'value="money"' in publisher.get(address).text
+
+        assert publisher.post(address, data={"category": "money"}).status_code == 303
+
+        session.rollback()
+        assert api.category is money
+        assert names(publisher.get("/catalogue?category=money").text) == ["Orders"]
+        assert names(publisher.get("/catalogue?q=mon").text) == ["Orders"]
+        assert "Money" in publisher.get("/apis/cast/orders/v1").text
+        assert publisher.post(address, data={"category": ""}).status_code == 303
+        session.rollback()
+        assert api.category is None
+
+    def test_one_that_does_not_exist_is_refused(self, client, cast, session, publish):
+        session.add(Category(slug="money", name="Money"))
+        publish("Orders", slug="orders")
+
+        answer = sign_in(client, cast.publisher).post("/apis/cast/orders/v1/category", data={"category": "zoo"})
+
+        assert answer.status_code == 422
+
+    def test_without_categories_the_page_says_who_makes_them(self, client, cast, publish):
+        publish("Orders", slug="orders")
+
+        assert "No categories yet" in sign_in(client, cast.publisher).get("/apis/cast/orders/v1/category").text
 
 
 class TestSubscribe:

@@ -6,16 +6,18 @@ import html
 import json
 import re
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 from openapi_spec_validator import validate
+from sqlalchemy import update
 
 from portal import config_of, jobs, openapi, worker
 from portal.db import utcnow
 from portal.registry import exports
-from portal.registry.models import Api, OpenAPIExport, Visibility
+from portal.registry.models import Api, OpenAPIExport, Release, Visibility
 from portal.web import docs
 from tests import factories
 from tests.conftest import sign_in
@@ -288,6 +290,12 @@ class TestOneOperation:
             assert f'id="{anchor}"' in page
             assert f'href="#{anchor}"' in page
 
+    def test_first_call_is_one_that_needs_nothing(self, shown):
+        get = {"parameters": [{"name": "q", "in": "query", "required": True, "schema": {"const": "a b"}}]}
+        reader = shown(document({"/a/{id}": {"get": {}}, "/b": {"post": {}, "get": get}}), path="/orders/v1")
+
+        assert "curl 'http://localhost:8080/orders/v1/b?q=a%20b'" in text_of(reader())
+
     def test_says_what_values_may_be(self, page):
         said = text_of(page)
 
@@ -443,8 +451,13 @@ class TestWithoutMuch:
     def test_no_operations(self, shown):
         assert "names no operations" in text_of(shown(document())())
 
-    def test_document_that_is_not_stored(self, shown):
-        assert "This API has no OpenAPI document" in text_of(shown(None, openapi="0" * 64)())
+    def test_document_that_is_not_stored(self, shown, session):
+        reader = shown(None)
+        release = session.query(Api).filter_by(slug="pets", version="v1").one().live_release
+        session.execute(update(Release).values(document=dict(release.document, openapi="0" * 64)))
+        session.commit()
+
+        assert "This API has no OpenAPI document" in text_of(reader())
 
 
 class TestWhoSees:
@@ -507,7 +520,8 @@ class TestWhoSees:
 
         said = text_of(reader())
 
-        assert "will be retired on 4 March 2031" in said
+        assert ", and is to be retired on " in said
+        assert "2031" in said
         assert "Use Pets v2 instead" in said
         assert "Moved to another house." in said
         assert "no new subscriptions" in said
@@ -518,6 +532,12 @@ class TestWhoSees:
         session.commit()
         assert "Pets v2" not in reader()
         assert ">v2 " not in reader()
+
+    def test_deprecation_may_be_ahead(self, hidden):
+        said = text_of(hidden(deprecated_at=utcnow() + timedelta(days=400))())
+
+        assert "will be deprecated on" in said
+        assert "is deprecated" not in said
 
     def test_retired_and_paused(self, hidden):
         assert "was retired" in text_of(hidden(retired_at=utcnow())())
@@ -556,7 +576,7 @@ class TestLargeExport:
     @pytest.fixture
     def large(self, shown, monkeypatch):
         reader = shown(factories.OPENAPI, path="/pets/v1")
-        monkeypatch.setattr(exports, "LARGE", 10)
+        monkeypatch.setattr(exports, "LARGE", {"json": 10, "yaml": 10})
         return reader
 
     def work(self, app):
@@ -565,7 +585,7 @@ class TestLargeExport:
 
     def test_is_written_by_the_worker_and_kept(self, large, app):
         page = large("/openapi.yaml", 202)
-        assert "It waits for the worker" in text_of_page(page)
+        assert "the worker has not begun" in text_of_page(page)
         large("/openapi.yaml", 202)
         part = large("/openapi.yaml", 202, headers={"HX-Request": "true"})
         assert "<html" not in part
@@ -637,7 +657,9 @@ class TestDescriptionInMemory:
             base="/api/docs",
             addresses=("http://127.0.0.1:8000/api/v1",),
             key=openapi.KeyScheme("bearer", "Authorization"),
+            credential="token",
             variable="PORTICO_TOKEN",
+            first_path="/me",
         )
         source = docs.Described(about, openapi.read(factories.OPENAPI))
 
@@ -651,5 +673,10 @@ class TestDescriptionInMemory:
         assert "/api/docs/operations/show" in overview
         assert "/api/docs/operations/show" in listed
         assert "$PORTICO_TOKEN" in html.unescape(page)
-        assert "PORTICO_KEY" not in page
+        assert "PORTICO_KEY" not in page + overview
+        assert "Every call carries a token as a bearer token" in overview
+        assert "http://127.0.0.1:8000/api/v1/me" in overview
+        for each in (overview, page):
+            assert "gateway" not in text_of(each)
+            assert "API key" not in text_of(each)
         assert "integer" in schema

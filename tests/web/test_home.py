@@ -49,13 +49,13 @@ class TestNewcomer:
         assert "chart-canvas" not in page
 
     def test_sees_what_is_done_and_what_comes_next(self, client, session, cast):
-        consumer = factories.consumer(session, team=cast.stranger.teams[0], slug="mine")
+        factories.consumer(session, team=cast.stranger.teams[0], slug="mine")
         session.commit()
 
         page = home(client, cast.stranger)
 
         assert page.count('aria-label="Done"') == 1
-        assert f"/consumers/{consumer.team.slug}/mine" in page
+        assert 'href="/catalogue">Find an API</a>' in page
 
     def test_who_may_publish_is_invited_to(self, client, cast):
         assert "Register an API" in home(client, cast.publisher)
@@ -215,6 +215,25 @@ class TestAttention:
         assert "It is paused." in page
         assert "expires in 1 day" in page
         assert "2 things need your attention" in page
+
+    def test_the_end_of_an_api_is_told_to_its_team_and_to_who_uses_it(self, client, session, cast, own):
+        now = utcnow()
+        factories.subscription(session, own["foreign_consumer"], own["api"])
+        registry.deprecate(
+            session,
+            own["api"],
+            at=now - timedelta(days=90),
+            sunset_at=now - timedelta(days=1),
+            successor=None,
+            message="",
+        )
+        session.commit()
+        user = next(each.person for each in own["foreign_consumer"].team.memberships)
+
+        assert "Its last day has passed, and calls still go through." in home(client, cast.publisher)
+        theirs = home(client, user)
+        assert "which it uses, is deprecated; its last day was" in theirs
+        assert "calls still go through" not in theirs
 
     def test_says_when_there_is_nothing(self, client, cast, own, engine, tmp_path):
         logged.store(engine, tmp_path, logged.line(own["api"]))

@@ -241,6 +241,7 @@ class TestSubscribing:
 
         assert "cast/orders/v1" not in owner.get(choose).text
         assert "takes no new subscriptions" in owner.get(f"{choose}?api=cast/orders/v1").text
+        assert "closed to new subscriptions" in owner.get("/catalogue/cast/orders/v1/subscribe").text
         assert owner.post(choose, data={"api": "cast/orders/v1", "plan": "gold"}).status_code == 409
 
 

@@ -189,6 +189,8 @@ def _word_for_api(action: str, changes: audit.Changes) -> str:
             return "closed" if closed else "reopened"
         case {"visibility": _} | {"viewers": _} if action == "changed":
             return "changed visibility"
+        case {"category_id": _} if action == "changed" and len(changes) == 1:
+            return "changed category"
         case {"draft_number": _} if action == "changed":
             return "changed draft"
     return action

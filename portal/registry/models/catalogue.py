@@ -1,4 +1,4 @@
-"""What published APIs are found by. Made from releases, and made anew from them at any time (`search.py`)."""
+"""What published APIs are found by. Made from releases, and made anew from them at any time (`indexing.py`)."""
 
 from datetime import datetime
 
@@ -51,11 +51,18 @@ class CatalogueOperation(Base):
 WORDS = "catalogue_word"
 # Words come folded and cut by us: this tokenizer only splits at spaces. No statistics are kept, because ranking by
 # them would let the order of what one sees depend on what one may not see.
-for statement in (
-    f"CREATE VIRTUAL TABLE {WORDS} USING fts5(name, labels, text, operations, "
-    "tokenize='ascii', detail='column', columnsize=0, prefix='1 2 3')",
-    f"CREATE TRIGGER {WORDS}_goes AFTER DELETE ON catalogue_entry "
-    f"BEGIN DELETE FROM {WORDS} WHERE rowid = old.api_id; END",
+for moment, statement in (
+    (
+        "after_create",
+        f"CREATE VIRTUAL TABLE {WORDS} USING fts5(name, labels, text, operations, "
+        "tokenize='ascii', detail='column', columnsize=0, prefix='1 2 3 4')",
+    ),
+    (
+        "after_create",
+        f"CREATE TRIGGER {WORDS}_goes AFTER DELETE ON catalogue_entry "
+        f"BEGIN DELETE FROM {WORDS} WHERE rowid = old.api_id; END",
+    ),
+    ("before_drop", f"DROP TABLE IF EXISTS {WORDS}"),
 ):
     made = DDL(statement)  # type: ignore[no-untyped-call]
-    event.listen(CatalogueEntry.__table__, "after_create", made.execute_if(dialect="sqlite"))
+    event.listen(CatalogueEntry.__table__, moment, made.execute_if(dialect="sqlite"))

@@ -11,7 +11,7 @@ from portal.openapi.schemas import SchemaNode, tree_of
 from portal.web.docs.source import Links
 from portal.web.markdown import html_of
 
-MOST_NODES = 120
+MOST_NODES = 100
 """Fields of one schema that a page shows before it links to the rest."""
 MOST_ON_PAGE = 500
 DEEPEST = 4

@@ -255,7 +255,8 @@ def _examples(media: str, holder: dict[str, Any], look: Look, sending: bool) -> 
             named.append(Example(title, words, text, "" if text else url))
     if named and "example" not in holder:
         return named
-    if not holder:
+    if not holder or (sending and "example" not in holder):
+        # The ready commands carry one that is made of the schema.
         return []
     value = sample_of_media(holder, look, sending=sending)
     if value is None or (isinstance(value, str | bytes) and not bodies.is_json(media) and "example" not in holder):

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from portal.errors import NotFound
 from portal.openapi.loosely import line_of, object_of
 from portal.openapi.references import name_of
-from portal.openapi.snippets import VARIABLE, Call, curl
+from portal.openapi.snippets import VARIABLE, Call, call_of, curl
 from portal.web import lists
 from portal.web.docs.fields import DEEPEST, Grower
 from portal.web.docs.navigation import WINDOW, Group, Window, window, window_around
@@ -21,6 +21,7 @@ _MOST_DEPTH = 20
 _MOST_LISTED = 150
 """Operations of an API that its overview lists one by one; of larger ones it lists the tags."""
 _MOST_GROUPS = 200
+_MOST_LOOKED_AT = 1_000
 _LONGEST_SEARCH = 200
 _REQUEST_ID = "019a9f3c-5a31-7c3e-8d55-6f0d2b1c9e47"
 
@@ -135,10 +136,18 @@ def _said(source: Source) -> dict[str, tuple[str, str]]:
 
 
 def _first_call(source: Source) -> str:
+    """Of an operation that asks for nothing in its path, or else of the address alone."""
     about = source.about
     if not about.addresses:
         return ""
-    call = Call("GET", about.addresses[0], key=(about.key.place, about.key.name) if about.key else None)
+    call = Call(
+        "GET", about.addresses[0] + about.first_path, key=(about.key.place, about.key.name) if about.key else None
+    )
+    some = (it for it in source.index.entries[:_MOST_LOOKED_AT] if it.method == "GET" and "{" not in it.path)
+    entry = next(some, None)
+    read = source.operation(entry.name) if entry and not about.first_path else None
+    if entry and read:
+        call = call_of("GET", entry.path, *read, server=about.addresses[0], key=about.key)
     return curl(call).replace(VARIABLE, about.variable)
 
 

@@ -68,6 +68,8 @@ class Lifecycle:
     paused: bool = False
     closed: bool = False
     deprecated_at: datetime | None = None
+    is_ahead: bool = False
+    """`deprecated_at` is still to come."""
     sunset_at: datetime | None = None
     retired_at: datetime | None = None
     message: str = ""
@@ -96,6 +98,10 @@ class About:
     """Where it is called; examples use the first."""
     key: KeyPlace | None
     description: str = ""
+    credential: str = "key"
+    """What callers call what they send."""
+    first_path: str = ""
+    """Below the address, what a first call asks for."""
     variable: str = "PORTICO_KEY"
     """The shell variable that examples take the key from."""
     owner: str = ""
@@ -105,6 +111,7 @@ class About:
     plans: tuple[PlanLine, ...] | None = None
     """None where there are no plans to speak of; () where the API offers none yet."""
     refusals: tuple[Refusal, ...] = ()
+    """Of the gateway; () for what does not stand behind it."""
     versions: tuple[Link, ...] = ()
     """All that the reader may see, this one among them."""
     get_key_url: str = ""

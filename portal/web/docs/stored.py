@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from portal import registry
 from portal.accounts import Permission, Person
+from portal.db import utcnow
 from portal.openapi.references import Look
 from portal.registry import Document, descriptions
 from portal.registry.descriptions import Facts
@@ -130,15 +131,15 @@ def _about(
         crumbs=(
             Link(document.name, address(api, "apis.show"))
             if is_draft
-            else Link("Catalogue", shown.removesuffix(f"/{api.label}")),
+            else Link("Catalogue", url_for("catalogue.index")),
         ),
         lifecycle=_lifecycle(api, person),
         plans=tuple(PlanLine(plan.name, plan.description, in_words(plan)) for plan in api.plans),
         refusals=tuple(Refusal(status, reason, REASONS[reason]) for status, reason in _REFUSALS),
         versions=() if is_draft else _versions(session, api, person),
-        get_key_url=f"{shown}/subscribe" if shown and not is_draft and api.retired_at is None else "",
+        get_key_url=address(api, "catalogue.subscribe") if shown and not is_draft and api.retired_at is None else "",
         manage_url=address(api, "apis.show") if is_member else "",
-        document_url=f"{address(api, 'apis.show')}/import" if may(Permission.MANAGE_APIS, api.team) else "",
+        document_url=address(api, "imports.again") if may(Permission.MANAGE_APIS, api.team) else "",
         preview_url=address(api, "docs.preview") if is_member and not is_draft and api.has_unpublished_changes else "",
         exports=()
         if is_draft
@@ -158,6 +159,7 @@ def _lifecycle(api: Api, person: Person | None) -> Lifecycle:
         paused=api.paused,
         closed=api.closed,
         deprecated_at=api.deprecated_at,
+        is_ahead=api.deprecated_at is not None and api.deprecated_at > utcnow(),
         sunset_at=api.sunset_at,
         retired_at=api.retired_at,
         message=api.deprecation_message,

@@ -107,15 +107,13 @@ def _export(api: Api, form: exports.Form) -> ResponseReturnValue:
     server = curl.addresses(document, config_of(current_app).gateway_url)[0].rstrip("/")
     key = exports.key_of(api, document, form, server)
     answer = Response(mimetype=_MEDIA[form])
-    # Whoever keeps a copy asks each time whether they may still see it.
-    answer.headers["Cache-Control"] = "private, no-cache"
     answer.headers["Vary"] = "Accept-Encoding, Cookie, HX-Request"
     answer.headers["Content-Disposition"] = f'attachment; filename="{api.slug}-{api.version}.openapi.{form}"'
     answer.set_etag(key, weak=True)
     if request.if_none_match.contains_weak(key):
         answer.status_code = 304
         return answer
-    if not exports.is_large(session, document):
+    if not exports.is_large(session, document, form):
         answer.set_data(exports.write(session, api, document, form, server))
         return answer
     packed = exports.kept(session, key)

@@ -20,8 +20,8 @@ from portal.accounts import Team
 from portal.errors import Invalid
 from portal.registry import Document, read_document
 from portal.registry.document import SLUG, VERSION
-from portal.registry.models import SecretKind, UpstreamSecret
-from portal.web.forms import Form, NumberField, choices, one_line, slug_from, stripped
+from portal.registry.models import Category, SecretKind, UpstreamSecret
+from portal.web.forms import Form, NumberField, choices, one_line, slug_from, squeeze, stripped
 from portal.web.forms.secrets import KINDS
 
 MOST_TARGETS = 50
@@ -70,6 +70,11 @@ class DocumentForm(Form):
     number = HiddenField()
     name = one_line("Name", 80, needed="Give it a name.", description="What developers see, in any alphabet.")
     description = TextAreaField("Description", filters=[unix_lines], description="What it is for.")
+    tags = StringField(
+        "Tags",
+        filters=[stripped],
+        description="Words to find it by in the catalogue, separated by commas, such as payments, refunds.",
+    )
     tls_verify = BooleanField("Verify the target's TLS certificate", default=True)
     ca_pem = TextAreaField(
         "Own certificate authority",
@@ -143,6 +148,7 @@ class DocumentForm(Form):
         values = dict(self.kept) | {
             "name": self.name.data,
             "description": self.description.data,
+            "tags": [tag for tag in map(squeeze, (self.tags.data or "").split(",")) if tag],
             "path": self.path.data or (None if self.host.data else self.usual_path),
             "host": self.host.data or None,
             "upstream": {
@@ -227,6 +233,13 @@ class NewAPIForm(DocumentForm):
         return document
 
 
+class CategoryForm(Form):
+    category = SelectField("Category", description="Administrators put up the categories.")
+
+    def offer(self, categories: Iterable[Category]) -> None:
+        self.category.choices = choices({"": "none", **{each.slug: each.name for each in categories}})
+
+
 class PublishForm(Form):
     conflict_at = "note"
 
@@ -274,6 +287,7 @@ def from_document(stored: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {
         "name": document.name,
         "description": document.description,
+        "tags": ", ".join(document.tags),
         "path": document.path or "",
         "host": document.host or "",
         "tls_verify": upstream.tls_verify,
@@ -313,7 +327,9 @@ def _reshaped(sent: Any, press: str) -> tuple[int, Any]:
 def _in_our_units(fields: Mapping[str, str], rows: list[int]) -> Iterable[tuple[str, str]]:
     """The document counts milliseconds, bytes and only the targets that were given; the form does not."""
     for name, sentence in fields.items():
-        if found := re.fullmatch(r"upstream\.targets\.(\d+)\.(\w+)", name):
+        if name.startswith("tags."):
+            yield "tags", f"One of them is too long. {sentence}"
+        elif found := re.fullmatch(r"upstream\.targets\.(\d+)\.(\w+)", name):
             yield f"upstream.targets.{rows[int(found[1])]}.{found[2]}", sentence
         elif name == "upstream.targets" and not rows:
             yield name, "Give the address that calls are sent to."

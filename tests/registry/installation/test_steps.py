@@ -139,6 +139,28 @@ class TestReferences:
         assert found
         assert all(sentence.startswith(said) for sentence in found)
 
+    @pytest.mark.parametrize(
+        ("old", "new", "where", "said"),
+        [
+            ("  - shop\n  category", "  - shed\n  category", "viewers", "There is no team shed."),
+            (
+                "successor: payments/orders/v2",
+                "successor: payments/orders/v9",
+                "deprecated.successor",
+                "There is no API payments/orders/v9.",
+            ),
+        ],
+    )
+    def test_live_settings_refer_to_things_too(self, old, new, where, said):
+        assert old in made.ENDING
+        wanted = made.read(made.ENDING.replace(old, new))
+
+        (found,) = room.references(EMPTY, wanted, room.plan(EMPTY, wanted, prune=False))
+
+        assert found[0] == ("api", "payments", "orders", "v1")
+        assert found[1] == where
+        assert found[2].startswith(said)
+
     def test_what_prune_would_take_is_told(self, everything):
         text = made.EVERYTHING
         without = text[: text.index("- team: payments\n  slug: refunds")] + text[text.index("consumers:") :]
