@@ -56,10 +56,7 @@
         lineStyle: { color: soft, type: "dotted", width: 1 },
         label: { color: soft, fontSize: 12, formatter: "{b}", position: "insideEndTop", rotate: 0, distance: [4, 2] },
         // The words stand on the side where there is room for them.
-        data: data.markers.map((marker) => {
-          const bucket = bucketOf(new Date(marker.time));
-          return { name: marker.label, xAxis: bucket, label: { align: bucket > last / 2 ? "right" : "left" } };
-        }),
+        data: marks(),
       };
     return {
       animation: false,
@@ -77,7 +74,7 @@
       yAxis: {
         type: "value",
         min: 0,
-        max: data.unit === "share" ? ({ max }) => (max > 0.75 ? 1 : null) : null,
+        max: data.unit === "share" ? ({ max }) => (max > 0 && max <= 0.75 ? null : 1) : null,
         minInterval: data.unit === "calls" ? 1 : 0,
         splitNumber: 4,
         axisLabel: { color: soft, formatter: (value) => unit.short(value) },
@@ -107,6 +104,22 @@
         const time = times[index];
         return (time - time.getTimezoneOffset() * MINUTE) % wanted < bucket;
       };
+    }
+
+    // One line a bucket, named after its newest marker; words that would lie over those of a newer one are left out.
+    function marks() {
+      const newest = new Map();
+      for (const marker of data.markers.toSorted((a, b) => new Date(a.time) - new Date(b.time)))
+        newest.set(bucketOf(new Date(marker.time)), marker.label);
+      const room = 80 / (place.clientWidth / times.length);
+      let taken = Infinity;
+      return [...newest].reverse().map(([bucket, name]) => {
+        const isRight = bucket > last / 2;
+        const from = isRight ? Number(bucket) - room : Number(bucket);
+        const show = from + room <= taken;
+        if (show) taken = from;
+        return { name, xAxis: bucket, label: { show, align: isRight ? "right" : "left" } };
+      });
     }
 
     function bucketOf(moment) {

@@ -56,6 +56,7 @@ def _source() -> docs.Described:
         base=base,
         addresses=(f"{config_of(current_app).url}{ROOT}",),
         key=KeyPlace(place="bearer", name="Authorization"),
+        credential="token",
         variable="PORTICO_TOKEN",
         crumbs=(
             docs.Link("Settings", url_for("settings.show")),

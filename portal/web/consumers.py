@@ -94,6 +94,11 @@ def show(consumer: Consumer) -> ResponseReturnValue:
         "consumers/show.html",
         consumer=consumer,
         subscriptions=consumer.subscriptions,
+        shown={
+            each.api
+            for each in consumer.subscriptions
+            if each.api.live_release_id is not None and registry.may_see(me(), each.api)
+        },
         current=lists.subscriptions_of(db.session(), [consumer]),
         now=utcnow(),
         last_used=lists.last_used(db.session(), consumer),

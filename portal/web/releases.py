@@ -157,6 +157,7 @@ def releases(api: Api) -> ResponseReturnValue:
         older_url=lists.here(before=rows[MOST_LISTED - 1].number) if len(rows) > MOST_LISTED else None,
         newer_url=address(api, "apis.releases") if before else None,
         choices=_choices(session, api),
+        may_manage=may(Permission.MANAGE_APIS, api.team),
         address=address,
     )
 

@@ -120,7 +120,7 @@ class TestList:
 
     def test_empty_list_offers_the_next_step(self, client, cast):
         assert "Register API" in sign_in(client, cast.owner).get("/apis").text
-        assert "Go to consumers" in sign_in(client, cast.developer).get("/apis").text
+        assert "Go to the catalogue" in sign_in(client, cast.developer).get("/apis").text
 
 
 class TestNew:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from portal import registry
 from portal.db import utcnow
-from portal.registry.models import Api, Consumer, Key, Subscription
+from portal.registry.models import Api, Consumer, Key, Subscription, Visibility
 from tests import factories
 from tests.conftest import sign_in
 from tests.web import logged
@@ -50,6 +50,28 @@ def orders(session) -> Api:
 def keys_of(session, consumer) -> list[Key]:
     session.rollback()
     return list(session.scalars(select(Key).where(Key.consumer_id == consumer.id).order_by(Key.id)))
+
+
+class TestSubscriptions:
+    def test_lead_to_the_docs_and_say_how_the_api_fares(self, developer, session, shop, orders):
+        factories.subscription(session, shop, orders)
+        registry.deprecate(session, orders, at=utcnow(), sunset_at=None, successor=None, message="")
+        session.commit()
+
+        page = developer.get(C).text
+
+        assert 'href="/catalogue/payments/orders/v1"' in page
+        assert "API deprecated" in page
+
+    def test_lead_nowhere_when_the_team_may_not_see_the_api_any_more(self, developer, session, shop, orders):
+        factories.subscription(session, shop, orders)
+        registry.set_visibility(session, orders, Visibility.TEAM)
+        session.commit()
+
+        page = developer.get(C).text
+
+        assert "Orders" in page
+        assert "/catalogue/payments" not in page
 
 
 class TestList:

@@ -116,6 +116,8 @@ class About:
     """All that the reader may see, this one among them."""
     get_key_url: str = ""
     manage_url: str = ""
+    traffic_url: str = ""
+    """Where the reader may see what is called; "" for those who may not."""
     document_url: str = ""
     """Where the reader may give it an OpenAPI document; "" for those who may not."""
     preview_url: str = ""

@@ -139,6 +139,7 @@ def _about(
         versions=() if is_draft else _versions(session, api, person),
         get_key_url=address(api, "catalogue.subscribe") if shown and not is_draft and api.retired_at is None else "",
         manage_url=address(api, "apis.show") if is_member else "",
+        traffic_url=address(api, "traffic.api") if may(Permission.SEE_API_CALLS, api.team) and not is_draft else "",
         document_url=address(api, "imports.again") if may(Permission.MANAGE_APIS, api.team) else "",
         preview_url=address(api, "docs.preview") if is_member and not is_draft and api.has_unpublished_changes else "",
         exports=()
