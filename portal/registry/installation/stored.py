@@ -29,7 +29,7 @@ _Entry = TypeVar("_Entry", TeamEntry, CategoryEntry, PlanEntry, ApiEntry, Consum
 
 
 def stored(session: Session, *, keys: bool, now: datetime) -> Installation:
-    """Everything of teams that are nobody's personal one, and the categories, in an order that is the same on every database.
+    """Everything of teams that are nobody's personal one, and the categories, in the same order on every database.
 
     Raises Conflict for a document that this release cannot read.
     """
