@@ -280,6 +280,7 @@ def apply(session: Session, imported: Import, body: Application) -> ApiAnswer:
 
     `If-Match` may be the ETag of the draft that it was compared with.
     """
+    imports.require_ready(session, imported)
     proposed = imports.proposal_of(session, imported)
     api = imported.api
     if api is None:

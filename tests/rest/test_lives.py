@@ -115,6 +115,19 @@ class TestImports:
         assert (refused.status_code, [each["field"] for each in refused.json["errors"]]) == (422, [field])
         assert session.scalars(select(Import)).all() == []
 
+    def test_what_is_not_read_yet_is_waited_for(self, program, session, cast):
+        # Aliases are read by the worker, which nobody runs here.
+        asking, text = (
+            program(cast.publisher),
+            "openapi: 3.1.0\ninfo: &i {title: x, version: '1', x-a: *i}\npaths: {}\n",
+        )
+        waiting = asking.post("/teams/cast/imports", {"text": text})
+        assert (waiting.status_code, waiting.json["state"]) == (201, "waiting")
+
+        refused = asking.post(f"/imports/{waiting.json['id']}/apply", {})
+
+        assert (refused.status_code, refused.json["detail"]) == (409, "It is not read yet. Wait until it is.")
+
     def test_those_of_others_do_not_exist(self, program, session, cast):
         number = program(cast.publisher).post("/teams/cast/imports", {"text": pets(a="A")}).json["id"]
 
