@@ -54,7 +54,7 @@ class _OwnStatus(Spoken):
 @click.option("--keys", is_flag=True, help="With the hashes of keys, so that they work in another installation.")
 @with_appcontext
 def export(folder: Path | None, keys: bool) -> None:
-    """Write teams, plans, APIs, consumers and subscriptions as YAML.
+    """Write teams, categories, plans, APIs, consumers and subscriptions as YAML.
 
     Without --to it is one file on standard output. People, personal teams and secrets are not in it.
     """

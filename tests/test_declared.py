@@ -11,6 +11,7 @@ from portal.accounts.audit import AuditEntry
 from portal.jobs import Job
 from portal.registry.models import (
     Api,
+    Category,
     Consumer,
     Import,
     Key,
@@ -277,6 +278,47 @@ class TestPrune:
         assert count(session, Plan) == 2
 
 
+class TestCategories:
+    """They come out with their names and places, and stay with the APIs that stand on them."""
+
+    @pytest.fixture
+    def shelved(self, flask, write):
+        answer = flask("apply", write(made.ENDING), "--yes")
+        assert answer.exit_code == 0, answer.output
+
+    def test_names_descriptions_and_places_are_kept(self, flask, shelved, session):
+        money = one(session, Category, slug="money")
+
+        assert (money.name, money.description, money.position) == ("Money & more", "What is paid and owed.", 1)
+        assert one(session, Api, version="v1", slug="orders").category.slug == "money"
+        assert "- slug: money\n  name: Money & more\n" in flask("export").stdout
+
+    def test_a_folder_has_them_in_a_file_of_their_own(self, flask, shelved, session, tmp_path):
+        flask("export", "--to", "there")
+
+        assert "slug: art" in (tmp_path / "there" / "categories.yaml").read_text()
+        assert flask("apply", "there").stdout == "Nothing to change.\n"
+
+    def test_they_change_and_go(self, flask, write, shelved, session):
+        text = made.ENDING.replace("name: Money & more", "name: Art").replace("- slug: art\n  name: Art\n", "")
+
+        stays = flask("apply", write(text), "--plan")
+        goes = flask("apply", write(text), "--prune", "--yes")
+
+        assert stays.exit_code == 1
+        assert "all.yaml:9: categories[0]: There is a category Art already." in stays.stderr
+        assert goes.exit_code == 0, goes.output
+        assert "- delete category art\n" in goes.stdout
+        assert "    name: Money & more → Art\n" in goes.stdout
+        assert one(session, Category).name == "Art"
+
+    def test_files_that_list_none_delete_none(self, flask, write, shelved, session):
+        answer = flask("apply", write(made.EVERYTHING), "--prune", "--yes")
+
+        assert answer.exit_code == 0, answer.output
+        assert count(session, Category) == 2
+
+
 class TestRefusals:
     """In a sentence with the place in the file, before anything is done."""
 
@@ -361,6 +403,14 @@ class TestRefusals:
         said = self.refused(flask, write, made.EVERYTHING)
 
         assert "consumers[0].keys[0].revoked_at: The key pco_0123456789AB_… was revoked at" in said
+
+    def test_a_category_that_nobody_has_put_up(self, flask, write, session):
+        text = made.ENDING.replace("category: money", "category: mony")
+
+        said = self.refused(flask, write, text)
+
+        assert "apis[0].category: There is no category mony. Correct the name, or add it to the files." in said
+        assert count(session, Category) == 0
 
     def test_what_nobody_has(self, flask, write):
         text = made.EVERYTHING.replace("plan: gold", "plan: silver")

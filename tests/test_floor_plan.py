@@ -15,6 +15,7 @@ FLOORS = (
     {"accounts", "notify"},
     {"registry"},
     {"letters"},
+    {"endings"},
     {"console", "ai", "gateway", "traffic", "reading"},
     {"sample", "programs", "keeper", "backup"},
     {"schema", "doctor"},

@@ -22,6 +22,7 @@ from portal import migrate, schema
 from portal.accounts import Person
 from portal.db import Base, engine_options, engine_url
 from portal.errors import Conflict
+from portal.registry.models import Api, Mount, Subscription, Visibility
 from tests import factories
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -114,6 +115,79 @@ class TestUpgrade:
 
         with pytest.raises(Conflict, match="revision 9999, which this release of Portico does not know"):
             migrate.pending(empty)
+
+
+class TestWhatAPIsSay:
+    def test_apis_of_before_are_as_they_were_and_the_release_before_goes_on(self, empty):
+        upgrade_to(empty, "0007")
+        with empty.begin() as connection:
+            for statement in BEFORE_0008:
+                connection.execute(text(statement), {"at": BEFORE["created_at"], "yes": True, "no": False})
+
+        migrate.upgrade(empty)
+
+        with Session(empty) as session:
+            api = session.get_one(Api, 5)
+            assert (api.label, api.state, api.visibility) == ("kept/orders/v1", "paused", Visibility.SIGNED_IN)
+            assert (api.deprecated_at, api.closed, api.category, api.viewers) == (None, False, None, [])
+            assert [(each.number, each.copy_of, each.document) for each in api.releases] == [(1, None, {"name": "It"})]
+            assert [plan.slug for plan in api.plans] == ["gold"]
+            assert session.scalars(select(Mount.path)).all() == ["/orders/v1"]
+            assert session.scalars(select(Subscription.api_id)).all() == [5]
+        with empty.begin() as connection:
+            connection.execute(text(AN_API.format("77", "'later'")), {"at": BEFORE["created_at"], "no": False})
+            connection.execute(text("DELETE FROM api WHERE id = 77"))
+        if empty.dialect.name == "sqlite":
+            with empty.begin() as connection:
+                connection.execute(text(AN_API.format("NULL", "'last'")), {"at": BEFORE["created_at"], "no": False})
+                assert connection.scalar(text("SELECT id FROM api WHERE slug = 'last'")) == 78
+                assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+        for broken in (
+            "UPDATE api SET successor_id = 404",
+            "UPDATE api SET category_id = 404",
+            "UPDATE release SET api_id = 404",
+            "UPDATE api SET live_release_id = 404",
+            "UPDATE mount SET api_id = 404",
+        ):
+            with empty.begin() as connection, pytest.raises(IntegrityError):
+                connection.execute(text(broken))
+
+    def test_numbers_of_apis_that_were_deleted_before_are_not_given_again(self, tmp_path):
+        address = engine_url(f"sqlite:///{tmp_path / 'before.sqlite3'}")
+        engine = create_engine(address, **engine_options(address))
+        upgrade_to(engine, "0007")
+        with engine.begin() as connection:
+            for statement in (*BEFORE_0008, AN_API.format("90", "'gone'"), "DELETE FROM api WHERE id = 90"):
+                connection.execute(text(statement), {"at": BEFORE["created_at"], "yes": True, "no": False})
+
+        migrate.upgrade(engine)
+
+        with engine.begin() as connection:
+            connection.execute(text(AN_API.format("NULL", "'new'")), {"at": BEFORE["created_at"], "no": False})
+            assert connection.scalar(text("SELECT id FROM api WHERE slug = 'new'")) == 91
+        engine.dispose()
+
+
+AN_API = (
+    "INSERT INTO api (id, team_id, slug, version, name, draft, draft_number, draft_changed_at, paused, created_at)"
+    " VALUES ({}, 3, {}, 'v1', 'It', '{{}}', 1, :at, :no, :at)"
+)
+"""As the release before 0008 makes one, which may still run."""
+BEFORE_0008 = (
+    "INSERT INTO team (id, slug, name, may_publish, created_at) VALUES (3, 'kept', 'Kept', :yes, :at)",
+    "INSERT INTO plan (id, team_id, slug, name, description, per_second, created_at)"
+    " VALUES (1, 3, 'gold', 'Gold', '', 5, :at)",
+    "INSERT INTO consumer (id, public_id, team_id, slug, name, description, created_at)"
+    " VALUES (5, 'con_a', 3, 'shop', 'Shop', '', :at)",
+    AN_API.format("5", "'orders'"),
+    "INSERT INTO release (id, api_id, number, document, note, published_at)"
+    " VALUES (8, 5, 1, '{\"name\": \"It\"}', '', :at)",
+    "UPDATE api SET live_release_id = 8, paused = :yes",
+    "INSERT INTO mount (host, path, api_id) VALUES ('*', '/orders/v1', 5)",
+    "INSERT INTO api_plan (api_id, plan_id) VALUES (5, 1)",
+    "INSERT INTO subscription (id, consumer_id, api_id, plan_id, state, starts_at)"
+    " VALUES (2, 5, 5, 1, 'approved', :at)",
+)
 
 
 class TestOperationsOfCalls:

@@ -9,7 +9,7 @@ from portal.registry.models import Api, Category
 
 LONGEST_NAME = 80
 LONGEST_DESCRIPTION = 500
-_FURTHEST = 1_000_000
+FURTHEST = 1_000_000
 
 
 def create_category(
@@ -22,7 +22,7 @@ def create_category(
         raise NameTaken("slug", f"There is a category {slug} already. Choose another slug.")
     if position is None:
         last = session.scalar(select(func.max(Category.position)))
-        position = 0 if last is None else min(last + 1, _FURTHEST)
+        position = 0 if last is None else min(last + 1, FURTHEST)
     category = Category(slug=slug)
     _fill(session, category, name, description, position)
     session.add(category)
@@ -59,8 +59,8 @@ def _fill(session: Session, category: Category, name: str, description: str, pos
         wrong["name"] = f"At most {LONGEST_NAME} characters fit here."
     if len(description) > LONGEST_DESCRIPTION:
         wrong["description"] = f"At most {LONGEST_DESCRIPTION} characters fit here."
-    if not 0 <= position <= _FURTHEST:
-        wrong["position"] = f"Give a number from 0 to {_FURTHEST:,}."
+    if not 0 <= position <= FURTHEST:
+        wrong["position"] = f"Give a number from 0 to {FURTHEST:,}."
     if wrong:
         raise Invalid(wrong)
     with session.no_autoflush:

@@ -138,7 +138,7 @@ def discard(session: Session, imported: Import) -> None:
 
 def compare_again(session: Session, imported: Import) -> None:
     """Have it held against the document that its API has now, by the worker. Raises Conflict where it is not ready."""
-    _require_ready(session, imported)
+    require_ready(session, imported)
     imported.turn = 0
     _become(imported, ImportState.WAITING)
     imported.percent, imported.step = 0, ""
@@ -152,7 +152,7 @@ def create(
 
     Raises Conflict when the import is not ready or is for an API that exists; Invalid, NameTaken.
     """
-    _require_ready(session, imported)
+    require_ready(session, imported)
     if imported.api_id is not None:
         raise Conflict("This import is for an API that exists already.")
     if document.openapi != imported.sha256:
@@ -169,7 +169,7 @@ def apply(session: Session, imported: Import, document: Document, *, by: Person 
     Raises Conflict when the import is not ready, or was held against another document than the API has now; Changed
     when the draft is not the one that was looked at.
     """
-    _require_ready(session, imported)
+    require_ready(session, imported)
     api = imported.api
     if api is None:
         raise Conflict("This import is for a new API.")
@@ -245,7 +245,8 @@ def _hold(session: Session, imported: Import) -> None:
     session.refresh(imported, with_for_update=True)
 
 
-def _require_ready(session: Session, imported: Import) -> None:
+def require_ready(session: Session, imported: Import) -> None:
+    """Raises Conflict, which says why nothing can be made of it now."""
     _hold(session, imported)
     if imported.state is not ImportState.READY:
         raise Conflict(_WHY_NOT.get(imported.state, "It is not read yet. Wait until it is."))

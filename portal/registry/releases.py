@@ -3,18 +3,17 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from portal.accounts import audit
 from portal.accounts.models import Person
 from portal.db import utcnow
-from portal.errors import Changed, Conflict, Invalid, PathTaken
-from portal.registry import lifecycle, revision
+from portal.errors import Changed, Conflict, Invalid
+from portal.registry import lifecycle, mounts, revision
 from portal.registry.consumers import hold
 from portal.registry.document import Document, read_document
 from portal.registry.models import Api, Mount, Release, Revision, UpstreamSecret
-from portal.registry.visibility import may_see
 
 _TURN = "portal.registry.releases.turn"
 """In a session: the transaction that holds the turn of publishers."""
@@ -77,7 +76,7 @@ def obstacles(session: Session, api: Api, values: dict[str, Any], *, by: Person 
         _require_secret(session, api, document)
     except Conflict as error:
         found.append(error)
-    taken = (_taken(session, api, host, path, by) for host, path in document.mounts())
+    taken = (mounts.taken(session, host, path, by=by, but=api) for host, path in document.mounts())
     return found + [each for each in taken if each is not None]
 
 
@@ -135,7 +134,7 @@ def _put_live(
     _require_secret(session, api, document)
     session.execute(delete(Mount).where(Mount.api_id == api.id))
     for host, path in document.mounts():
-        if taken := _taken(session, api, host, path, by):
+        if taken := mounts.taken(session, host, path, by=by, but=api):
             raise taken
         session.add(Mount(host=host, path=path, api_id=api.id))
     number = next_number(session, api)
@@ -192,24 +191,3 @@ def _claim_turn(session: Session) -> None:
         # What was read before the wait may be old. Whoever publishes many at once waits with the first only.
         session.expire_all()
         session.info[_TURN] = turn
-
-
-def _taken(session: Session, api: Api, host: str, path: str, by: Person | None) -> PathTaken | None:
-    """The owner of a taken mount is named to those who may see its API, and to the program itself."""
-    parts = path.strip("/").split("/")
-    above: list[Any] = ["/" + "/".join(parts[:n]) for n in range(1, len(parts) + 1)]
-    other = session.scalar(
-        select(Mount)
-        .where(
-            Mount.host == host,
-            Mount.api_id != api.id,
-            or_(Mount.path.in_(above), Mount.path.startswith(path.rstrip("/") + "/", autoescape=True)),
-        )
-        .order_by(Mount.path)
-        .limit(1)
-    )
-    if other is None:
-        return None
-    may_know = by is None or may_see(by, other.api)
-    owner = f"{other.api.name} ({other.api.team.name})" if may_know else None
-    return PathTaken(host if path == "/" else path, owner)

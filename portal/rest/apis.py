@@ -71,7 +71,7 @@ class NewApi(Asked):
 class ApiSearch(Search):
     team: Annotated[str, Field(max_length=63)] = ""
     """Slug of a team."""
-    state: Literal["", "draft", "published", "paused"] = ""
+    state: Literal["", "draft", "published", "paused", "deprecated", "retired"] = ""
 
 
 class Offer(Asked):

@@ -1,17 +1,26 @@
 """The catalogue: published APIs that you may see, by words or by shelf."""
 
-from typing import Annotated, Literal
+import json
+from gzip import decompress
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from flask import current_app
+from pydantic import Field, RootModel
 from sqlalchemy.orm import Session
 
+from portal import config_of
 from portal.accounts import Permission
 from portal.accounts.tokens import Scope
+from portal.db import db
+from portal.errors import Unavailable
+from portal.registry import exports
 from portal.registry.cards import Version
 from portal.registry.catalogue import Wish, look
+from portal.registry.models import Api
 from portal.rest.route import tagged
 from portal.rest.shapes import Flag, Listed, Paging, Told, cursor_of, read_cursor
-from portal.web.guards import me
+from portal.web import curl
+from portal.web.guards import a_shown_api, me
 
 route = tagged("Catalogue")
 
@@ -103,3 +112,36 @@ def index(session: Session, query: CatalogueSearch) -> Cards:
         count=seen.count,
         next=cursor_of(page + 1) if page < seen.pages else None,
     )
+
+
+class OpenAPIAnswer(RootModel[dict[str, Any]]):
+    """An OpenAPI document."""
+
+
+@route(
+    "GET",
+    "/catalogue/<team>/<slug>/<version>/openapi",
+    Permission.SIGNED_IN,
+    a_shown_api,
+    scope=Scope.READ,
+    answer=OpenAPIAnswer,
+    etag=True,
+    problems=(503,),
+)
+def openapi(session: Session, api: Api) -> OpenAPIAnswer:
+    """A published API as OpenAPI, with the gateway's address and key.
+
+    A very large one is written when it is asked for first; ask again after some minutes (503).
+    """
+    document = exports.live_document(api)
+    assert document is not None, "the guard lets published ones in only"
+    server = curl.addresses(document, config_of(current_app).gateway_url)[0].rstrip("/")
+    if not exports.is_large(session, document, "json"):
+        return OpenAPIAnswer(json.loads(exports.write(session, api, document, "json", server)))
+    key = exports.key_of(api, document, "json", server)
+    packed = exports.kept(session, key)
+    if packed is None:
+        with db.begin() as writing:
+            exports.ask(writing, api, "json", server, key)
+        raise Unavailable("It is being written, which may take some minutes. Ask again.")
+    return OpenAPIAnswer(json.loads(decompress(packed)))

@@ -64,6 +64,7 @@ _PARTS = {
     "import_id": "Number of the import.",
     "member": "Number of the membership.",
     "plan": "Slug of the plan.",
+    "category": "Slug of the category.",
     "consumer": "Slug of the consumer.",
     "subscription": "Number of the subscription.",
     "key": "Public id of the key, without `pco_`.",

@@ -20,7 +20,7 @@ from portal.rest.apis import ApiAnswer, Version
 from portal.rest.route import Answer, tagged
 from portal.rest.shapes import Asked, Instant, Name, Slug, Told
 from portal.web import described
-from portal.web.guards import a_team, an_api, an_import, me
+from portal.web.guards import a_team, an_api, an_import, may, me
 
 route = tagged("Imports")
 
@@ -58,6 +58,15 @@ class ProposalAnswer(Told):
     """Field -> why it is not quite what the document says."""
 
 
+class CallerAnswer(Told):
+    operation: str
+    """Id of an operation that changes in a way that breaks its callers."""
+    consumer: str
+    team: str
+    calls: int
+    last_call: Instant
+
+
 class ImportAnswer(Told):
     id: int
     team: str
@@ -82,6 +91,8 @@ class ImportAnswer(Told):
     """Fields about which the draft and the document do not agree: `name`, `description`, `target`, `key`, `tags`."""
     changes: dict[str, Any] | None
     """What it changes for callers of the API that it is for."""
+    callers: list[CallerAnswer]
+    """Who called within 30 days what it breaks, for those who may see the API's calls."""
 
 
 class Application(Asked):
@@ -133,7 +144,20 @@ def shown(session: Session, imported: Import) -> ImportAnswer:
         warning_count=facts.warning_count if facts else 0,
         disagreements=_disagreements(session, imported, proposed),
         changes=imported.changes if is_ready else None,
+        callers=_callers(session, imported) if is_ready else [],
     )
+
+
+def _callers(session: Session, imported: Import) -> list[CallerAnswer]:
+    broken = set((imported.changes or {}).get("broken", ()))
+    if imported.api is None or not broken or not may(Permission.SEE_API_CALLS, imported.api.team):
+        return []
+    found = described.callers(session, imported.api, broken)
+    return [
+        CallerAnswer(operation=operation, consumer=each.consumer, team=each.team, calls=each.calls, last_call=each.last)
+        for operation, those in sorted(found.items())
+        for each in those
+    ]
 
 
 def _proposal(proposed: Proposal) -> ProposalAnswer:
@@ -256,6 +280,7 @@ def apply(session: Session, imported: Import, body: Application) -> ApiAnswer:
 
     `If-Match` may be the ETag of the draft that it was compared with.
     """
+    imports.require_ready(session, imported)
     proposed = imports.proposal_of(session, imported)
     api = imported.api
     if api is None:

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from portal import letters, registry
+from portal import endings, registry
 from portal.accounts import Permission
 from portal.accounts.tokens import Scope
 from portal.db import utcnow
@@ -16,7 +16,6 @@ from portal.rest.apis import ADDRESS, ApiAnswer, shown, state
 from portal.rest.route import tagged
 from portal.rest.shapes import Asked, Moment
 from portal.web.guards import an_api, me
-from portal.web.lifecycle import successor_named
 
 route = tagged("Lifecycle")
 
@@ -56,18 +55,15 @@ def deprecate(session: Session, api: Api, body: Deprecation) -> ApiAnswer:
         wrong.setdefault("sunset_at", "Choose a time that is still to come.")
     if wrong:
         raise Invalid(wrong)
-    before = (api.deprecated_at is not None, api.sunset_at, api.successor_id, api.deprecation_message)
-    registry.deprecate(
+    endings.deprecate(
         session,
         api,
+        by=me(),
         at=body.at or api.deprecated_at or now,
         sunset_at=body.sunset_at,
-        successor=successor_named(session, api, body.successor or ""),
+        successor=body.successor or "",
         message=body.message,
     )
-    session.flush()  # the number of the successor is compared
-    if before != (True, api.sunset_at, api.successor_id, api.deprecation_message):
-        letters.api_deprecated(session, api, by=me(), changed=before[0])
     return shown(api)
 
 
@@ -81,10 +77,7 @@ def deprecate(session: Session, api: Api, body: Deprecation) -> ApiAnswer:
 )
 def withdraw_deprecation(session: Session, api: Api) -> None:
     """Take a deprecation back. A retired API is revived first (409)."""
-    was_deprecated = api.deprecated_at is not None
-    registry.withdraw_deprecation(session, api)
-    if was_deprecated:
-        letters.deprecation_withdrawn(session, api, by=me())
+    endings.withdraw_deprecation(session, api, by=me())
 
 
 @route(
@@ -131,10 +124,7 @@ def reopen(session: Session, api: Api) -> ApiAnswer:
 )
 def retire(session: Session, api: Api) -> ApiAnswer:
     """Answer every call with 410 `api_retired`. Only what is deprecated can be retired (409)."""
-    was_retired = api.retired_at is not None
-    registry.retire(session, api)
-    if not was_retired:
-        letters.api_retired(session, api, by=me())
+    endings.retire(session, api, by=me())
     return shown(api)
 
 

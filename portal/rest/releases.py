@@ -1,6 +1,6 @@
 """Releases: numbered copies of an API's document that were published."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 from sqlalchemy import select
@@ -9,12 +9,14 @@ from sqlalchemy.orm import Session, selectinload
 from portal import registry
 from portal.accounts import Permission
 from portal.accounts.tokens import Scope
+from portal.errors import Invalid
 from portal.registry.document import Document
 from portal.registry.models import Api, Release
 from portal.rest import drafts, lists
 from portal.rest.route import Answer, tagged
-from portal.rest.shapes import Asked, Instant, Listed, Paging, Told
+from portal.rest.shapes import Asked, Instant, Listed, Number, Paging, Told
 from portal.web.guards import a_release, an_api, me
+from portal.web.intake import LARGEST_ID
 
 route = tagged("Releases")
 
@@ -40,6 +42,34 @@ class Releases(Listed):
     items: list[ReleaseSummary]
 
 
+class EffectAnswer(Told):
+    sentence: str
+    is_breaking: bool
+    """Whether callers have to change something."""
+
+
+class DifferenceAnswer(Told):
+    field: str
+    before: str | None
+    """Null where nothing was live before."""
+    after: str
+
+
+class Changes(Told):
+    since: int | None
+    """Number of the release that it is compared with; null where nothing is live."""
+    effects: list[EffectAnswer]
+    """What callers notice."""
+    differences: list[DifferenceAnswer]
+    obstacles: list[str]
+    """Why it would not be published now."""
+
+
+class Since(Asked):
+    since: Annotated[Number, Field(ge=1, le=LARGEST_ID)] | None = None
+    """Number of the release to compare with; the live one when it is left out."""
+
+
 class Publication(Asked):
     note: Annotated[str, Field(max_length=10_000)] = ""
     """What is new, for those who read the list later."""
@@ -59,6 +89,26 @@ def _facts(release: Release) -> dict[str, object]:
 
 def _whole(release: Release) -> ReleaseAnswer:
     return ReleaseAnswer(**_facts(release), document=registry.read_document(release.document))
+
+
+def _changes(session: Session, api: Api, values: dict[str, Any], since: int | None) -> Changes:
+    before = api.live_release
+    if since is not None:
+        before = session.scalar(select(Release).where(Release.api_id == api.id, Release.number == since))
+        if before is None:
+            raise Invalid({"since": f"{api.name} has no release {since}."})
+    was, wanted = registry.read_document(before.document) if before else None, registry.read_document(values)
+    return Changes(
+        since=before.number if before else None,
+        effects=[
+            EffectAnswer(sentence=each.sentence, is_breaking=each.breaking) for each in registry.effects(was, wanted)
+        ],
+        differences=[
+            DifferenceAnswer(field=each.label, before=each.before, after=each.after)
+            for each in registry.differences(was, wanted)
+        ],
+        obstacles=[str(each) for each in registry.obstacles(session, api, values, by=me())],
+    )
 
 
 def _state(_session: Session, api: Api) -> str:
@@ -131,3 +181,31 @@ def republish(session: Session, release: Release, body: Publication) -> Answer:
 def show(session: Session, release: Release) -> ReleaseAnswer:
     """One release with its document."""
     return _whole(release)
+
+
+@route(
+    "GET",
+    f"{drafts.ADDRESS}/changes",
+    Permission.SEE_APIS,
+    an_api,
+    scope=Scope.READ,
+    query=Since,
+    answer=Changes,
+)
+def draft_changes(session: Session, api: Api, query: Since) -> Changes:
+    """What publishing the draft would change for callers, and what stands in its way."""
+    return _changes(session, api, api.draft, query.since)
+
+
+@route(
+    "GET",
+    f"{ADDRESS}/<int:number>/changes",
+    Permission.SEE_APIS,
+    a_release,
+    scope=Scope.READ,
+    query=Since,
+    answer=Changes,
+)
+def changes(session: Session, release: Release, query: Since) -> Changes:
+    """What one release changes against another."""
+    return _changes(session, release.api, release.document, query.since)

@@ -11,6 +11,8 @@ from portal.db import utcnow
 from portal.traffic.models import DAY, HOUR, MINUTE, ByConsumerOperation
 from portal.traffic.retention import KEPT
 
+LOOKED_BACK = timedelta(days=30)
+"""Whoever called within it is told before an API changes or goes away."""
 _FEW = 200
 """Operations that are looked up each by itself; of more, all of the API's are read."""
 

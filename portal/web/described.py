@@ -1,11 +1,9 @@
 """What pages show of OpenAPI documents: operations in long lists, changes, those who call what changes."""
 
-import importlib
-import importlib.util
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,11 +15,11 @@ from portal.accounts import Team
 from portal.db import utcnow
 from portal.outbound.fetch import Fetched, NotFetched
 from portal.registry.models import Api, Consumer, Import, ImportSource, ImportState, OpenAPIDocument, Operation
+from portal.traffic import callers as traffic
 from portal.web import lists
 from portal.web.intake import LARGEST_ID
 
 SIZE = 100
-CALLED_WITHIN = timedelta(days=30)
 _NO_TEXT = ("image/", "audio/", "video/", "font/", "application/pdf")
 
 
@@ -101,10 +99,7 @@ def changes(found: Mapping[str, Any] | None, most: int | None = None) -> Changes
 
 def callers(session: Session, api: Api, names: Collection[str]) -> dict[str, list[CallerShown]]:
     """Who called these operations within 30 days, by the operation's name, most calls first."""
-    if importlib.util.find_spec("portal.traffic.callers") is None:
-        return {}
-    module: Any = importlib.import_module("portal.traffic.callers")
-    found = module.callers(session, api.id, names, utcnow() - CALLED_WITHIN)
+    found = traffic.callers(session, api.id, names, utcnow() - traffic.LOOKED_BACK)
     ids = {each.consumer_id for each in found}
     known = {
         consumer.id: consumer

@@ -23,7 +23,7 @@ from portal.accounts import Invitation, Membership, Permission, Person, Team, au
 from portal.config import Config
 from portal.db import db
 from portal.errors import Forbidden, NotFound, NotSignedIn
-from portal.registry.models import Api, Consumer, Import, Key, Plan, Release, Subscription, UpstreamSecret
+from portal.registry.models import Api, Category, Consumer, Import, Key, Plan, Release, Subscription, UpstreamSecret
 from portal.web.audience import is_program
 
 View = Callable[..., ResponseReturnValue]
@@ -210,6 +210,10 @@ def _load_import(session: Session, import_id: int) -> Import | None:
     return session.get(Import, import_id)
 
 
+def _load_category(session: Session, category: str) -> Category | None:
+    return session.scalar(select(Category).where(Category.slug == category))
+
+
 def _load_plan(session: Session, team: str, plan: str) -> Plan | None:
     return session.scalar(select(Plan).join(Plan.team).where(Team.slug == team, Plan.slug == plan))
 
@@ -250,6 +254,7 @@ a_release = Fetch(
 an_import = Fetch("imported", ("import_id",), _load_import, lambda it: it.team, Permission.SEE_APIS)
 a_person = Fetch("somebody", ("person",), _load_person, None, Permission.ADMINISTER)
 an_invitation = Fetch("invitation", ("invitation",), _load_invitation, None, Permission.ADMINISTER)
+a_category = Fetch("category", ("category",), _load_category, None, Permission.SIGNED_IN)
 a_plan = Fetch("plan", ("team", "plan"), _load_plan, lambda plan: plan.team, Permission.SEE_APIS)
 a_secret = Fetch("secret", ("team", "secret"), _load_secret, lambda it: it.team, Permission.SEE_APIS)
 a_consumer = Fetch("consumer", ("team", "consumer"), _load_consumer, lambda it: it.team, Permission.MANAGE_CONSUMERS)

@@ -5,8 +5,8 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from portal import letters, registry
-from portal.accounts import Permission, Team
+from portal import endings, registry
+from portal.accounts import Permission
 from portal.db import db, utcnow
 from portal.errors import Conflict, Invalid
 from portal.registry.models import Api
@@ -85,62 +85,32 @@ def deprecate(api: Api) -> ResponseReturnValue:
     if not form.validate_on_submit():
         return _page(api, form), form.status
     now = utcnow()
-    before = (api.deprecated_at is not None, api.sunset_at, api.successor_id, api.deprecation_message)
+    was_deprecated = api.deprecated_at is not None
     try:
         with db.begin() as session:
-            registry.deprecate(
+            endings.deprecate(
                 session,
                 api,
+                by=me(),
                 at=form.begins(api, now),
                 sunset_at=form.ends(api, now),
-                successor=successor_named(session, api, form.successor.data or ""),
+                successor=form.successor.data or "",
                 message=form.message.data or "",
             )
             if request.form.get("close"):
                 registry.close(session, api)
-            session.flush()  # the number of the successor is compared
-            if before != (True, api.sunset_at, api.successor_id, api.deprecation_message):
-                letters.api_deprecated(session, api, by=me(), changed=before[0])
     except (Invalid, Conflict) as error:
         status = form.refuse(error)
         return _page(api, form), status
-    done = "What callers are told is changed" if before[0] else f"{api.name} is deprecated"
+    done = "What callers are told is changed" if was_deprecated else f"{api.name} is deprecated"
     return back(api, f"{done}. Gateways tell callers within a second.", "apis.lifecycle")
-
-
-def successor_named(session: Session, api: Api, label: str) -> Api | None:
-    """The API that was typed as `team/slug/version`. Raises Invalid for one that the person may not know of."""
-    if not label:
-        return None
-    if api.successor is not None and api.successor.label == label:
-        return api.successor
-    parts = label.split("/")
-    found = None
-    if len(parts) == 3:
-        team, slug, version = parts
-        found = session.scalar(
-            select(Api)
-            .join(Api.team)
-            .where(Team.slug == team, Api.slug == slug, Api.version == version)
-            .where(Api.live_release_id.is_not(None), registry.visible_to(me()))
-        )
-    if found is None:
-        raise Invalid(
-            {"successor": f"There is no published API {label[:100]} that you may see. Write team/slug/version."}
-        )
-    if found.successor_id == api.id:
-        raise Invalid({"successor": f"{found.label} names this very API as its successor. Choose another one."})
-    return found
 
 
 @bp.post("/<team>/<slug>/<version>/lifecycle/withdraw")
 @requires(Permission.MANAGE_APIS, an_api)
 def withdraw_deprecation(api: Api) -> ResponseReturnValue:
     with db.begin() as session:
-        was_deprecated = api.deprecated_at is not None
-        registry.withdraw_deprecation(session, api)
-        if was_deprecated:
-            letters.deprecation_withdrawn(session, api, by=me())
+        endings.withdraw_deprecation(session, api, by=me())
     return back(api, f"{api.name} is no longer deprecated.", "apis.lifecycle")
 
 
@@ -167,10 +137,7 @@ def retire(api: Api) -> ResponseReturnValue:
     if request.method == "POST":
         if request.form.get("confirm", "").strip() == api.slug:
             with db.begin() as session:
-                was_retired = api.retired_at is not None
-                registry.retire(session, api)
-                if not was_retired:
-                    letters.api_retired(session, api, by=me())
+                endings.retire(session, api, by=me())
             return back(api, f"{api.name} is retired. Calls are answered with 410 api_retired.", "apis.lifecycle")
         wrong, status = f"This is not {api.slug}. Type it to retire the API.", 422
     found = remaining(db.session(), api, utcnow(), with_calls=may(Permission.SEE_API_CALLS, api.team))

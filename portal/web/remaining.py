@@ -1,15 +1,13 @@
 """Who still uses an API: its subscriptions, each with the last call, and who calls without one."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from portal.registry.models import Api, Consumer, Subscription, SubscriptionState
-from portal.traffic.callers import Caller, callers
-
-LOOKED_BACK = timedelta(days=30)
+from portal.traffic.callers import LOOKED_BACK, Caller, callers
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,12 @@ import orjson
 import pytest
 from sqlalchemy import select
 
+from portal.db import utcnow
 from portal.jobs import Job
-from portal.registry.models import Import
+from portal.registry.models import Api, Import
+from portal.traffic.models import DAY, ByConsumerOperation
 from tests import factories
+from tests.conftest import sign_in
 
 PATH = "/teams/cast/apis/orders/v1"
 
@@ -61,6 +64,38 @@ class TestImports:
         after = asking.get(draft).json["document"]
         assert (after["name"], after["openapi"] != mine["openapi"]) == ("Pets, ours", True)
 
+    def test_who_called_what_breaks_is_named_to_those_who_may_know(self, program, client, session, cast):
+        asking = program(cast.publisher)
+        first = asking.post("/teams/cast/imports", {"text": pets(pets="All pets", cats="Cats")}).json
+        asking.post(f"/imports/{first['id']}/apply", {"slug": "pets", "version": "v2"})
+        assert asking.post("/teams/cast/apis/pets/v2/releases", {}, If_Match="*").status_code == 201
+        names = {each["path"]: each["id"] for each in asking.get("/teams/cast/apis/pets/v2/operations").json["items"]}
+        api = session.scalars(select(Api)).one()
+        shop = factories.consumer(session, team=cast.stranger.teams[0], name="The Shop")
+        now = int(utcnow().timestamp())
+        for path, ago, calls in (("/cats", 3 * DAY, 7), ("/cats", 40 * DAY, 90), ("/pets", DAY, 5)):
+            at = now - ago
+            session.add(
+                ByConsumerOperation(
+                    at=at - at % DAY,
+                    api_id=api.id,
+                    operation=names[path],
+                    consumer_id=shop.id,
+                    calls=calls,
+                    last_at=at - at % 60,
+                )
+            )
+        session.commit()
+
+        again = asking.post("/teams/cast/apis/pets/v2/imports", {"text": pets(pets="All pets")}).json
+        page = sign_in(client, cast.publisher).get(f"/imports/{again['id']}").text
+
+        assert [(each["operation"], each["consumer"], each["calls"]) for each in again["callers"]] == [
+            (names["/cats"], "The Shop", 7)
+        ]
+        assert "The Shop" in page
+        assert program(cast.developer).get(f"/imports/{again['id']}").status_code == 403
+
     @pytest.mark.parametrize(
         ("body", "field"),
         [
@@ -79,6 +114,19 @@ class TestImports:
 
         assert (refused.status_code, [each["field"] for each in refused.json["errors"]]) == (422, [field])
         assert session.scalars(select(Import)).all() == []
+
+    def test_what_is_not_read_yet_is_waited_for(self, program, session, cast):
+        # Aliases are read by the worker, which nobody runs here.
+        asking, text = (
+            program(cast.publisher),
+            "openapi: 3.1.0\ninfo: &i {title: x, version: '1', x-a: *i}\npaths: {}\n",
+        )
+        waiting = asking.post("/teams/cast/imports", {"text": text})
+        assert (waiting.status_code, waiting.json["state"]) == (201, "waiting")
+
+        refused = asking.post(f"/imports/{waiting.json['id']}/apply", {})
+
+        assert (refused.status_code, refused.json["detail"]) == (409, "It is not read yet. Wait until it is.")
 
     def test_those_of_others_do_not_exist(self, program, session, cast):
         number = program(cast.publisher).post("/teams/cast/imports", {"text": pets(a="A")}).json["id"]

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from werkzeug.routing import Rule
 
-from portal import accounts, create_app
+from portal import accounts, create_app, registry
 from portal.accounts import Permission, Role
 from portal.accounts.tokens import Scope
 from portal.config import Config
@@ -96,6 +96,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
         consumer = factories.consumer(session, team=team)
         subscription = factories.subscription(session, consumer, api)
         key, _ = factories.key(session, consumer)
+        category = registry.create_category(session, slug="shelf", name="Shelf")
         invitation = accounts.invite(session, email="invited@portico.example", by=administrator, now=utcnow())
         secret = factories.upstream_secret(session, team=team)
         imported = factories.imported(session, team=team)
@@ -112,6 +113,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
             "version": api.version,
             "number": 1,
             "plan": plan.slug,
+            "category": category.slug,
             "consumer": consumer.slug,
             "subscription": subscription.id,
             "key": key.public_id,

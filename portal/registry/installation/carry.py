@@ -10,13 +10,21 @@ from sqlalchemy.orm import Session
 from portal import accounts
 from portal.accounts.models import Person, Team
 from portal.errors import Conflict, Invalid, NotFound, PortalError
-from portal.registry import apis, consumers, keys, plans, releases
+from portal.registry import apis, categories, consumers, keys, plans, releases
 from portal.registry.consumers import Loss
 from portal.registry.document import Document, read_document
 from portal.registry.installation.settings import SETTINGS
 from portal.registry.installation.steps import Action, Step
-from portal.registry.installation.values import ApiEntry, ConsumerEntry, Credential, PlanEntry, TeamEntry, Use
-from portal.registry.models import Api, Consumer, Key, Plan, Subscription, SubscriptionState
+from portal.registry.installation.values import (
+    ApiEntry,
+    CategoryEntry,
+    ConsumerEntry,
+    Credential,
+    PlanEntry,
+    TeamEntry,
+    Use,
+)
+from portal.registry.models import Api, Category, Consumer, Key, Plan, Subscription, SubscriptionState
 
 _LIMITS = ("per_second", "per_second_burst", "per_minute", "per_minute_burst")
 
@@ -30,7 +38,8 @@ def hold(session: Session, steps: Iterable[Step]) -> None:
 
     In the order in which the deletion of a team holds the same.
     """
-    slugs = {step.identity[1] for step in steps} | {
+    steps = list(steps)
+    slugs = {step.identity[1] for step in steps if step.identity[0] != "category"} | {
         step.identity[3].partition("/")[0] for step in steps if step.identity[0] == "subscription"
     }
     ids = list(session.scalars(select(Team.id).where(Team.slug.in_(slugs)).order_by(Team.id).with_for_update()))
@@ -41,6 +50,12 @@ def hold(session: Session, steps: Iterable[Step]) -> None:
         select(Subscription.id)
         .where(or_(Subscription.consumer_id.in_(owned[Consumer]), Subscription.api_id.in_(owned[Api])))
         .order_by(Subscription.id)
+        .with_for_update()
+    )
+    session.execute(
+        select(Category.id)
+        .where(Category.slug.in_({step.identity[1] for step in steps if step.identity[0] == "category"}))
+        .order_by(Category.id)
         .with_for_update()
     )
     session.expire_all()
@@ -87,7 +102,8 @@ class _Hand:
         for kind, (word, more) in of_team.items():
             rows = session.execute(select(kind.id, Team.slug, kind.slug, *more).join(kind.team))  # type: ignore[attr-defined]
             self._ids |= {(word, *names): number for number, *names in rows}
-        self._ids |= {("team", slug): number for number, slug in session.execute(select(Team.id, Team.slug))}
+        for kind, word in ((Team, "team"), (Category, "category")):
+            self._ids |= {(word, slug): number for number, slug in session.execute(select(kind.id, kind.slug))}
 
     @property
     def lost(self) -> list[Loss]:
@@ -100,6 +116,7 @@ class _Hand:
         releases.vacate(self._session, [self._ids[step.identity] for step in steps if step.publishes and step.before])
         verbs = {
             "team": self._team,
+            "category": self._category,
             "plan": self._plan,
             "api": self._api,
             "consumer": self._consumer,
@@ -107,6 +124,7 @@ class _Hand:
             "key": self._key,
         }
         deletions = {
+            "category": self._delete_category,
             "plan": self._delete_plan,
             "api": self._delete_api,
             "consumer": self._delete_consumer,
@@ -158,6 +176,13 @@ class _Hand:
             accounts.rename_team(team, after.name)
         if team.may_publish != after.may_publish:
             accounts.allow_publishing(team, after.may_publish)
+
+    def _category(self, before: CategoryEntry | None, after: CategoryEntry) -> None:
+        values = after.model_dump(exclude={"slug"})
+        if before is None:
+            self._made(after.identity, categories.create_category(self._session, slug=after.slug, **values))
+        else:
+            categories.change_category(self._session, self._get(Category, *after.identity), **values)
 
     def _plan(self, before: PlanEntry | None, after: PlanEntry) -> None:
         values = after.model_dump(include={"name", "description", *_LIMITS})
@@ -256,6 +281,9 @@ class _Hand:
 
     def _revoke(self, before: Credential, _after: None) -> None:
         keys.revoke(self._session, self._row_of(before))
+
+    def _delete_category(self, before: CategoryEntry, _after: None) -> None:
+        categories.delete_category(self._session, self._get(Category, *before.identity))
 
     def _delete_consumer(self, before: ConsumerEntry, _after: None) -> None:
         consumers.delete_consumer(self._session, self._get(Consumer, *before.identity))

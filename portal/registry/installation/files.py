@@ -1,6 +1,7 @@
 """Installations as files: one, or a folder of them. Pure: names and texts in, names and texts out.
 
 teams/payments.yaml                    a team with its plans and consumers
+categories.yaml                        the shelves of the catalogue
 apis/payments/orders/v1.yaml           an API
 apis/payments/orders/v1.openapi.yaml   the OpenAPI document that its draft refers to
 apis/payments/orders/v1.live.openapi.yaml  that of the live one, where it is another
@@ -33,7 +34,14 @@ SOURCE = re.compile(r"\.openapi\.(?:json|ya?ml)$")
 """How the name of a file ends that is an OpenAPI document and no part of an installation."""
 _BESIDE = re.compile(r"(?:\.live)?\.openapi\.(?:json|yaml)$")
 _LISTS = tuple(name for name in Installation.model_fields if name != "portico")
-_NOUNS = {"team": "team", "plan": "plan", "api": "API", "consumer": "consumer", "subscription": "subscription"}
+_NOUNS = {
+    "team": "team",
+    "category": "category",
+    "plan": "plan",
+    "api": "API",
+    "consumer": "consumer",
+    "subscription": "subscription",
+}
 _LAST = ("document", "live_document")
 
 
@@ -120,6 +128,8 @@ def as_folder(installation: Installation) -> dict[str, bytes]:
                 consumers=tuple(each for each in installation.consumers if each.team == team.slug),
             )
         )
+    if installation.categories:
+        found["categories.yaml"] = _file(Installation(categories=installation.categories))
     sources = data_of(installation.sources)
     for api in installation.apis:
         stem = f"apis/{api.team}/{api.slug}/{api.version}"
@@ -171,7 +181,7 @@ def _take(loaded: Loaded, file: str, document: yaml.Marked) -> None:
             path = _steps(where)
             loaded.problems.append(Problem(file, document.line(path), _shown(path), words))
         return
-    for name in ("teams", "plans", "apis", "consumers"):
+    for name in ("teams", "categories", "plans", "apis", "consumers"):
         for number, thing in enumerate(getattr(found, name)):
             _place(loaded, thing.identity, Origin(file, document, (name, number)))
     for number, consumer in enumerate(found.consumers):

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from portal.accounts.models import Team
 from portal.errors import Invalid
-from portal.registry import apis, lifecycle, visibility
+from portal.registry import apis, categories, lifecycle, visibility
 from portal.registry.installation.words import ApiReference, Instant, Slug, Text
 from portal.registry.models import Api, Category, Visibility
 
@@ -113,12 +113,10 @@ def _close(session: Session, api: Api, closed: bool) -> None:
 
 
 def _categorise(session: Session, api: Api, slug: str | None) -> None:
-    """Files name a shelf and do not describe it: one that is not there yet is put up under its slug."""
-    if slug is None:
-        api.category = None
-        return
-    category = session.scalar(select(Category).where(Category.slug == slug))
-    api.category = category or Category(slug=slug, name=slug.replace("-", " ").capitalize())
+    category = None if slug is None else session.scalar(select(Category).where(Category.slug == slug))
+    if slug is not None and category is None:
+        raise Invalid({"category": f"There is no category {slug}. Correct the name, or add it to the files."})
+    categories.set_category(session, api, category)
 
 
 SETTINGS: tuple[Setting, ...] = (

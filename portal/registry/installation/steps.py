@@ -18,6 +18,7 @@ from portal.registry.installation.files import name_of
 from portal.registry.installation.settings import SETTINGS
 from portal.registry.installation.values import (
     ApiEntry,
+    CategoryEntry,
     ConsumerEntry,
     Credential,
     Identity,
@@ -29,7 +30,7 @@ from portal.registry.installation.values import (
     uses_of,
 )
 
-Thing = TeamEntry | PlanEntry | ApiEntry | ConsumerEntry | Use | Credential
+Thing = TeamEntry | CategoryEntry | PlanEntry | ApiEntry | ConsumerEntry | Use | Credential
 
 _NAMES = {"team", "slug", "version"}
 """What a thing is called is no field of it that could change."""
@@ -80,8 +81,8 @@ class Step:
 def plan(current: Installation, wanted: Installation, *, prune: bool) -> list[Step]:
     """Nothing for what is equal. What `wanted` does not speak of is never touched.
 
-    `prune` deletes what `wanted` leaves out of the teams that it lists, and of the subscriptions and keys of consumers
-    that it lists with such. `current` is the whole installation, with keys.
+    `prune` deletes what `wanted` leaves out of the teams that it lists, of the subscriptions and keys of consumers that
+    it lists with such, and of the categories if it lists any. `current` is the whole installation, with keys.
     """
     there = {each.identity: each for each in _everything(current)}
     asked = {each.identity: each for each in _everything(wanted)}
@@ -99,6 +100,8 @@ def left_out(current: Installation, wanted: Installation) -> list[Thing]:
     listed = {each.identity: each for each in wanted.consumers}
     owned: tuple[PlanEntry | ApiEntry | ConsumerEntry, ...] = (*current.plans, *current.apis, *current.consumers)
     gone: list[Thing] = [each for each in owned if each.team in named and each.identity not in asked]
+    if wanted.categories:
+        gone += [each for each in current.categories if each.identity not in asked]
     apis = {"/".join(each.identity[1:]) for each in gone if isinstance(each, ApiEntry)}
     for consumer in current.consumers:
         entry = listed.get(consumer.identity)
@@ -155,6 +158,8 @@ def _refers_to(thing: Thing) -> Iterator[tuple[Identity, str]]:
             yield ("plan", thing.team, slug), "plans"
         for slug in thing.setting("viewers"):
             yield ("team", slug), "viewers"
+        if (category := thing.setting("category")) is not None:
+            yield ("category", category), "category"
         deprecated = thing.setting("deprecated")
         if deprecated is not None and deprecated.successor is not None:
             yield ("api", *deprecated.successor.split("/")), "deprecated.successor"
@@ -255,6 +260,9 @@ _ORDER: tuple[Callable[[Step], bool], ...] = (
     lambda step: step.action is Action.DELETE and step.identity[0] == "key",
     lambda step: step.action is Action.DELETE and step.identity[0] == "consumer",
     lambda step: step.action is Action.DELETE and step.identity[0] == "api",
+    # Before others may take its name.
+    lambda step: step.action is Action.DELETE and step.identity[0] == "category",
+    lambda step: step.identity[0] == "category",
     lambda step: step.identity[0] == "team",
     lambda step: step.action is not Action.DELETE and step.identity[0] == "plan",
     lambda step: step.identity[0] == "api" and step.unpublishes,

@@ -14,6 +14,7 @@ from portal.registry.installation.settings import SETTINGS
 from portal.registry.installation.steps import without_buried
 from portal.registry.installation.values import (
     ApiEntry,
+    CategoryEntry,
     ConsumerEntry,
     Installation,
     KeyEntry,
@@ -22,13 +23,13 @@ from portal.registry.installation.values import (
     TeamEntry,
 )
 from portal.registry.keys import TOMBSTONE
-from portal.registry.models import Api, Consumer, Key, Plan, Subscription, SubscriptionState
+from portal.registry.models import Api, Category, Consumer, Key, Plan, Subscription, SubscriptionState
 
-_Entry = TypeVar("_Entry", TeamEntry, PlanEntry, ApiEntry, ConsumerEntry)
+_Entry = TypeVar("_Entry", TeamEntry, CategoryEntry, PlanEntry, ApiEntry, ConsumerEntry)
 
 
 def stored(session: Session, *, keys: bool, now: datetime) -> Installation:
-    """Everything of teams that are nobody's personal one, in an order that is the same on every database.
+    """Everything of teams that are nobody's personal one, and the categories, in the same order on every database.
 
     Raises Conflict for a document that this release cannot read.
     """
@@ -39,6 +40,7 @@ def stored(session: Session, *, keys: bool, now: datetime) -> Installation:
         teams=_sorted(
             TeamEntry.model_construct(slug=team.slug, name=team.name, may_publish=team.may_publish) for team in shared
         ),
+        categories=_sorted(_category(each) for each in session.scalars(select(Category))),
         plans=_sorted(
             _plan(plan, teams[plan.team_id]) for plan in session.scalars(select(Plan).where(_of(Plan, teams)))
         ),
@@ -56,6 +58,12 @@ def _of(kind: Any, teams: dict[int, str]) -> Any:
 
 def _sorted(entries: Iterable[_Entry]) -> tuple[_Entry, ...]:
     return tuple(sorted(entries, key=lambda entry: entry.identity))
+
+
+def _category(category: Category) -> CategoryEntry:
+    return CategoryEntry.model_construct(
+        slug=category.slug, name=category.name, description=category.description, position=category.position
+    )
 
 
 def _plan(plan: Plan, team: str) -> PlanEntry:

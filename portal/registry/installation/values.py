@@ -2,6 +2,7 @@
 
     Installation
     ├── teams       slug
+    ├── categories  slug                     shelves of the catalogue, on which APIs stand
     ├── plans       team, slug
     ├── apis        team, slug, version      document, live_document, plans, live settings
     ├── consumers   team, slug               subscriptions, keys
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, model_validator
 
+from portal.registry.categories import FURTHEST, LONGEST_DESCRIPTION
 from portal.registry.document import Document
 from portal.registry.installation.settings import SETTINGS
 from portal.registry.installation.words import (
@@ -54,6 +56,17 @@ class TeamEntry(_Part):
     @property
     def identity(self) -> Identity:
         return "team", self.slug
+
+
+class CategoryEntry(_Part):
+    slug: Slug
+    name: Name
+    description: Annotated[Text, Field(max_length=LONGEST_DESCRIPTION)] = ""
+    position: Annotated[int, Field(ge=0, le=FURTHEST)] = 0
+
+    @property
+    def identity(self) -> Identity:
+        return "category", self.slug
 
 
 class PlanEntry(_Part):
@@ -192,6 +205,7 @@ class Source(_Part):
 class Installation(_Part):
     portico: Literal[1] = 1
     teams: tuple[TeamEntry, ...] = ()
+    categories: tuple[CategoryEntry, ...] = ()
     plans: tuple[PlanEntry, ...] = ()
     apis: tuple[ApiEntry, ...] = ()
     consumers: tuple[ConsumerEntry, ...] = ()
@@ -199,6 +213,7 @@ class Installation(_Part):
 
     def things(self) -> Iterator["Thing"]:
         yield from self.teams
+        yield from self.categories
         yield from self.plans
         yield from self.apis
         yield from self.consumers
@@ -214,7 +229,7 @@ class Installation(_Part):
         )
 
 
-Thing = TeamEntry | PlanEntry | ApiEntry | ConsumerEntry
+Thing = TeamEntry | CategoryEntry | PlanEntry | ApiEntry | ConsumerEntry
 
 
 @dataclass(frozen=True, slots=True)

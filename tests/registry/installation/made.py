@@ -95,7 +95,17 @@ consumers:
     label: web
 """
 
-ENDING = EVERYTHING.replace(
+_SHELVES = """\
+categories:
+- slug: art
+  name: Art
+- slug: money
+  name: Money & more
+  description: What is paid and owed.
+  position: 1
+"""
+
+ENDING = EVERYTHING.replace("plans:\n- team", f"{_SHELVES}plans:\n- team", 1).replace(
     "  note: The first one.\n",
     """\
   note: The first one.
@@ -174,7 +184,7 @@ def _documents(draw: Any, path: str) -> dict[str, Any]:
 
 
 @st.composite
-def _apis(draw: Any, team: str, plans: list[str]) -> dict[str, Any]:
+def _apis(draw: Any, team: str, plans: list[str], shelves: list[str]) -> dict[str, Any]:
     slug, version = draw(_slugs), draw(_versions)
     published = draw(st.booleans())
     path = f"/{team}/{slug}/{version}"
@@ -188,7 +198,7 @@ def _apis(draw: Any, team: str, plans: list[str]) -> dict[str, Any]:
         "paused": published and draw(st.booleans()),
         "closed": published and draw(st.booleans()),
         "visibility": draw(st.sampled_from(Visibility)).value,
-        "category": draw(st.none() | _slugs),
+        "category": draw(st.sampled_from([None, *shelves])),
         **(draw(_endings()) if published else {}),
         "document": draw(_documents(path)),
         "live_document": draw(st.none() | _documents(path)) if published else None,
@@ -210,6 +220,19 @@ def _distinct(things: list[dict[str, Any]], *names: str) -> list[dict[str, Any]]
 
 
 @st.composite
+def _categories(draw: Any, slugs: list[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "slug": slug,
+            "name": f"{slug}: {draw(_names)}",
+            "description": draw(_texts),
+            "position": draw(st.integers(0, 1_000_000)),
+        }
+        for slug in slugs
+    ]
+
+
+@st.composite
 def installations(draw: Any) -> Installation:
     slugs = sorted(draw(st.sets(_slugs.filter(lambda slug: slug not in {"new", "api"}), min_size=1, max_size=3)))
     teams = [{"slug": slug, "name": draw(_names), "may_publish": draw(st.booleans())} for slug in slugs]
@@ -218,8 +241,9 @@ def installations(draw: Any) -> Installation:
         for team in slugs
         for slug in sorted(draw(st.sets(_slugs, max_size=2)))
     ]
+    shelves = sorted(draw(st.sets(_slugs, max_size=2)))
     of_team = {team: [plan["slug"] for plan in plans if plan["team"] == team] for team in slugs}
-    apis = [api for team in slugs for api in draw(st.lists(_apis(team, of_team[team]), max_size=2))]
+    apis = [api for team in slugs for api in draw(st.lists(_apis(team, of_team[team], shelves), max_size=2))]
     apis = _distinct(apis, "team", "slug", "version")
     names = [f"{api['team']}/{api['slug']}/{api['version']}" for api in apis]
     for api, name in zip(apis, names, strict=True):
@@ -257,7 +281,14 @@ def installations(draw: Any) -> Installation:
         for team, slug in draw(st.sets(st.tuples(st.sampled_from(slugs), _slugs), max_size=4))
     ]
     return Installation.model_validate(
-        {"portico": 1, "teams": teams, "plans": plans, "apis": apis, "consumers": consumers}
+        {
+            "portico": 1,
+            "teams": teams,
+            "categories": draw(_categories(shelves)),
+            "plans": plans,
+            "apis": apis,
+            "consumers": consumers,
+        }
     )
 
 
