@@ -173,7 +173,7 @@ def _schema(parameter: dict[str, Any]) -> Any:
 
 
 def _style(parameter: dict[str, Any]) -> tuple[Any, Any, bool]:
-    usual = "form" if parameter.get("in") in {"query", "cookie"} else "simple"
+    usual = "form" if parameter.get("in") in ("query", "cookie") else "simple"
     style = parameter.get("style", usual)
     return style, parameter.get("explode", style == "form"), "content" in parameter
 

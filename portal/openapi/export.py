@@ -41,7 +41,7 @@ def exported(
     """
     if tree is None:
         return _undescribed(title, version, description, server, key, deprecated)
-    minor = str(tree.get("openapi", "3.0"))[:3]
+    minor = str(tree.get("openapi", "3.0")).strip().lstrip("vV")[:3]
     minor = minor if minor in _VERSIONS else "3.1"
     repair = Repair(tree, minor)
     # The gateway reads the key there and takes it off: an API that declares it too would have it asked for twice.

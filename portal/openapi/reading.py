@@ -65,7 +65,7 @@ def _version(tree: dict[str, Any], findings: Findings) -> tuple[str, str]:
     if key is None:
         raise Unreadable(strange_tree(tree))
     version = line_of(tree[key])
-    match = _VERSION.fullmatch(version)
+    match = _VERSION.fullmatch(version.lstrip("vV"))
     major, minor = (int(match[1]), int(match[2] or 0)) if match else (0, 0)
     if major == 2:
         return version, "2.0"

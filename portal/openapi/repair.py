@@ -98,7 +98,7 @@ class Repair:
         if kind == "schema":
             # References in a circle are a schema that says nothing.
             return isinstance(value, dict | bool) and bool(value or not is_reference(part))
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or not self._arrives(part):
             return False
         if kind == "parameter":
             return isinstance(value.get("name"), str) and str(value.get("in")) in STYLES
@@ -107,6 +107,20 @@ class Repair:
         if kind == "link":
             return any(isinstance(value.get(word), str) for word in ("operationId", "operationRef"))
         return kind != "callback" or any(not str(key).startswith("x-") for key in value)
+
+    def _arrives(self, part: Any) -> bool:
+        """False for references that lead nowhere in the end, whatever stands beside them."""
+        seen = set[str]()
+        while is_reference(part):
+            pointer = reference_of(part)
+            if pointer is None or pointer in seen:
+                return False
+            seen.add(pointer)
+            try:
+                part = self.look(pointer)
+            except LookupError:
+                return False
+        return True
 
     def path_item(self, value: Any) -> dict[str, Any]:
         """The path item of a callback or a webhook."""

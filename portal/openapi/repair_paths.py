@@ -66,7 +66,8 @@ def _operation(
     shared: dict[_Place, Any],
     deprecated: bool,
 ) -> dict[str, Any]:
-    made: dict[str, Any] = repair.of("operation", operation)
+    said = repair.of("operation", operation)
+    made: dict[str, Any] = {} if said is MISSING else said
     if "operationId" in made:
         made["operationId"] = repair.operation_id(made["operationId"])
     own = _parameters(repair, operation.get("parameters"), names, key)

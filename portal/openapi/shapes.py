@@ -26,7 +26,7 @@ def flat(schema: Any, look: Look) -> tuple[dict[str, Any], str]:
         return {}, name
     if not isinstance(value.get("allOf"), list):
         return value, name
-    return _folded(value, look, {name} if name else set(), 0), name
+    return _folded(value, look, {name} if name else set(), {name}, 0), name
 
 
 def types_of(schema: dict[str, Any]) -> tuple[str, ...]:
@@ -80,14 +80,17 @@ def choices_of(schema: dict[str, Any]) -> tuple[str, list[Any]]:
     return "", []
 
 
-def _folded(schema: dict[str, Any], look: Look, within: set[str], depth: int) -> dict[str, Any]:
+def _folded(schema: dict[str, Any], look: Look, within: set[str], done: set[str], depth: int) -> dict[str, Any]:
+    """`within` are the named schemas that this one is a part of, `done` all that were folded in so far. To be the same
+    thing twice asks for nothing more, and where each base has two bases it would be done a million times."""
     whole: dict[str, Any] = {}
     for part in schema["allOf"] if depth < _DEEPEST_FOLD else ():
         value, name = follow(part, look)
-        if not isinstance(value, dict) or name in within:
+        if not isinstance(value, dict) or (name and name in done):
             continue
+        done.add(name)
         if isinstance(value.get("allOf"), list):
-            value = _folded(value, look, within | ({name} if is_reference(part) else set()), depth + 1)
+            value = _folded(value, look, within | ({name} if is_reference(part) else set()), done, depth + 1)
         if any(reference_of(choice) in within for choice in choices_of(value)[1]):
             # A base lists what is built upon it: whoever builds upon it has made that choice.
             value = {key: below for key, below in value.items() if key not in {"oneOf", "anyOf", "discriminator"}}

@@ -64,7 +64,7 @@ def _decoded(data: bytes, findings: Findings) -> str:
     if encoding is None and b"\x00" in data[:2]:
         encoding = "utf-16-be" if data[0] == 0 else "utf-16-le"
     try:
-        return data.decode(encoding or "utf-8").removeprefix("\ufeff")
+        return data.decode(encoding or "utf-8").lstrip("\ufeff")
     except UnicodeDecodeError as error:
         if encoding not in (None, "utf-8"):
             raise Unreadable(f"This begins like {encoding.upper()}, and is broken at byte {error.start:,}.") from None

@@ -17,6 +17,7 @@ from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.orm import Session, undefer
 
 from portal import openapi
+from portal.openapi.loosely import object_of
 from portal.openapi.references import Look, looking, operation_at, references_in, resolve
 from portal.registry.models import OpenAPIDocument, OpenAPIPart, Operation
 
@@ -249,8 +250,8 @@ def _parts(digest: str, tree: dict[str, Any], most: int) -> Iterator[dict[str, A
     """What references lead to, under each spelling, and what docs tell of the document as a whole; up to `most` bytes:
     a document made for the purpose could have one part under a million names."""
     look = looking(tree)
-    schemes = resolve(tree, "/components").get("securitySchemes") if "components" in tree else None
-    named = [f"/components/securitySchemes/{name}" for name in schemes] if isinstance(schemes, dict) else []
+    schemes = object_of(object_of(tree.get("components")).get("securitySchemes"))
+    named = [f"/components/securitySchemes/{name}" for name in schemes]
     for name in dict.fromkeys(_split(pointer)[0] for pointer in ("/info", *named, *references_in(tree))):
         try:
             content = orjson.dumps(look(name))

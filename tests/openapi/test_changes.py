@@ -332,6 +332,12 @@ class TestRules:
 
 
 class TestCompare:
+    @pytest.mark.parametrize("place", [{}, [], None, 5], ids=repr)
+    def test_a_parameter_whose_place_is_none_is_compared(self, place):
+        before, after = operation([parameter(place=place)]), operation([parameter(place=place, required=True)])
+
+        assert changes(before, after).breaking
+
     def test_operations_come_go_and_move(self):
         before = document({"/a": {"get": operation(operationId="a")}, "/b": {"get": operation(operationId="b")}})
         after = document({"/c": {"get": operation(operationId="c")}, "/b2": {"get": operation(operationId="b")}})

@@ -337,6 +337,27 @@ def spoilt(tree, chance):
     return tree
 
 
+class TestReferencesThatLeadNowhere:
+    def test_an_operation_that_is_none_answers(self):
+        tree = document({"/pets": {"get": {"$ref": "#/tags"}}}, tags=[])
+
+        assert export(tree)["paths"]["/pets"]["get"] == {"responses": {"default": {"description": "An answer."}}}
+
+    @pytest.mark.parametrize("beside", [{}, {"description": "Gone"}], ids=["alone", "with words beside"])
+    def test_a_response_that_leads_nowhere_is_left_out_where_it_is_used(self, beside):
+        gone = {"$ref": "#/components/responses/Nobody", **beside}
+        used = {"200": {"$ref": "#/components/responses/Gone"}, "404": {"$ref": "#/components/responses/Round"}}
+        round_ = {"$ref": "#/components/responses/Round"}
+        tree = document(
+            {"/pets": {"get": {"responses": used}}}, components={"responses": {"Gone": gone, "Round": round_}}
+        )
+
+        made = export(tree)
+
+        assert "responses" not in made["components"]
+        assert made["paths"]["/pets"]["get"]["responses"] == {"default": {"description": "An answer."}}
+
+
 class TestSpoiltDocuments:
     @staticmethod
     def _is_mended(path, seed):

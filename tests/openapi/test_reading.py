@@ -14,7 +14,9 @@ class TestVersions:
         assert description.version == version
         assert description.tree["openapi"] == "3.0.3"
 
-    @pytest.mark.parametrize("version", ["3.0.0", "3.0", "3.0.4", "3.1.0", "3.1.2", "3.2.0", "3.1.0-rc1", "3"])
+    @pytest.mark.parametrize(
+        "version", ["3.0.0", "3.0", "3.0.4", "3.1.0", "3.1.2", "3.2.0", "3.1.0-rc1", "3", "v3.0.1"]
+    )
     def test_every_3_is_read(self, version: str) -> None:
         description = described(document(openapi=version))
 

@@ -70,6 +70,16 @@ def test_reference_that_leads_nowhere_is_said(session: Session) -> None:
             look(pointer)
 
 
+@pytest.mark.parametrize("odd", ['"x"', "[]", "null", '{"securitySchemes": []}'])
+def test_components_that_are_none_are_read_around(session: Session, odd: str) -> None:
+    data = SMALL.partition(b"components:")[0] + f"components: {odd}\n".encode()
+
+    row = descriptions.keep(session, data, openapi.read(data))
+
+    assert row.operation_count == 1
+    assert descriptions.operation_named(session, row.sha256, "list") is not None
+
+
 def test_part_under_many_names_is_bounded(session: Session) -> None:
     spellings = ["".join(f"%{ord(c):02x}" if n >> i & 1 else c for i, c in enumerate("Pet")) for n in range(8)]
     references = ", ".join(f'{{"$ref": "#/components/schemas/{name}"}}' for name in spellings)

@@ -290,6 +290,31 @@ class TestOneOperation:
             assert f'id="{anchor}"' in page
             assert f'href="#{anchor}"' in page
 
+    def test_what_repeats_itself_under_any_name_is_linked_to(self, shown):
+        many = {"title": "Many", "additionalProperties": {"$ref": "#/components/schemas/Box"}}
+        box = {"type": "object", "properties": {"inside": many}}
+        content = {"application/json": {"schema": {"$ref": "#/components/schemas/Box"}}}
+        page = shown(
+            document(
+                {"/boxes": {"get": {"responses": {"200": {"content": content}}}}}, components={"schemas": {"Box": box}}
+            )
+        )("/operations/get-boxes")
+
+        ids, targets = re.findall(r' id="([^"]+)"', page), re.findall(r'href="#([^"]+)"', page)
+        assert set(targets) <= set(ids)
+        assert len(ids) == len(set(ids))
+
+    @pytest.mark.parametrize("odd", [{}, [], ["form"], None, 5], ids=repr)
+    def test_parameters_with_odd_words_are_shown(self, shown, odd):
+        parameter = {"name": "limit", "in": "query", "style": odd, "explode": odd, "required": odd, "schema": odd}
+        header = {"in": odd, "style": odd, "schema": {"type": odd}}
+        operation = {"parameters": [parameter], "responses": {"200": {"headers": {"X-Odd": header}}}}
+
+        page = shown(document({"/pets": {"get": operation}}))("/operations/get-pets")
+
+        assert 'id="parameter-limit"' in page
+        assert "X-Odd" in page
+
     def test_first_call_is_one_that_needs_nothing(self, shown):
         get = {"parameters": [{"name": "q", "in": "query", "required": True, "schema": {"const": "a b"}}]}
         reader = shown(document({"/a/{id}": {"get": {}}, "/b": {"post": {}, "get": get}}), path="/orders/v1")

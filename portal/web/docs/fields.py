@@ -63,6 +63,8 @@ class Part:
     note: Field | None
     """What is known of each item or value."""
     fields: tuple[Field, ...]
+    anchor: str = ""
+    """Of what each value is, which has no field of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,9 @@ class Grower:
             parts.append(Part(title, None, tuple(fields)))
         for title, below, step in (("Each item", node.items, ""), ("Each value, under any name", node.values, "*")):
             if below is not None:
-                parts += self._each(title, below, self.anchors.new(anchor, step or "items") if step else anchor, around)
+                own = self.anchors.new(anchor, step) if step else ""
+                first, *rest = self._each(title, below, own or anchor, around)
+                parts += [replace(first, anchor=own), *rest]
         return parts
 
     def _each(self, title: str, node: SchemaNode, anchor: str, around: dict[str, str]) -> list[Part]:

@@ -165,8 +165,8 @@ def _holder(holder: dict[str, Any], grower: Grower, word: str, name: str, *ancho
     """A parameter or header: its schema, and what it says beside."""
     media = object_of(follow(next(iter(object_of(holder.get("content")).values()), None), grower.look)[0])
     schema = holder["schema"] if "schema" in holder else media.get("schema", {})
-    style = holder.get("style", "form" if holder.get("in") in {"query", "cookie"} else "simple")
-    explode = holder.get("explode", style in {"form", "deepObject"}) is True
+    style = holder.get("style", "form" if holder.get("in") in ("query", "cookie") else "simple")
+    explode = holder.get("explode", style in ("form", "deepObject")) is True
     tree = grower.tree(
         schema,
         *anchor,
