@@ -76,7 +76,7 @@
         min: 0,
         max: data.unit === "share" ? ({ max }) => (max > 0 && max <= 0.75 ? null : 1) : null,
         minInterval: data.unit === "calls" ? 1 : 0,
-        splitNumber: 4,
+        splitNumber: data.unit === "share" ? 5 : 4,
         axisLabel: { color: soft, formatter: (value) => unit.short(value) },
         splitLine: { lineStyle: { color: line } },
       },
@@ -151,7 +151,8 @@
       const stroke = seriesColour(one.color);
       const open = data.incomplete_last && one.values.length > 1;
       const common = { type: "line", symbolSize: 5, itemStyle: { color: stroke }, emphasis: { disabled: true } };
-      const endLabel = { show: true, formatter: () => one.name, color: soft, distance: 6, fontSize: 12 };
+      // Those that lie on the ground all along would write over each other.
+      const endLabel = { show: one.values.some((value) => value), formatter: () => one.name, color: soft, distance: 6, fontSize: 12 };
       const whole = {
         ...common,
         name: one.name,

@@ -110,7 +110,7 @@ def _made() -> dict[str, Any]:
     for route in ROUTES:
         path = _PART.sub(r"{\2}", route.path)
         paths.setdefault(path, {})[route.method.lower()] = _operation(route, references)
-    tags = list(dict.fromkeys(route.tag for route in ROUTES))
+    tags = sorted({route.tag for route in ROUTES}, key=str.lower)
     document = {
         "openapi": "3.1.1",
         "info": {"title": "Portico", "version": portal.__version__, "description": _ABOUT},
@@ -141,15 +141,18 @@ def document(url: str = "") -> dict[str, Any]:
 
 
 def _operation(route: Route, references: Any) -> dict[str, Any]:
-    summary, _, more = (inspect.getdoc(route.view) or "").partition("\n\n")
+    first, _, rest = (inspect.getdoc(route.view) or "").partition("\n\n")
+    # Lists show summaries: the first sentence, without Markdown.
+    summary, _, second = " ".join(first.split()).partition(". ")
+    more = "\n\n".join(part for part in (second, rest.strip()) if part)
     operation: dict[str, Any] = {
         "operationId": route.name,
-        "summary": " ".join(summary.split()).rstrip("."),
+        "summary": summary.replace("`", "").rstrip("."),
         "tags": [route.tag],
         "parameters": _parameters(route),
         "responses": _responses(route, references),
     }
-    said = [more.strip()] if more else []
+    said = [more] if more else []
     if route.scope is not None:
         said.append(f"Scope: `{route.scope}`.")
         operation["security"] = [{"token": [route.scope.value]}]

@@ -219,10 +219,14 @@ def _source_page(form: SourceForm, *, api: Api | None, team_count: int) -> Respo
 def _create(imported: Import) -> ResponseReturnValue:
     form = ImportedAPIForm()
     publish = "publish" in request.form
-    if not form.validate_on_submit():
-        return _new_page(imported, form)
+    is_well_formed = form.validate_on_submit()
     try:
         document = form.document(imported.sha256 or "")
+    except Invalid as error:
+        return _new_page(imported, form, form.refuse_more(error))
+    if not is_well_formed:
+        return _new_page(imported, form)
+    try:
         with db.begin() as session:
             api = imports.create(
                 session, imported, document, slug=form.slug.data or "", version=form.version.data or "", by=me()

@@ -117,6 +117,11 @@ class Form(FlaskForm):  # type: ignore[misc]  # it comes without types
             self.say(self.conflict_at, str(error))
         return error.status
 
+    def refuse_more(self, error: Invalid) -> int:
+        """`refuse`, but for fields that something has been said about already."""
+        fields = {name: said for name, said in error.fields.items() if self.places.get(name, name) not in self.errors}
+        return self.refuse(Invalid(fields))
+
     def say(self, name: str, sentence: str) -> None:
         field = self._fields.get(self.places.get(name, name))
         if field is None:
