@@ -217,9 +217,12 @@ class Reader:
 
 def _live(connection: Connection, *, also_drafts: bool = False) -> Select[Any]:
     """The columns of `_Live`. A successor is named to callers while it is published and everybody who has signed in may
-    know of it, or where a team names one of its own."""
+    know of it, or where both are for their team alone."""
     successor, its_team = aliased(Api), aliased(Team)
-    known = or_(successor.visibility.in_((Visibility.PUBLIC, Visibility.SIGNED_IN)), successor.team_id == Api.team_id)
+    known = or_(
+        successor.visibility.in_((Visibility.PUBLIC, Visibility.SIGNED_IN)),
+        and_(successor.team_id == Api.team_id, Api.visibility == Visibility.TEAM),
+    )
     columns: Select[Any] = (
         select(  # type: ignore[assignment]
             Api.id,
