@@ -12,6 +12,7 @@ from portal.gateway.ir import Api, Credential, Snapshot, Target
 from portal.gateway.read import Reader, consistent
 from portal.registry import models
 from portal.registry.models import Key, Release, SecretKind, Subscription, Visibility
+from portal.registry.visibility import tells_successor
 from portal.vault import Vault
 from tests import factories
 
@@ -86,6 +87,7 @@ class TestEnd:
         api = only(api for api in read().apis if api.id == old.id)
 
         assert api.successor == ("shop/new/v2" if named else None)
+        assert tells_successor(old) == named
 
     def test_a_successor_that_is_not_published_is_not_named(
         self, session: Session, read: Callable[[], Snapshot]
