@@ -21,7 +21,6 @@ from sqlalchemy import (
     case,
     cast,
     func,
-    or_,
     select,
 )
 from sqlalchemy.orm import aliased
@@ -42,9 +41,9 @@ from portal.registry.models import (
     Subscription,
     SubscriptionState,
     UpstreamSecret,
-    Visibility,
 )
 from portal.registry.secrets import open_secret
+from portal.registry.visibility import is_told
 from portal.vault import Unreadable, Vault
 
 _AT_ONCE = 500
@@ -216,10 +215,8 @@ class Reader:
 
 
 def _live(connection: Connection, *, also_drafts: bool = False) -> Select[Any]:
-    """The columns of `_Live`. A successor is named to callers while it is published and everybody who has signed in may
-    know of it, or where a team names one of its own."""
+    """The columns of `_Live`."""
     successor, its_team = aliased(Api), aliased(Team)
-    known = or_(successor.visibility.in_((Visibility.PUBLIC, Visibility.SIGNED_IN)), successor.team_id == Api.team_id)
     columns: Select[Any] = (
         select(  # type: ignore[assignment]
             Api.id,
@@ -237,7 +234,7 @@ def _live(connection: Connection, *, also_drafts: bool = False) -> Select[Any]:
         )
         .join(Release, Release.id == Api.live_release_id, isouter=also_drafts)
         .join(Team, Team.id == Api.team_id)
-        .outerjoin(successor, and_(successor.id == Api.successor_id, successor.live_release_id.is_not(None), known))
+        .outerjoin(successor, and_(successor.id == Api.successor_id, is_told(Api, successor)))
         .outerjoin(its_team, its_team.id == successor.team_id)
     )
     return columns

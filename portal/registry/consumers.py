@@ -72,6 +72,17 @@ def delete_consumer(session: Session, consumer: Consumer) -> None:
     revision.touch(session)
 
 
+def current_subscription(session: Session, consumer_id: int, api_id: int) -> Subscription | None:
+    """A consumer uses an API once at a time."""
+    return session.scalar(
+        select(Subscription).where(
+            Subscription.consumer_id == consumer_id,
+            Subscription.api_id == api_id,
+            Subscription.state != SubscriptionState.ENDED,
+        )
+    )
+
+
 def subscribe(session: Session, consumer: Consumer, api: Api, plan: Plan, *, by: Person | None) -> Subscription:
     """Raises Conflict when the API is not published, retired or closed, does not offer the plan, or is subscribed to
     already; NotFound for an API that `by` may not know of."""
@@ -81,13 +92,7 @@ def subscribe(session: Session, consumer: Consumer, api: Api, plan: Plan, *, by:
         raise Conflict(refusal)
     if plan not in api.plans:
         raise Conflict(f"{api.name} does not offer the plan {plan.name}. Choose one that it offers.")
-    current = session.scalar(
-        select(Subscription).where(
-            Subscription.consumer_id == consumer.id,
-            Subscription.api_id == api.id,
-            Subscription.state != SubscriptionState.ENDED,
-        )
-    )
+    current = current_subscription(session, consumer.id, api.id)
     if current is not None:
         raise Conflict(f"{consumer.name} already uses {api.name} under the plan {current.plan.name}.")
     subscription = Subscription(consumer=consumer, api=api, plan=plan, created_by_id=by.id if by else None)
@@ -105,13 +110,7 @@ def take_over_subscription(
     """
     if plan.team_id != api.team_id:
         raise Conflict(f"{plan.name} belongs to another team than {api.name}. Choose a plan of that team.")
-    current = session.scalar(
-        select(Subscription).where(
-            Subscription.consumer_id == consumer.id,
-            Subscription.api_id == api.id,
-            Subscription.state != SubscriptionState.ENDED,
-        )
-    )
+    current = current_subscription(session, consumer.id, api.id)
     if current is not None:
         end_subscription(session, current)
         session.flush()  # a consumer uses an API once at a time

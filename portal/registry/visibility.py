@@ -46,6 +46,28 @@ def may_see(person: Person | None, api: Api) -> bool:
     return False
 
 
+def is_told(api: type[Api], successor: type[Api]) -> ColumnElement[bool]:
+    """Whether gateways tell the callers of `api` of its successor: while it is published and everybody who has signed
+    in may know of it, or where both are for their team alone. Anybody may call, also without a key."""
+    return and_(
+        successor.live_release_id.is_not(None),
+        or_(
+            successor.visibility.in_((Visibility.PUBLIC, Visibility.SIGNED_IN)),
+            and_(successor.team_id == api.team_id, api.visibility == Visibility.TEAM),
+        ),
+    )
+
+
+def tells_successor(api: Api) -> bool:
+    """`is_told` for one API that is at hand, and its successor."""
+    successor = api.successor
+    if successor is None or successor.live_release_id is None:
+        return False
+    if successor.visibility in (Visibility.PUBLIC, Visibility.SIGNED_IN):
+        return True
+    return successor.team_id == api.team_id and api.visibility is Visibility.TEAM
+
+
 def set_visibility(session: Session, api: Api, visibility: Visibility, viewers: Collection[Team] = ()) -> None:
     """Live at once. `viewers` count where the visibility is `chosen`; the API's own team need not be among them.
 

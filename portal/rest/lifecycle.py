@@ -12,12 +12,15 @@ from portal.db import utcnow
 from portal.errors import Invalid
 from portal.registry.lifecycle import LONGEST_MESSAGE
 from portal.registry.models import Api
-from portal.rest.apis import ADDRESS, ApiAnswer, shown, state
+from portal.rest.apis import ADDRESS, ApiAnswer, act, shown, state
 from portal.rest.route import tagged
-from portal.rest.shapes import Asked, Moment
-from portal.web.guards import an_api, me
+from portal.rest.shapes import Asked, Instant, Moment, Told
+from portal.web.guards import an_api, may, me
+from portal.web.remaining import remaining
 
 route = tagged("Lifecycle")
+
+_MOST_REMAINING = 1_000
 
 
 class Deprecation(Asked):
@@ -80,65 +83,66 @@ def withdraw_deprecation(session: Session, api: Api) -> None:
     endings.withdraw_deprecation(session, api, by=me())
 
 
-@route(
-    "POST",
-    f"{ADDRESS}/close",
-    Permission.MANAGE_APIS,
-    an_api,
-    scope=Scope.APIS,
-    answer=ApiAnswer,
-    etag=True,
-    match=state,
-)
+@act(route, "close")
 def close(session: Session, api: Api) -> ApiAnswer:
     """Take no new subscriptions. Those that exist go on."""
     registry.close(session, api)
     return shown(api)
 
 
-@route(
-    "POST",
-    f"{ADDRESS}/reopen",
-    Permission.MANAGE_APIS,
-    an_api,
-    scope=Scope.APIS,
-    answer=ApiAnswer,
-    etag=True,
-    match=state,
-)
+@act(route, "reopen")
 def reopen(session: Session, api: Api) -> ApiAnswer:
     """Take new subscriptions again."""
     registry.reopen(session, api)
     return shown(api)
 
 
-@route(
-    "POST",
-    f"{ADDRESS}/retire",
-    Permission.MANAGE_APIS,
-    an_api,
-    scope=Scope.APIS,
-    answer=ApiAnswer,
-    etag=True,
-    match=state,
-)
+@act(route, "retire")
 def retire(session: Session, api: Api) -> ApiAnswer:
     """Answer every call with 410 `api_retired`. Only what is deprecated can be retired (409)."""
     endings.retire(session, api, by=me())
     return shown(api)
 
 
-@route(
-    "POST",
-    f"{ADDRESS}/revive",
-    Permission.MANAGE_APIS,
-    an_api,
-    scope=Scope.APIS,
-    answer=ApiAnswer,
-    etag=True,
-    match=state,
-)
+@act(route, "revive")
 def revive(session: Session, api: Api) -> ApiAnswer:
     """Let calls through again. It is deprecated, as it was before."""
     registry.revive(session, api)
     return shown(api)
+
+
+class RemainingCaller(Told):
+    consumer: str | None
+    """Its name; null for one that was deleted since it called."""
+    team: str | None
+    """Slug."""
+    plan: str | None
+    """Of its subscription; null when it has none any more, so that its calls are refused."""
+    calls: int
+    """In the last 30 days; 0 for those who may not see the API's calls."""
+    last_call: Instant | None
+
+
+class Remainder(Told):
+    count: int
+    items: list[RemainingCaller]
+    """Whoever called last comes first; at most a thousand."""
+
+
+@route("GET", f"{ADDRESS}/remaining", Permission.SEE_APIS, an_api, scope=Scope.READ, answer=Remainder)
+def still_calling(session: Session, api: Api) -> Remainder:
+    """Who still uses an API: its subscriptions with their last call, and who called without one."""
+    found = remaining(session, api, utcnow(), with_calls=may(Permission.SEE_API_CALLS, api.team))
+    return Remainder(
+        count=len(found),
+        items=[
+            RemainingCaller(
+                consumer=each.consumer.name if each.consumer else None,
+                team=each.consumer.team.slug if each.consumer else None,
+                plan=each.plan,
+                calls=each.calls,
+                last_call=each.last,
+            )
+            for each in found[:_MOST_REMAINING]
+        ],
+    )

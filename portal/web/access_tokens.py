@@ -9,7 +9,8 @@ from portal.accounts.tokens import AccessToken, Scope
 from portal.db import db, utcnow
 from portal.errors import Conflict, Invalid, NotFound
 from portal.web.forms import Form
-from portal.web.forms.access_tokens import TokenForm, TokenMark
+from portal.web.forms.access_tokens import TokenForm
+from portal.web.forms.born import BirthMark
 from portal.web.guards import me, requires
 
 bp = Blueprint("access_tokens", __name__, url_prefix="/settings/tokens")
@@ -26,7 +27,7 @@ def index() -> ResponseReturnValue:
 @requires(Permission.SIGNED_IN)
 def new() -> ResponseReturnValue:
     form = TokenForm().for_person(me())
-    mark = TokenMark(current_app.config["SECRET_KEY"], me().id)
+    mark = BirthMark(current_app.config["SECRET_KEY"], f"access token of person {me().id}")
     if request.method == "GET":
         form.birth.data = mark.sign(bearer.new_public_id())
     if not form.validate_on_submit():
@@ -39,7 +40,7 @@ def new() -> ResponseReturnValue:
                 me(),
                 label=form.label.data or "",
                 scopes=[Scope(each) for each in form.scopes.data or []],
-                expires_at=form.expires_at(now),
+                expires_at=form.ends(now),
                 now=now,
                 public_id=public_id,
             )

@@ -16,7 +16,8 @@ from portal.traffic.filters import Filters
 from portal.traffic.scope import Scope
 from portal.web import curl, lists
 from portal.web.forms import Form, choices, slug_from
-from portal.web.forms.consumers import BirthMark, ConsumerForm, KeyForm, NewConsumerForm
+from portal.web.forms.born import BirthMark
+from portal.web.forms.consumers import ConsumerForm, KeyForm, NewConsumerForm
 from portal.web.guards import a_consumer, a_key, a_subscription, may, me, requires, teams_for
 
 bp = Blueprint("consumers", __name__, url_prefix="/consumers")
@@ -202,7 +203,7 @@ def end(subscription: Subscription) -> ResponseReturnValue:
 @requires(Permission.MANAGE_CONSUMERS, a_consumer)
 def new_key(consumer: Consumer) -> ResponseReturnValue:
     form = KeyForm()
-    mark = BirthMark(current_app.config["SECRET_KEY"], consumer.id)
+    mark = BirthMark(current_app.config["SECRET_KEY"], f"key of consumer {consumer.id}")
     if request.method == "GET":
         form.birth.data = mark.sign(registry.new_public_id())
     if not form.validate_on_submit():

@@ -10,6 +10,7 @@ from portal.accounts import Permission
 from portal.db import db, utcnow
 from portal.errors import Conflict, Invalid
 from portal.registry.models import Api
+from portal.registry.visibility import tells_successor
 from portal.web import lists
 from portal.web.apis import address, back, bp
 from portal.web.forms import Form
@@ -43,6 +44,7 @@ def _page(api: Api, form: DeprecationForm) -> str:
         steps=STEPS,
         step="published" if api.state == "paused" and api.deprecated_at is None else _step(api),
         successor=api.successor if api.successor and registry.may_see(me(), api.successor) else None,
+        tells_successor=tells_successor(api),
         successors=_successors(session, api),
         remaining=found[:MOST_SHOWN],
         count=len(found),
@@ -147,6 +149,7 @@ def retire(api: Api) -> ResponseReturnValue:
         subscribed=sum(each.plan is not None for each in found),
         calling=sum(each.calls > 0 for each in found),
         successor=api.successor if api.successor and registry.may_see(me(), api.successor) else None,
+        tells_successor=tells_successor(api),
         wrong=wrong,
         address=address,
     )

@@ -12,6 +12,7 @@ from portal.gateway.ir import Api, Credential, Snapshot, Target
 from portal.gateway.read import Reader, consistent
 from portal.registry import models
 from portal.registry.models import Key, Release, SecretKind, Subscription, Visibility
+from portal.registry.visibility import tells_successor
 from portal.vault import Vault
 from tests import factories
 
@@ -59,24 +60,34 @@ class TestEnd:
         assert (after[new.id].deprecated, after[new.id].successor) == (None, None)
 
     @pytest.mark.parametrize(
-        ("visibility", "same_team", "named"),
+        ("visibility", "same_team", "own", "named"),
         [
-            (Visibility.PUBLIC, False, True),
-            (Visibility.SIGNED_IN, False, True),
-            (Visibility.CHOSEN, False, False),
-            (Visibility.TEAM, False, False),
-            (Visibility.TEAM, True, True),
+            (Visibility.PUBLIC, False, Visibility.SIGNED_IN, True),
+            (Visibility.SIGNED_IN, False, Visibility.SIGNED_IN, True),
+            (Visibility.CHOSEN, False, Visibility.SIGNED_IN, False),
+            (Visibility.TEAM, False, Visibility.TEAM, False),
+            (Visibility.TEAM, True, Visibility.TEAM, True),
+            (Visibility.TEAM, True, Visibility.PUBLIC, False),
+            (Visibility.TEAM, True, Visibility.CHOSEN, False),
         ],
     )
     def test_a_successor_is_named_where_it_may_be_known(
-        self, session: Session, read: Callable[[], Snapshot], visibility: Visibility, same_team: bool, named: bool
+        self,
+        session: Session,
+        read: Callable[[], Snapshot],
+        visibility: Visibility,
+        same_team: bool,
+        own: Visibility,
+        named: bool,
     ) -> None:
         old, new = self.pair(session, same_team=same_team)
         registry.set_visibility(session, new, visibility)
+        registry.set_visibility(session, old, own)
 
         api = only(api for api in read().apis if api.id == old.id)
 
         assert api.successor == ("shop/new/v2" if named else None)
+        assert tells_successor(old) == named
 
     def test_a_successor_that_is_not_published_is_not_named(
         self, session: Session, read: Callable[[], Snapshot]

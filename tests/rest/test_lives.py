@@ -183,6 +183,29 @@ class TestLifecycle:
         assert asking.post(f"{PATH}/reopen").json["is_closed"] is False
         assert asking.post("/teams/cast/consumers/shop/subscriptions", wish).status_code == 201
 
+    def test_who_remains_is_listed_with_the_last_call(self, program, session, cast, api):
+        plan = api.plans[0]
+        shop, quiet = (
+            factories.consumer(session, team=cast.stranger.teams[0], name=name) for name in ("Shop", "Quiet")
+        )
+        for consumer in (shop, quiet):
+            factories.subscription(session, consumer, api, plan)
+        at = int(utcnow().timestamp()) // 60 * 60
+        session.add(
+            ByConsumerOperation(at=at - at % DAY, api_id=api.id, operation="", consumer_id=shop.id, calls=4, last_at=at)
+        )
+        session.commit()
+
+        found = program(cast.publisher).get(f"{PATH}/remaining").json
+        less = program(cast.developer).get(f"{PATH}/remaining").json
+
+        assert [(each["consumer"], each["plan"], each["calls"]) for each in found["items"]] == [
+            ("Shop", plan.name, 4),
+            ("Quiet", plan.name, 0),
+        ]
+        assert (found["count"], found["items"][0]["last_call"] is None) == (2, False)
+        assert {(each["calls"], each["last_call"]) for each in less["items"]} == {(0, None)}
+
 
 class TestVisibility:
     def test_who_would_lose_sight_is_named_first(self, program, session, cast, api):

@@ -129,6 +129,16 @@ class TestDeprecate:
         assert hidden.label not in publisher.get(f"{A}/lifecycle").text
         assert deprecate(publisher, successor=hidden.label).status_code == 422
 
+    def test_a_hidden_successor_that_callers_are_not_told_of(self, publisher, session, cast, orders):
+        hidden = factories.api(session, team=cast.team, slug="hidden", live=True)
+        registry.set_visibility(session, hidden, Visibility.TEAM)
+        session.commit()
+
+        deprecate(publisher, successor=hidden.label)
+
+        assert f"Answers of the gateway do not name {hidden.label}" in publisher.get(f"{A}/lifecycle").text
+        assert "told to use" not in publisher.get(f"{A}/lifecycle/retire").text
+
     def test_two_that_name_each_other(self, publisher, session, cast, orders):
         other = factories.api(session, team=cast.team, slug="bills", live=True)
         registry.deprecate(session, other, at=utcnow(), sunset_at=None, successor=orders, message="")

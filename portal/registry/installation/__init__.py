@@ -6,7 +6,7 @@ plan(current, wanted)              two of them     -> steps                    [
 carry_out(session, steps)          steps           -> the database
 """
 
-from portal.registry.installation.carry import carry_out, hold, refusals
+from portal.registry.installation.carry import carry_out, refusals
 from portal.registry.installation.files import (
     SOURCE,
     Loaded,
@@ -18,6 +18,7 @@ from portal.registry.installation.files import (
     sources_of,
     unknown_sources,
 )
+from portal.registry.installation.holding import hold
 from portal.registry.installation.shown import about_left_out, shown
 from portal.registry.installation.sources import keep_sources, pretend_sources, stored_sources, unreadable_sources
 from portal.registry.installation.steps import (

@@ -1,10 +1,10 @@
 """Carrying steps out, through the same verbs as everybody's pages: so the audit trail has each of them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import accounts
@@ -24,41 +24,13 @@ from portal.registry.installation.values import (
     TeamEntry,
     Use,
 )
-from portal.registry.models import Api, Category, Consumer, Key, Plan, Subscription, SubscriptionState
+from portal.registry.models import Api, Category, Consumer, Key, Plan, Subscription
 
 _LIMITS = ("per_second", "per_second_burst", "per_minute", "per_minute_burst")
 
 
 class _NotThere(NotFound):
     """What a step builds on was refused before it."""
-
-
-def hold(session: Session, steps: Iterable[Step]) -> None:
-    """Nobody else changes what these steps are about until the commit: on PostgreSQL others wait here.
-
-    In the order in which the deletion of a team holds the same.
-    """
-    steps = list(steps)
-    slugs = {step.identity[1] for step in steps if step.identity[0] != "category"} | {
-        step.identity[3].partition("/")[0] for step in steps if step.identity[0] == "subscription"
-    }
-    ids = list(session.scalars(select(Team.id).where(Team.slug.in_(slugs)).order_by(Team.id).with_for_update()))
-    owned = {kind: select(kind.id).where(kind.team_id.in_(ids)) for kind in (Consumer, Api, Plan)}
-    for kind, chosen in owned.items():
-        session.execute(chosen.order_by(kind.id).with_for_update())
-    session.execute(
-        select(Subscription.id)
-        .where(or_(Subscription.consumer_id.in_(owned[Consumer]), Subscription.api_id.in_(owned[Api])))
-        .order_by(Subscription.id)
-        .with_for_update()
-    )
-    session.execute(
-        select(Category.id)
-        .where(Category.slug.in_({step.identity[1] for step in steps if step.identity[0] == "category"}))
-        .order_by(Category.id)
-        .with_for_update()
-    )
-    session.expire_all()
 
 
 def carry_out(session: Session, steps: Sequence[Step], *, owner: Person | None = None) -> list[Loss]:
@@ -298,14 +270,10 @@ class _Hand:
 
     def _current(self, use: Use) -> Subscription:
         consumer = self._ids[("consumer", use.team, use.consumer)]
-        api = self._ids[("api", *use.entry.api.split("/"))]
-        return self._session.scalars(
-            select(Subscription).where(
-                Subscription.consumer_id == consumer,
-                Subscription.api_id == api,
-                Subscription.state != SubscriptionState.ENDED,
-            )
-        ).one()
+        found = consumers.current_subscription(self._session, consumer, self._ids[("api", *use.entry.api.split("/"))])
+        if found is None:
+            raise _NotThere(f"There is no subscription of {use.team}/{use.consumer} to {use.entry.api}.")
+        return found
 
     def _row_of(self, key: Credential) -> Key:
         return self._session.scalars(select(Key).where(Key.public_id == key.entry.id)).one()
