@@ -1,6 +1,7 @@
 """What is different between two schemas, in sentences, and whether it breaks who sends or reads such a value."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -242,13 +243,14 @@ def _shown(shape: dict[str, Any], look: Look, hidden: str) -> dict[str, Any]:
 
 def _named(choices: list[Any], look: Look) -> dict[str, Any]:
     named: dict[str, Any] = {}
+    times: Counter[str] = Counter()
     for choice in choices:
         shape, reference = flat(choice, look)
         title = shape.get("title")
         word = name_of(reference) if reference else title if isinstance(title, str) else type_words(choice, look)
-        while word in named:
-            word += "'"
-        named[word] = choice
+        times[word] += 1
+        # A word that the author counted as well may stand there already: which of the two is told is all one.
+        named[word if times[word] == 1 else f"{word} ({times[word]})"] = choice
     return named
 
 

@@ -31,6 +31,7 @@ class Repair:
         self._names: dict[tuple[str, str], str] = {}
         self._waiting: list[tuple[str, str, Any]] = []
         self._ids: set[str] = set()
+        self._is_referred = False
         self.schemas = SchemaRepair(self)
         sections = tree.get("components")
         for kind, section in SECTIONS.items():
@@ -124,7 +125,17 @@ class Repair:
 
     def path_item(self, value: Any) -> dict[str, Any]:
         """The path item of a callback or a webhook."""
-        return path_item(self, None, value, deprecated=False)
+        whole, _ = follow(value, self.look)
+        inside = whole.values() if isinstance(whole, dict) else ()
+        is_referred = is_reference(value) or any(is_reference(operation) for operation in inside)
+        if not is_referred:
+            return path_item(self, None, value, deprecated=False)
+        if self._is_referred:
+            return {}  # what is referred to may call back what refers to it, and so on
+        self._is_referred = True
+        made = path_item(self, None, value, deprecated=False)
+        self._is_referred = False
+        return made
 
     def operation_id(self, said: str) -> str:
         word, number = said, 2

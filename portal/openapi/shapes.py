@@ -97,22 +97,30 @@ def _folded(schema: dict[str, Any], look: Look, within: set[str], done: set[str]
         _fold(whole, value)
     # Its own properties come last, as they build upon those of the parts; its own words win.
     _fold(whole, {key: value for key, value in schema.items() if key != "allOf"}, wins=True)
+    if isinstance(whole.get("required"), dict):
+        whole["required"] = list(whole["required"])
     return whole
 
 
 def _fold(whole: dict[str, Any], part: dict[str, Any], *, wins: bool = False) -> None:
+    """Into `whole`, whose `properties` and `required` are its own, the latter the keys of a dict: there are thousands,
+    in thousands of parts."""
     for key, value in part.items():
         there = whole.get(key)
         if key == "properties" and isinstance(value, dict) and isinstance(there, dict):
-            both = {name: {"allOf": [there[name], value[name]]} for name in value if name in there}
-            whole[key] = {**there, **value, **both}
-        elif key == "required" and isinstance(value, list) and isinstance(there, list):
-            whole[key] = [*there, *(name for name in value if name not in there)]
+            for name, below in value.items():
+                there[name] = {"allOf": [there[name], below]} if name in there else below
+        elif key == "required" and isinstance(value, list) and isinstance(there, dict):
+            there.update(dict.fromkeys(name for name in value if isinstance(name, str)))
         elif key in {"minimum", "minLength", "minItems", "minProperties"} and _numbers(there, value):
             whole[key] = max(whole[key], value)
         elif key in {"maximum", "maxLength", "maxItems", "maxProperties"} and _numbers(there, value):
             whole[key] = min(whole[key], value)
-        elif wins or key not in whole:
+        elif key == "properties" and isinstance(value, dict):
+            whole[key] = dict(value)
+        elif key == "required" and isinstance(value, list):
+            whole[key] = dict.fromkeys(name for name in value if isinstance(name, str))
+        elif (wins or key not in whole) and not (key == "required" and isinstance(value, dict)):
             whole[key] = value
 
 

@@ -332,6 +332,14 @@ class TestRules:
 
 
 class TestCompare:
+    def test_choices_without_names_are_counted(self):
+        before = operation(request={"anyOf": [of("a"), of("b")]})
+        after = operation(request={"anyOf": [of("a"), of("b"), of("c")]})
+
+        (found,) = changes(before, after).changed
+
+        assert found.sentences == ("The request body may also be “object (3)”.",)
+
     @pytest.mark.parametrize("place", [{}, [], None, 5], ids=repr)
     def test_a_parameter_whose_place_is_none_is_compared(self, place):
         before, after = operation([parameter(place=place)]), operation([parameter(place=place, required=True)])

@@ -337,6 +337,21 @@ def spoilt(tree, chance):
     return tree
 
 
+class TestCallbacks:
+    @pytest.mark.parametrize(
+        "back",
+        [{"$ref": "#/paths/~1pets"}, {"post": {"$ref": "#/paths/~1pets/post"}}],
+        ids=["path item", "operation"],
+    )
+    def test_one_that_calls_itself_back_ends(self, back):
+        operation = {"operationId": "a", "callbacks": {"again": {"{$request.query.url}": back}}, "responses": {}}
+
+        made = export(document({"/pets": {"post": operation}}))["paths"]["/pets"]["post"]
+
+        (called,) = made["callbacks"]["again"].values()
+        assert called["post"]["callbacks"]["again"] == {"{$request.query.url}": {}}
+
+
 class TestReferencesThatLeadNowhere:
     def test_an_operation_that_is_none_answers(self):
         tree = document({"/pets": {"get": {"$ref": "#/tags"}}}, tags=[])

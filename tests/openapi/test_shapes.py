@@ -34,3 +34,19 @@ def test_bases_that_all_have_two_bases_end():
 
     assert sample(to("S0"), counted, sending=True)["p0"] == 0
     assert len(looked) < 1_000
+
+
+def test_parts_that_say_the_same_of_a_property_are_all_kept_and_none_is_changed():
+    one = {"properties": {"id": {"type": "integer"}}, "required": ["id", {}]}
+    other = {"properties": {"id": {"minimum": 1}}, "required": ["id", "name"]}
+
+    shape, _ = flat({"allOf": [one, other], "required": ["more"]}, looking_at())
+
+    assert shape == {
+        "properties": {"id": {"allOf": [{"type": "integer"}, {"minimum": 1}]}},
+        "required": ["id", "name", "more"],
+    }
+    odd = {"required": {"id": 1}}
+    assert flat({"allOf": [odd, other]}, looking_at())[0]["required"] == ["id", "name"]
+    assert odd == {"required": {"id": 1}}
+    assert one == {"properties": {"id": {"type": "integer"}}, "required": ["id", {}]}

@@ -315,6 +315,15 @@ class TestOneOperation:
         assert 'id="parameter-limit"' in page
         assert "X-Odd" in page
 
+    def test_an_example_of_a_megabyte_is_cut_everywhere(self, shown):
+        media = {"application/json": {"schema": {"type": "string"}, "example": "x" * 300_000}}
+        operation = {"requestBody": {"content": media}, "responses": {"200": {"content": media}}}
+
+        page = shown(document({"/pets": {"post": operation}}))("/operations/post-pets")
+
+        assert len(page) < 300_000
+        assert "…" in page
+
     def test_first_call_is_one_that_needs_nothing(self, shown):
         get = {"parameters": [{"name": "q", "in": "query", "required": True, "schema": {"const": "a b"}}]}
         reader = shown(document({"/a/{id}": {"get": {}}, "/b": {"post": {}, "get": get}}), path="/orders/v1")

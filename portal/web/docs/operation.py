@@ -145,7 +145,7 @@ def view_of(source: Source, entry: Entry, content: dict[str, Any], grower: Growe
         parameters=tuple(_parameters(content, grower, about.key)),
         body=_body(content, grower),
         responses=tuple(_responses(content, grower)),
-        snippets=tuple(Snippet(id, label, text.replace(VARIABLE, about.variable)) for id, label, text in texts),
+        snippets=tuple(Snippet(id, label, _cut(text.replace(VARIABLE, about.variable))) for id, label, text in texts),
         security=tuple(_security(content, look)),
         callbacks=tuple(_callbacks(content, look)),
     )
