@@ -73,9 +73,14 @@ class Seen:
     """What else these APIs are tagged with, and how many of them; the most frequent first."""
     team: Team | None = None
     """Whose APIs were asked for; None also for a team of which the person may see nothing here."""
+    following: "After | None" = None
+    """Where the next look goes on; None when this was all."""
     is_empty: bool = False
     """Nothing is published that the person may see, whatever they ask for."""
 
+
+After = tuple[Group, int]
+"""The last API that was seen, and how many were seen with it: those count when it is gone by then."""
 
 _Row = tuple[int, int, str, str, str, int | None]
 """What is known of each of thousands, as the database gives it: the API's number, its team's, its slug, its live name,
@@ -85,8 +90,13 @@ _Key = Callable[[Sequence[Group]], dict[Group, Any]]
 """What groups are sorted by, for all of some at once."""
 
 
-def look(session: Session, person: Person | None, wish: Wish, *, page: int = 1, size: int = 24) -> Seen:
-    """What `person` sees of the catalogue; None is somebody who has not signed in."""
+def look(
+    session: Session, person: Person | None, wish: Wish, *, page: int = 1, size: int = 24, after: After | None = None
+) -> Seen:
+    """What `person` sees of the catalogue; None is somebody who has not signed in.
+
+    `after` instead of `page` goes on behind what was seen, whatever was published or has gone since.
+    """
     sees = visible_to(person) & Api.live_release_id.is_not(None)
     asked = words_asked(wish.q)
     places = places_of(session, asked) if wish.q else None
@@ -106,8 +116,13 @@ def look(session: Session, person: Person | None, wish: Wish, *, page: int = 1, 
         groups[row[1:3]].append(row)
     pages = max(1, -(-len(groups) // size))
     page = min(max(page, 1), pages)
-    first = _first(session, wish.order, groups, places or {}, most=page * size)
-    shown = [(group, groups[group][0][0]) for group in first[(page - 1) * size :]]
+    first = _first(session, wish.order, groups, places or {}, most=len(groups) if after else page * size)
+    start = (page - 1) * size
+    if after is not None:
+        last, seen_so_far = after
+        start = first.index(last) + 1 if last in groups else min(seen_so_far, len(first))
+    shown = [(group, groups[group][0][0]) for group in first[start : start + size]]
+    end = start + len(shown)
     return Seen(
         cards_of(session, person, sees, shown, asked, retired=wish.retired),
         len(groups),
@@ -116,6 +131,7 @@ def look(session: Session, person: Person | None, wish: Wish, *, page: int = 1, 
         shelves,
         _tags(groups, wish.tags),
         team if rows else None,
+        (shown[-1][0], end) if shown and end < len(groups) else None,
         is_empty=not rows and session.scalar(select(Api.id).where(sees).limit(1)) is None,
     )
 

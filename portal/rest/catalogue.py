@@ -15,7 +15,7 @@ from portal.db import db
 from portal.errors import Unavailable
 from portal.registry import exports
 from portal.registry.cards import Version
-from portal.registry.catalogue import Wish, look
+from portal.registry.catalogue import After, Wish, look
 from portal.registry.models import Api
 from portal.rest.route import tagged
 from portal.rest.shapes import Flag, Listed, Paging, Told, cursor_of, read_cursor
@@ -86,7 +86,10 @@ def _shown(version: Version) -> VersionAnswer:
 @route("GET", "/catalogue", Permission.SIGNED_IN, scope=Scope.READ, query=CatalogueSearch, answer=Cards)
 def index(session: Session, query: CatalogueSearch) -> Cards:
     """Find an API among all that are published and that you may see."""
-    page = read_cursor(query.cursor, int)[0] if query.cursor is not None else 1
+    after: After | None = None
+    if query.cursor is not None:
+        team, slug, seen_so_far = read_cursor(query.cursor, int, str, int)
+        after = (team, slug), seen_so_far
     wish = Wish(
         q=query.q,
         category=query.category,
@@ -95,8 +98,7 @@ def index(session: Session, query: CatalogueSearch) -> Cards:
         retired=query.retired,
         sort=query.sort,
     )
-    seen = look(session, me(), wish, page=page, size=query.limit)
-    cards = seen.cards if page <= seen.pages else []
+    seen = look(session, me(), wish, size=query.limit, after=after)
     return Cards(
         items=[
             CardAnswer(
@@ -107,10 +109,10 @@ def index(session: Session, query: CatalogueSearch) -> Cards:
                     FoundOperation(method=each.method, path=each.path, summary=each.summary) for each in card.operations
                 ],
             )
-            for card in cards
+            for card in seen.cards
         ],
         count=seen.count,
-        next=cursor_of(page + 1) if page < seen.pages else None,
+        next=cursor_of(*seen.following[0], seen.following[1]) if seen.following else None,
     )
 
 

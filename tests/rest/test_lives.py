@@ -4,6 +4,7 @@ import orjson
 import pytest
 from sqlalchemy import select
 
+from portal import registry
 from portal.db import utcnow
 from portal.jobs import Job
 from portal.registry.models import Api, Import
@@ -244,6 +245,30 @@ class TestOldReleases:
 
 
 class TestCatalogue:
+    @pytest.mark.parametrize("sort", ["name", "newest", "used"])
+    def test_pages_hide_and_repeat_nothing_when_apis_come_and_go(self, program, session, cast, api, sort):
+        made = [
+            factories.api(session, team=cast.team, slug=f"b-{n}", live=True, name=f"B {n}", path=f"/b-{n}")
+            for n in range(4)
+        ]
+        session.commit()
+        asking = program(cast.stranger)
+        first = asking.get(f"/catalogue?limit=2&sort={sort}").json
+        seen = [each["api"] for each in first["items"]]
+        factories.api(session, team=cast.team, slug="a", live=True, name="A", path="/a")
+        gone = next(each for each in (*made, api) if each.label == seen[0])
+        registry.unpublish(session, gone)
+        session.commit()
+
+        following = first["next"]
+        while following:
+            page = asking.get(f"/catalogue?limit=2&sort={sort}&cursor={following}").json
+            seen += [each["api"] for each in page["items"]]
+            following = page["next"]
+
+        assert len(set(seen)) == len(seen)
+        assert {each.label for each in (*made, api)} <= set(seen)
+
     def test_is_searched_and_paged(self, program, session, cast, api):
         for n in range(3):
             factories.api(session, team=cast.team, slug=f"bills-{n}", live=True, name=f"Bills {n}", path=f"/bills-{n}")
