@@ -55,6 +55,15 @@ class TestBringing:
             assert "listPets" not in page
             assert "/pets" in page
 
+    def test_a_title_as_long_as_a_book_is_cut(self, publisher):
+        long = b"x" * 200_000
+        data = PETS.replace(b"title: Pets", b"title: " + long)
+
+        page = publisher.get(brought(publisher, file=as_file(data)).location).text
+
+        assert "longer than 80 characters" in page
+        assert len(page) < 100_000
+
     def test_what_is_typed_stays_when_it_is_refused(self, publisher, session):
         answer = brought(publisher, text="openapi: 3.1.0\ninfo: [")
 
