@@ -110,7 +110,7 @@ def _made() -> dict[str, Any]:
     for route in ROUTES:
         path = _PART.sub(r"{\2}", route.path)
         paths.setdefault(path, {})[route.method.lower()] = _operation(route, references)
-    tags = sorted({route.tag for route in ROUTES}, key=str.lower)
+    tags = list(dict.fromkeys(route.tag for route in ROUTES))
     document = {
         "openapi": "3.1.1",
         "info": {"title": "Portico", "version": portal.__version__, "description": _ABOUT},
