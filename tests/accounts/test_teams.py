@@ -86,6 +86,8 @@ class TestRights:
     TABLE = {
         Permission.PUBLIC: "stranger developer publisher owner administrator",
         Permission.SIGNED_IN: "stranger developer publisher owner administrator",
+        # Strangers too, here: of one API after the other the registry says who may know of it.
+        Permission.SEE_CATALOGUE: "stranger developer publisher owner administrator",
         Permission.MANAGE_CONSUMERS: "developer publisher owner administrator",
         Permission.SEE_APIS: "developer publisher owner administrator",
         Permission.SEE_TEAM: "developer publisher owner administrator",

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from portal import registry
 from portal.accounts import Membership, Person, Role, Team
 from portal.db import db
-from portal.registry.models import Api, Consumer, Plan
+from portal.registry.models import Api, Consumer, Plan, Visibility
 from tests import factories
 from tests.conftest import sign_in
 from tests.web.attacks.pages import browser, rows
@@ -33,6 +33,8 @@ def mine(world) -> dict[str, Any]:
         changed = registry.read_document(theirs.draft | {"description": "Changed"})
         registry.save_draft(session, theirs, changed, by=None, expected=theirs.draft_number)
         registry.publish(session, theirs, by=None, expected=theirs.draft_number)
+        # What its team shows to everybody who signs in is nobody's secret.
+        registry.set_visibility(session, theirs, Visibility.TEAM, [])
         session.commit()
         parts = {
             **{"team": team.slug, "slug": api.slug, "version": api.version, "number": 1, "plan": plan.slug},

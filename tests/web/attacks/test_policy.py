@@ -59,11 +59,12 @@ def _of_html(answer, nonce: str) -> list[str]:
     page = Page(answer.get_data(as_text=True))
     config: Config = answer.request.environ["portico.config"]
     found = [f"<{tag}>" for tag, _ in page.elements if tag in FORBIDDEN]
+    asks_password = any(attributes.get("type") == "password" for _, attributes in page.elements)
     for tag, attributes in page.elements:
         found += [f"<{tag} {name}>" for name in attributes if name == "style" or name.startswith("on")]
         if tag == "meta" and attributes.get("http-equiv"):
             found.append(f"meta http-equiv {attributes['http-equiv']}")
-        if tag == "form" and attributes.get("method", "get").lower() == "get" and "password" in str(page.elements):
+        if tag == "form" and attributes.get("method", "get").lower() == "get" and asks_password:
             found.append("a form that sends a password by GET")
     for attributes, content in page.scripts:
         if attributes.get("nonce", nonce if attributes.get("src") else None) != nonce:
@@ -81,7 +82,17 @@ def _of_html(answer, nonce: str) -> list[str]:
     return found
 
 
+def is_sealed(answer) -> bool:
+    """A file as somebody brought it, which is saved and never shown: nothing in it could run."""
+    is_saved = answer.headers.get("Content-Disposition", "").startswith("attachment")
+    return is_saved and policy_of(answer) == {"sandbox": [], "default-src": ["'none'"]}
+
+
 def look(world, address, answer, wrong, nonces):
+    if is_sealed(answer):
+        if answer.headers["X-Content-Type-Options"] != "nosniff":
+            wrong.append(f"{address}: may be taken for a page")
+        return
     answer.request.environ["portico.config"] = world.app.extensions["portico"]
     wrong += [f"{address}: {problem}" for problem in problems(answer)]
     nonces.append(nonce_of(answer))
