@@ -23,7 +23,7 @@ test: $(VENV)/.installed-tests .venv-sample/.installed ## Set up and run every c
 		echo "What failed runs once more, one test at a time: real Envoys share the cores of a small machine." && \
 		$(PYTEST) --last-failed --last-failed-no-failures none; }
 
-PYTEST = $(BIN)/python -m pytest $(if $(SLOW),,-m "not slow") $(ARGS)
+PYTEST = $(BIN)/python -m pytest $(if $(SLOW),--hypothesis-profile search,-m "not slow") $(ARGS)
 
 check: $(VENV)/.installed-tests ## Lint, formatting, types and secrets
 	@$(BIN)/ruff check

@@ -17,6 +17,7 @@ from portal.openapi.repair_paths import path_item
 from portal.openapi.repair_schemas import SchemaRepair
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
+_IN_PATH = re.compile(r"[^{}]+")
 _STATUS = re.compile(r"[1-5](?:[0-9]{2}|XX)|default")
 _MEDIA = re.compile(r"[A-Za-z0-9!#$&^_.+*-]+/[A-Za-z0-9!#$&^_.+*-]+(?:\s*;.*)?")
 
@@ -102,7 +103,9 @@ class Repair:
         if not isinstance(value, dict) or not self._arrives(part):
             return False
         if kind == "parameter":
-            return isinstance(value.get("name"), str) and str(value.get("in")) in STYLES
+            name, place = value.get("name"), str(value.get("in"))
+            # What stands in a path stands there between braces.
+            return isinstance(name, str) and place in STYLES and (place != "path" or bool(_IN_PATH.fullmatch(name)))
         if kind == "requestBody":
             return self._map("mediaType", value.get("content"), only_look=True) is not MISSING
         if kind == "link":

@@ -277,6 +277,7 @@ class TestRepair:
             {"info": {"title": 3, "contact": {"email": "nobody", "url": ":"}, "license": {"url": "x"}, "more": 1}},
             {"tags": [{"name": "a"}, {"name": "a"}, {}, "b"]},
             {"tags": [{"name": "a", "parent": "b"}, {"name": "b", "parent": "a"}, {"name": "c", "parent": "z"}]},
+            {"components": {"parameters": {"x": {"name": "", "in": "path", "required": True, "schema": {}}}}},
             {"components": {"parameters": {"x": {"name": 1}}, "schemas": {"x y": 3}, "responses": None, "what": {}}},
             {"components": []},
             {"externalDocs": "https://example.com"},
