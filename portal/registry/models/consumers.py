@@ -14,9 +14,12 @@ from portal.registry.models.words import words
 
 
 class SubscriptionState(StrEnum):
-    """Pending, rejected and suspended come with approval; until then a subscription is approved or ended."""
+    """Only what is approved may call. What is rejected or ended is over: the consumer may ask again."""
 
+    PENDING = "pending"
     APPROVED = "approved"
+    REJECTED = "rejected"
+    SUSPENDED = "suspended"
     ENDED = "ended"
 
 
@@ -61,6 +64,8 @@ class Consumer(Base):
     name: Mapped[str] = mapped_column(String(80))
     description: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
+    suspended_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    """Since when none of its keys is let through, whatever they may do otherwise; None while it goes on."""
 
     team: Mapped[Team] = relationship()
     subscriptions: Mapped[list["Subscription"]] = relationship(
@@ -86,6 +91,8 @@ class Subscription(Base):
     starts_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
     ends_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     """When it stops by itself, or when it was ended."""
+    blocked_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    """When the quota that is used up begins anew. It is left standing when that has passed."""
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
 
     consumer: Mapped[Consumer] = relationship(back_populates="subscriptions")
