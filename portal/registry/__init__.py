@@ -16,15 +16,15 @@ from portal.registry.apis import (
     subscribers,
 )
 from portal.registry.categories import change_category, create_category, delete_category, set_category
+from portal.registry.approvals import approve, reject, withdraw_request
 from portal.registry.consumers import (
     Loss,
     change_consumer,
     create_consumer,
     delete_consumer,
-    end_subscription,
-    limit_subscription,
-    subscribe,
-    take_over_subscription,
+    move_consumer,
+    resume_consumer,
+    suspend_consumer,
 )
 from portal.registry.difference import Difference, differences, facts
 from portal.registry.document import Document, read_document
@@ -36,6 +36,21 @@ from portal.registry.people import Departure, delete_person, departure
 from portal.registry.plans import change_plan, create_plan, delete_plan
 from portal.registry.releases import next_number, obstacles, publish, republish, unpublish, vacate
 from portal.registry.secrets import delete_secret, replace_secret, secrets_of, store_secret, users_of_secrets
+from portal.registry.subscriptions import (
+    admit,
+    assign_plan,
+    end_due,
+    end_subscription,
+    give_notice,
+    grant_until,
+    limit_subscription,
+    resume_subscription,
+    subscribe,
+    suspend_subscription,
+    switch_plan,
+    take_over_subscription,
+    withdraw_notice,
+)
 from portal.registry.teams import Estate, belongings, delete_team, estate
 from portal.registry.versions import by_team, carry_subscriptions, new_version, portable, siblings, teams_using
 from portal.registry.visibility import losing_sight, may_see, set_visibility, visible_to
@@ -49,6 +64,9 @@ __all__ = [
     "Loss",
     "OperationChanges",
     "Token",
+    "admit",
+    "approve",
+    "assign_plan",
     "belongings",
     "bury",
     "by_team",
@@ -73,14 +91,18 @@ __all__ = [
     "deprecate",
     "differences",
     "effects",
+    "end_due",
     "end_subscription",
     "estate",
     "facts",
+    "give_notice",
+    "grant_until",
     "indexing",
     "issue",
     "limit_subscription",
     "losing_sight",
     "may_see",
+    "move_consumer",
     "new_public_id",
     "new_version",
     "next_number",
@@ -92,10 +114,13 @@ __all__ = [
     "publish",
     "read_document",
     "refusal",
+    "reject",
     "reopen",
     "replace_secret",
     "republish",
     "resume",
+    "resume_consumer",
+    "resume_subscription",
     "retire",
     "revive",
     "revoke",
@@ -107,6 +132,9 @@ __all__ = [
     "store_secret",
     "subscribe",
     "subscribers",
+    "suspend_consumer",
+    "suspend_subscription",
+    "switch_plan",
     "take_over_key",
     "take_over_subscription",
     "teams_using",
@@ -115,4 +143,6 @@ __all__ = [
     "vacate",
     "visible_to",
     "withdraw_deprecation",
+    "withdraw_notice",
+    "withdraw_request",
 ]

@@ -16,7 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, selectinload
 
 from portal import registry
 from portal.accounts import Invitation, Membership, Person, Role, Team
-from portal.registry.models import Api, Consumer, Key, Plan, Subscription, SubscriptionState, UpstreamSecret, api_plan
+from portal.registry.models import CURRENT, Api, Consumer, Key, Plan, Subscription, UpstreamSecret, api_plan
 from portal.traffic.models import Call, instant
 from portal.web.forms import stripped
 from portal.web.intake import LARGEST_ID
@@ -165,7 +165,7 @@ def subscribers(api: Api, *, q: str) -> Select[Consumer]:
         select(Consumer)
         .join(Subscription, Subscription.consumer_id == Consumer.id)
         .join(team, team.id == Consumer.team_id)
-        .where(Subscription.api_id == api.id, Subscription.state != SubscriptionState.ENDED)
+        .where(Subscription.api_id == api.id, CURRENT)
         .options(selectinload(Consumer.team))
     )
     return rows.where(or_(_has(Consumer.name, q), _has(team.name, q))) if q else rows
@@ -176,7 +176,7 @@ def users_of(plan: Plan) -> Select[Consumer]:
     current = exists().where(
         Subscription.consumer_id == Consumer.id,
         Subscription.plan_id == plan.id,
-        Subscription.state != SubscriptionState.ENDED,
+        CURRENT,
     )
     return select(Consumer).where(current).options(selectinload(Consumer.team))
 
@@ -226,7 +226,7 @@ def subscriptions_of(session: Session, consumers: Collection[Consumer], api: Api
         select(Subscription)
         .where(
             Subscription.consumer_id.in_([consumer.id for consumer in consumers]),
-            Subscription.state != SubscriptionState.ENDED,
+            CURRENT,
         )
         .options(selectinload(Subscription.plan), selectinload(Subscription.api).selectinload(Api.team))
         .order_by(Subscription.id)
