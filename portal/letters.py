@@ -23,12 +23,13 @@ from portal.accounts import Invitation, Person, Role, Team, audit
 from portal.config import Config
 from portal.db import db
 from portal.errors import LinkDead
-from portal.registry.models import Api, Subscription
+from portal.registry.models import Api, Approval, Subscription
 from portal.vault import Unreadable, Vault
 
 RESET_LASTS = timedelta(hours=1)
 CONFIRMATION_LASTS = timedelta(days=2)
 CHANGE_LASTS = timedelta(hours=2)
+APPROVAL_LASTS = timedelta(days=30)
 
 _MOST_TOLD = 200
 
@@ -213,6 +214,20 @@ def read_invitation(token: str) -> tuple[int, str]:
     return int(data[0]), str(data[1])
 
 
+def approval_link(approval: Approval) -> str:
+    """The path that leads to where the approval is decided, or to what came of it. It opens nothing by itself: whoever
+    follows it signs in and is shown what they may see."""
+    return _path("approvals.follow", token=_serializer("approval").dumps(approval.id))
+
+
+def read_approval(token: str) -> int:
+    """The number of the approval. Raises LinkDead."""
+    found = _read("approval", token, APPROVAL_LASTS)
+    if not isinstance(found, int):
+        raise LinkDead("Sign in and open Approvals, or the consumer: both show what became of it.")
+    return found
+
+
 def _write(session: Session, to: str, subject: str, name: str, **words: Any) -> None:
     config = config_of(current_app)
     text = current_app.jinja_env.get_template(f"mail/{name}.txt").render(portal=config.url, **words)
@@ -221,8 +236,11 @@ def _write(session: Session, to: str, subject: str, name: str, **words: Any) -> 
 
 def _link(endpoint: str, **values: str) -> str:
     """Absolute, and the same with and without a request."""
-    path = current_app.url_map.bind("portal").build(endpoint, values)
-    return f"{config_of(current_app).url}{path}"
+    return f"{config_of(current_app).url}{_path(endpoint, **values)}"
+
+
+def _path(endpoint: str, **values: str) -> str:
+    return current_app.url_map.bind("portal").build(endpoint, values)
 
 
 def _help() -> dict[str, Any]:
