@@ -47,7 +47,9 @@ def admit(
     subscription = registry.admit(session, consumer, api, plan, by=by, until=until)
     session.flush()
     text = f"{api.team.name} has subscribed your consumer {consumer.name} to {_name(api)}, plan {plan.name}"
-    _to_consumer(session, subscription, "subscription.approved", f"{_name(api)}: subscribed", f"{text}{_until(until)}.", by)
+    _to_consumer(
+        session, subscription, "subscription.approved", f"{_name(api)}: subscribed", f"{text}{_until(until)}.", by
+    )
     return subscription
 
 
@@ -61,9 +63,7 @@ def switch_plan(
     expected_calls: int | None = None,
 ) -> Approval | None:
     """Raises what `registry.switch_plan` raises."""
-    approval = registry.switch_plan(
-        session, subscription, plan, by=by, purpose=purpose, expected_calls=expected_calls
-    )
+    approval = registry.switch_plan(session, subscription, plan, by=by, purpose=purpose, expected_calls=expected_calls)
     if approval is not None:
         session.flush()
         _asked(session, approval, by)
@@ -75,7 +75,9 @@ def assign_plan(session: Session, subscription: Subscription, plan: Plan, *, by:
     before = subscription.plan
     registry.assign_plan(session, subscription, plan)
     if plan is not before:
-        text = f"{_api_team(subscription)} has changed the plan of {_use(subscription)} from {before.name} to {plan.name}."
+        text = (
+            f"{_api_team(subscription)} has changed the plan of {_use(subscription)} from {before.name} to {plan.name}."
+        )
         _to_consumer(session, subscription, "subscription.changed", "A plan was changed", text, by)
 
 
@@ -210,7 +212,9 @@ def end_due(session: Session, *, now: datetime) -> int:
     """End those whose time has come; how many. The worker's part."""
     ended = registry.end_due(session, now=now)
     for subscription in ended:
-        text = f"{_capital(_use(subscription))} came to its end at {_when(subscription.ends_at)}. Its calls are refused."
+        text = (
+            f"{_capital(_use(subscription))} came to its end at {_when(subscription.ends_at)}. Its calls are refused."
+        )
         subject = f"{_name(subscription.api)}: ended"
         _tell(session, subscription, "subscription.ended", [subscription.consumer.team], subject, text, None)
     return len(ended)
@@ -302,9 +306,7 @@ def _tell(
 ) -> None:
     session.flush()  # a team's number, and what a verb has left to be written
     link = _consumer_path(subscription.consumer)
-    notify.tell(
-        session, event, teams=teams, subject=subject, text=text, link=link, data=_facts(subscription), but=by
-    )
+    notify.tell(session, event, teams=teams, subject=subject, text=text, link=link, data=_facts(subscription), but=by)
 
 
 def _about(

@@ -15,8 +15,8 @@ from portal.registry.apis import (
     save_draft,
     subscribers,
 )
-from portal.registry.categories import change_category, create_category, delete_category, set_category
 from portal.registry.approvals import approve, reject, withdraw_request
+from portal.registry.categories import change_category, create_category, delete_category, set_category
 from portal.registry.consumers import (
     Loss,
     change_consumer,

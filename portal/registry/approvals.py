@@ -70,7 +70,9 @@ def _hold(session: Session, approval: Approval) -> None:
         case ApprovalState.WITHDRAWN:
             raise Conflict("This request was withdrawn, so there is nothing to decide any more.")
     who = approval.decided_by.name if approval.decided_by else "Somebody"
-    raise Conflict(f"{who} has {approval.state.value} this request already, at {approval.decided_at:%Y-%m-%d %H:%M} UTC.")
+    raise Conflict(
+        f"{who} has {approval.state.value} this request already, at {approval.decided_at:%Y-%m-%d %H:%M} UTC."
+    )
 
 
 def _decide(approval: Approval, state: ApprovalState, by: Person | None, words: str, now: datetime) -> None:

@@ -18,7 +18,6 @@ from portal.registry import revision
 from portal.registry.document import SLUG
 from portal.registry.models import CURRENT, Api, Consumer, Plan, Subscription, UpstreamSecret
 
-
 MOST_CONTACTS = 10
 LONGEST_CONTACT = 200
 MOST_METADATA = 20

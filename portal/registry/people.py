@@ -33,9 +33,7 @@ class Departure:
 def departure(session: Session, person: Person) -> Departure:
     own = select(Consumer.id).join(Consumer.team).where(Team.person_id == person.id)
     keys = select(func.count()).where(Key.consumer_id.in_(own), Key.revoked_at.is_(None))
-    subscriptions = select(func.count()).where(
-        Subscription.consumer_id.in_(own), CURRENT
-    )
+    subscriptions = select(func.count()).where(Subscription.consumer_id.in_(own), CURRENT)
     found = Departure(
         consumers=session.scalar(select(func.count()).select_from(own.subquery())) or 0,
         keys=session.scalar(keys) or 0,

@@ -1,8 +1,8 @@
 """Subscriptions: how they begin, what they are held to, how they end. What is asked for is decided in `approvals.py`.
 
-                   ┌─ reject ──► rejected
-    subscribe ─► pending ─ approve ─► approved ◄─ suspend / resume ─► suspended
-              └──── plan without approval ──►            └─ end, or its time comes ─► ended
+               ┌─ reject ──► rejected
+subscribe ─► pending ─ approve ─► approved ◄─ suspend / resume ─► suspended
+          └──── plan without approval ──►            └─ end, or its time comes ─► ended
 """
 
 from datetime import datetime

@@ -42,9 +42,7 @@ def siblings(session: Session, api: Api) -> list[Api]:
 
 def portable(session: Session, old: Api, new: Api) -> list[Subscription]:
     """Approved subscriptions to `old` whose consumers neither use `new` yet nor have asked for it, by consumer."""
-    already = select(Subscription.consumer_id).where(
-        Subscription.api_id == new.id, CURRENT
-    )
+    already = select(Subscription.consumer_id).where(Subscription.api_id == new.id, CURRENT)
     return list(
         session.scalars(
             select(Subscription)

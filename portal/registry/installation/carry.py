@@ -299,7 +299,9 @@ class _Hand:
 
     def _current(self, use: Use) -> Subscription:
         consumer = self._ids[("consumer", use.team, use.consumer)]
-        found = subscriptions.current_subscription(self._session, consumer, self._ids[("api", *use.entry.api.split("/"))])
+        found = subscriptions.current_subscription(
+            self._session, consumer, self._ids[("api", *use.entry.api.split("/"))]
+        )
         if found is None:
             raise _NotThere(f"There is no subscription of {use.team}/{use.consumer} to {use.entry.api}.")
         return found

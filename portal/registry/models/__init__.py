@@ -11,8 +11,11 @@ from portal.registry.models.consumers import (
     Consumer,
     Key,
     Plan,
+    QuotaNotice,
+    QuotaUse,
     Subscription,
     SubscriptionState,
+    plan_team,
 )
 from portal.registry.models.descriptions import OpenAPIDocument, OpenAPIExport, OpenAPIPart, Operation
 from portal.registry.models.imports import Import, ImportSource, ImportState
@@ -40,6 +43,8 @@ __all__ = [
     "OpenAPIPart",
     "Operation",
     "Plan",
+    "QuotaNotice",
+    "QuotaUse",
     "Release",
     "Revision",
     "SecretKind",
@@ -49,4 +54,5 @@ __all__ = [
     "Visibility",
     "api_plan",
     "api_viewer",
+    "plan_team",
 ]
