@@ -224,7 +224,8 @@ def suspend_consumer(session: Session, consumer: Consumer, *, by: Person) -> Non
     was = consumer.suspended_at
     registry.suspend_consumer(session, consumer)
     if was is None:
-        text = f"{consumer.name} is suspended: all of its calls are refused until somebody of {consumer.team.name} resumes it."
+        who = f"somebody of {consumer.team.name}"
+        text = f"{consumer.name} is suspended: all of its calls are refused until {who} resumes it."
         _about(session, consumer, "consumer.suspended", [consumer.team], f"{consumer.name} is suspended", text, by)
 
 
@@ -242,8 +243,8 @@ def move_consumer(session: Session, consumer: Consumer, team: Team, *, by: Perso
     registry.move_consumer(session, consumer, team, slug=slug)
     session.flush()
     text = (
-        f"{consumer.name} has moved from {before.name} to {team.name}, with its keys, its subscriptions and what it has "
-        f"asked for. It calls as before; {before.name} does not see it any more."
+        f"{consumer.name} has moved from {before.name} to {team.name}, with its keys, its subscriptions and what it "
+        f"has asked for. It calls as before; {before.name} does not see it any more."
     )
     _about(session, consumer, "consumer.moved", [before, team], f"{consumer.name} belongs to {team.name} now", text, by)
 

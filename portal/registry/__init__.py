@@ -25,15 +25,16 @@ from portal.registry.consumers import (
     move_consumer,
     resume_consumer,
     suspend_consumer,
+    unused_slug,
 )
 from portal.registry.difference import Difference, differences, facts
 from portal.registry.document import Document, read_document
 from portal.registry.effects import Effect, effects
 from portal.registry.keys import bury, change_key, issue, revoke, take_over_key
-from portal.registry.lifecycle import close, deprecate, refusal, reopen, retire, revive, withdraw_deprecation
+from portal.registry.lifecycle import close, dead, deprecate, refusal, reopen, retire, revive, withdraw_deprecation
 from portal.registry.operation_changes import OperationChanges, operation_changes
 from portal.registry.people import Departure, delete_person, departure
-from portal.registry.plans import change_plan, create_plan, delete_plan
+from portal.registry.plans import change_plan, create_plan, delete_plan, may_choose
 from portal.registry.releases import next_number, obstacles, publish, republish, unpublish, vacate
 from portal.registry.secrets import delete_secret, replace_secret, secrets_of, store_secret, users_of_secrets
 from portal.registry.subscriptions import (
@@ -49,6 +50,7 @@ from portal.registry.subscriptions import (
     suspend_subscription,
     switch_plan,
     take_over_subscription,
+    waiting_of,
     withdraw_notice,
 )
 from portal.registry.teams import Estate, belongings, delete_team, estate
@@ -80,6 +82,7 @@ __all__ = [
     "create_category",
     "create_consumer",
     "create_plan",
+    "dead",
     "delete_api",
     "delete_category",
     "delete_consumer",
@@ -101,6 +104,7 @@ __all__ = [
     "issue",
     "limit_subscription",
     "losing_sight",
+    "may_choose",
     "may_see",
     "move_consumer",
     "new_public_id",
@@ -139,9 +143,11 @@ __all__ = [
     "take_over_subscription",
     "teams_using",
     "unpublish",
+    "unused_slug",
     "users_of_secrets",
     "vacate",
     "visible_to",
+    "waiting_of",
     "withdraw_deprecation",
     "withdraw_notice",
     "withdraw_request",

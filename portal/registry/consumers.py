@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 from sqlalchemy.orm.attributes import instance_state
 
-from portal.accounts import audit
+from portal.accounts import audit, slug_of
 from portal.accounts.models import Team
 from portal.db import utcnow
 from portal.errors import Conflict, Invalid, NameTaken, NotFound
@@ -118,6 +118,19 @@ def delete_consumer(session: Session, consumer: Consumer) -> None:
     session.expire(consumer, ["subscriptions", "keys"])
     session.delete(consumer)
     revision.touch(session)
+
+
+def unused_slug(session: Session, team: Team, name: str) -> str:
+    """A slug for a new consumer of this name that no other of the team has."""
+    wish = slug_of(name)
+    wish = "app" if wish == "x" else wish
+    taken = set(
+        session.scalars(
+            select(Consumer.slug).where(Consumer.team_id == team.id, Consumer.slug.startswith(wish, autoescape=True))
+        )
+    )
+    free = (wish, *(f"{wish}-{number}" for number in range(2, len(taken) + 3)))
+    return next(slug for slug in free if slug not in taken)
 
 
 def suspend_consumer(session: Session, consumer: Consumer) -> None:

@@ -69,6 +69,11 @@ def delete_plan(session: Session, plan: Plan) -> None:
     session.delete(plan)
 
 
+def may_choose(team: Team, plan: Plan) -> bool:
+    """Whether the team's consumers may ask for the plan; what the API's team gives them is another matter."""
+    return plan.public or team.id == plan.team_id or any(each.id == team.id for each in plan.chosen)
+
+
 def limits(plan: Plan) -> tuple[int | None, int | None, int | None, int | None]:
     return plan.per_second, plan.per_second_burst, plan.per_minute, plan.per_minute_burst
 

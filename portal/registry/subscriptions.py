@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import instance_state
 
-from portal.accounts.models import Person
+from portal.accounts.models import Person, Team
 from portal.db import utcnow
 from portal.errors import Conflict, Invalid, NotFound
 from portal.registry import lifecycle, revision
@@ -25,6 +25,7 @@ from portal.registry.models import (
     Subscription,
     SubscriptionState,
 )
+from portal.registry.plans import may_choose
 from portal.registry.visibility import may_see
 
 LONGEST_WORDS = 2_000
@@ -65,7 +66,7 @@ def subscribe(
         raise NotFound()
     if refusal := lifecycle.refusal(api):
         raise Conflict(refusal)
-    _require_offer(api, plan)
+    _require_offer(api, plan, consumer.team)
     _require_free(session, consumer, api)
     _require_to_come("ends_at", ends_at)
     subscription = Subscription(
@@ -118,7 +119,8 @@ def take_over_subscription(
 ) -> Subscription:
     """One that was agreed elsewhere: whether the API is published and offers the plan is not asked again.
 
-    One that there is under another plan, or that waits, ends. Raises Conflict for a plan of another team than the API's.
+    One that there is under another plan, or that waits, ends. Raises Conflict for a plan of another team than the
+    API's.
     """
     if plan.team_id != api.team_id:
         raise Conflict(f"{plan.name} belongs to another team than {api.name}. Choose a plan of that team.")
@@ -171,8 +173,8 @@ def switch_plan(
     when it is rejected. The same plan may be asked for when it was approved until a date, to go on after it.
 
     Returns what waits now; None when the plan is changed. Something else that was asked for and waits is withdrawn by a
-    change at once. Raises Conflict for a subscription that is over, pending or suspended, a plan that it has or that the
-    API does not offer, and while something waits already; Invalid where approval is wanted and no purpose is given.
+    change at once. Raises Conflict for a subscription that is over, pending or suspended, a plan that it has or that
+    the API does not offer, and while something waits already; Invalid where approval is wanted and no purpose is given.
     """
     hold_subscription(session, subscription, plan)
     _require_going_on(subscription)
@@ -180,7 +182,7 @@ def switch_plan(
         raise Conflict(refusal)
     if plan is subscription.plan and (subscription.approved_until is None or not plan.approval):
         raise Conflict(f"{subscription.consumer.name} has the plan {plan.name} already.")
-    _require_offer(subscription.api, plan)
+    _require_offer(subscription.api, plan, subscription.consumer.team)
     waiting = waiting_of(subscription)
     if plan.approval:
         if waiting is not None:
@@ -319,11 +321,12 @@ def hold_subscription(session: Session, subscription: Subscription, *plans: Plan
     if state.identity is None:  # it was made in this very transaction
         return
     (number,) = state.identity
-    found = session.execute(
+    refers = session.execute(
         select(Subscription.consumer_id, Subscription.api_id, Subscription.plan_id).where(Subscription.id == number)
     ).one_or_none()
-    if found is not None:
-        consumer_id, api_id, plan_id = found
+    found = None
+    if refers is not None:
+        consumer_id, api_id, plan_id = refers
         numbers = sorted({plan_id, *(plan.id for plan in plans)})
         for kind, ids in ((Consumer, [consumer_id]), (Api, [api_id]), (Plan, numbers)):
             chosen = select(kind.id).where(kind.id.in_(ids)).order_by(kind.id)
@@ -383,8 +386,9 @@ def _let_go(subscription: Subscription) -> None:
         waiting.state = ApprovalState.WITHDRAWN
 
 
-def _require_offer(api: Api, plan: Plan) -> None:
-    if plan not in api.plans:
+def _require_offer(api: Api, plan: Plan, team: Team | None = None) -> None:
+    """To `team`; None for the API's own, which gives any plan that is on offer."""
+    if plan not in api.plans or (team is not None and not may_choose(team, plan)):
         raise Conflict(f"{api.name} does not offer the plan {plan.name}. Choose one that it offers.")
 
 

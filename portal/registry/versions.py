@@ -70,8 +70,8 @@ def carry_subscriptions(
     """Let the consumers of these subscriptions to `old` call `new` too, with the keys that they have; what was made.
 
     Each gets the plan that `plans` has for the number of its present one, else the same one, without asking for it
-    again, and ends when its subscription to `old` does. Subscriptions of other APIs and consumers that use `new` already are passed over.
-    Raises Conflict when `new` is not published or does not offer a plan that is needed.
+    again, and ends when its subscription to `old` does. Subscriptions of other APIs and consumers that use `new`
+    already are passed over. Raises Conflict when `new` is not published or does not offer a plan that is needed.
     """
     if new.live_release_id is None or new.retired_at is not None:
         raise Conflict(f"Nobody can call {new.name} {new.version}, whose state is {new.state}. Publish it first.")

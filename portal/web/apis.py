@@ -206,23 +206,6 @@ def offer(api: Api) -> ResponseReturnValue:
     return back(api, f"{api.name} offers {count} {'plan' if count == 1 else 'plans'}.", "apis.plans")
 
 
-@bp.get("/<team>/<slug>/<version>/subscribers")
-@requires(Permission.SEE_APIS, an_api)
-def subscribers(api: Api) -> ResponseReturnValue:
-    session = db.session()
-    page = lists.page(session, lists.subscribers(api, q=lists.query()), Consumer.name, Consumer.id)
-    by_consumer = {each.consumer_id: each for each in lists.subscriptions_of(session, page.rows, api)}
-    return render_template(
-        "apis/subscribers.html",
-        api=api,
-        page=page,
-        subscriptions=by_consumer,
-        q=lists.query(),
-        opens={each.id for each in page.rows if may(Permission.MANAGE_CONSUMERS, each.team)},
-        address=address,
-    )
-
-
 @bp.route("/<team>/<slug>/<version>/delete", methods=["GET", "POST"])
 @requires(Permission.MANAGE_TEAM, an_api)
 def delete(api: Api) -> ResponseReturnValue:

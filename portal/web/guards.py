@@ -23,7 +23,18 @@ from portal.accounts import Invitation, Membership, Permission, Person, Team, au
 from portal.config import Config
 from portal.db import db
 from portal.errors import Forbidden, NotFound, NotSignedIn
-from portal.registry.models import Api, Category, Consumer, Import, Key, Plan, Release, Subscription, UpstreamSecret
+from portal.registry.models import (
+    Api,
+    Approval,
+    Category,
+    Consumer,
+    Import,
+    Key,
+    Plan,
+    Release,
+    Subscription,
+    UpstreamSecret,
+)
 from portal.web.audience import is_program
 
 View = Callable[..., ResponseReturnValue]
@@ -244,6 +255,17 @@ def _load_subscription(session: Session, team: str, consumer: str, subscription:
     )
 
 
+def _load_use(session: Session, team: str, slug: str, version: str, subscription: int) -> Subscription | None:
+    api = _load_api(session, team, slug, version)
+    if api is None:
+        return None
+    return session.scalar(select(Subscription).where(Subscription.api_id == api.id, Subscription.id == subscription))
+
+
+def _load_approval(session: Session, approval: int) -> Approval | None:
+    return session.get(Approval, approval)
+
+
 a_team = Fetch("team", ("team",), _load_team, lambda team: team, Permission.SEE_TEAM)
 a_member = Fetch("member", ("team", "member"), _load_member, lambda member: member.team, Permission.SEE_TEAM)
 an_api = Fetch("api", ("team", "slug", "version"), _load_api, lambda api: api.team, Permission.SEE_APIS)
@@ -266,3 +288,12 @@ a_subscription = Fetch(
     lambda it: it.consumer.team,
     Permission.MANAGE_CONSUMERS,
 )
+# The same subscription as the API's team has it.
+a_use = Fetch(
+    "subscription",
+    ("team", "slug", "version", "subscription"),
+    _load_use,
+    lambda it: it.api.team,
+    Permission.SEE_APIS,
+)
+an_approval = Fetch("approval", ("approval",), _load_approval, lambda it: it.subscription.api.team, Permission.DECIDE)

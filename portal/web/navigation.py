@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 from flask import request, url_for
 
-from portal.web import guards
+from portal.accounts import Permission, Person
+from portal.db import db
+from portal.web import guards, inbox
 
+_MOST_COUNTED = 99
 _ELSEWHERE = {"imports": "apis.index"}
 """Pages of a blueprint whose addresses do not tell where in the navigation they belong."""
 
@@ -30,6 +33,7 @@ def entries() -> list[Entry]:
         ("APIs", "apis.index", "api"),
         ("Plans", "plans.index", "gauge"),
         ("Consumers", "consumers.index", "apps"),
+        *((("Approvals", "approvals.index", "inbox"),) if _decides(someone) else ()),
         ("Calls", "calls.index", "list-details"),
         ("Traffic", "traffic.show", "chart-area-line"),
     ]
@@ -38,13 +42,26 @@ def entries() -> list[Entry]:
     rows.append(("Settings", "settings.show", "settings"))
     if someone.is_administrator:
         rows.append(("Back office", "admin.index", "database"))
-    return _of(*rows)
+    return _of(*rows, waiting=_waiting(someone))
 
 
-def _of(*rows: tuple[str, str, str]) -> list[Entry]:
+def _decides(someone: Person) -> bool:
+    return someone.is_administrator or any(guards.may(Permission.DECIDE, each.team) for each in someone.memberships)
+
+
+def _waiting(someone: Person) -> str | None:
+    """How many requests wait for a decision of this person, as the badge has it."""
+    count = inbox.count_waiting(db.session(), someone, _MOST_COUNTED + 1) if _decides(someone) else 0
+    return None if not count else f"{_MOST_COUNTED}+" if count > _MOST_COUNTED else str(count)
+
+
+def _of(*rows: tuple[str, str, str], waiting: str | None = None) -> list[Entry]:
     here = _ELSEWHERE.get(request.blueprint or "")
     found = [(label, url_for(name), icon, name) for label, name, icon in rows]
-    return [Entry(label, url, icon, _is_under(url) or here == name) for label, url, icon, name in found]
+    return [
+        Entry(label, url, icon, _is_under(url) or here == name, waiting if name == "approvals.index" else None)
+        for label, url, icon, name in found
+    ]
 
 
 def _is_under(url: str) -> bool:

@@ -23,7 +23,7 @@ from portal.registry.installation.values import (
     TeamEntry,
 )
 from portal.registry.keys import TOMBSTONE
-from portal.registry.models import IN_USE, Api, Category, Consumer, Key, Plan, Subscription
+from portal.registry.models import IN_USE, Api, Category, Consumer, Key, Plan, Subscription, SubscriptionState
 
 _Entry = TypeVar("_Entry", TeamEntry, CategoryEntry, PlanEntry, ApiEntry, ConsumerEntry)
 
@@ -152,7 +152,7 @@ def _uses(session: Session) -> Iterator[tuple[int, SubscriptionEntry]]:
             SubscriptionEntry.model_construct(
                 api=f"{team}/{slug}/{version}",
                 plan=plan,
-                state=use.state.value,
+                state="suspended" if use.state is SubscriptionState.SUSPENDED else "approved",
                 # A notice is taken back by the next call, here and nowhere else: what it was before goes along.
                 ends_at=_utc(use.ends_without_notice if use.noticed_at else use.ends_at),
                 approved_until=_utc(use.approved_until),
