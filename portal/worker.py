@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from portal import doctor, jobs, letters, notify, reading, registry
+from portal import agreements, doctor, jobs, letters, notify, reading, registry
 from portal.accounts import audit, replays, sessions, throttle, tokens
 from portal.config import Config
 from portal.db import db, utcnow
@@ -50,6 +50,16 @@ def bury_keys(_config: Config, _payload: dict[str, Any]) -> str:
     with db.begin() as session:
         gone = registry.bury(session, now=utcnow())
     return f"{gone} long dead keys went." if gone else ""
+
+
+def end_subscriptions(_config: Config, _payload: dict[str, Any]) -> str:
+    """Whoever has called since the notice goes on; then what has come to its end is ended."""
+    with db.begin() as session:
+        audit.act_as(session, audit.Actor(by="worker"))
+        lifted = agreements.lift_notices(session)
+    ended = sum(_turns_of(lambda session: agreements.end_due(session, now=utcnow())))
+    told = [f"{lifted} notices were withdrawn."] * bool(lifted) + [f"{ended} subscriptions ended."] * bool(ended)
+    return " ".join(told)
 
 
 def forget_throttles(_config: Config, _payload: dict[str, Any]) -> str:
@@ -116,6 +126,7 @@ KINDS: dict[str, Work] = {
     "account_link": letters.answer,
     "forget_calls": forget_calls,
     "bury_keys": bury_keys,
+    "end_subscriptions": end_subscriptions,
     "forget_throttles": forget_throttles,
     "forget_sessions": forget_sessions,
     "forget_tokens": forget_tokens,
@@ -129,6 +140,7 @@ KINDS: dict[str, Work] = {
 PERIODIC = {
     "forget_calls": timedelta(minutes=10),
     "bury_keys": timedelta(days=1),
+    "end_subscriptions": timedelta(minutes=1),
     "forget_throttles": timedelta(hours=1),
     "forget_sessions": timedelta(hours=1),
     "forget_tokens": timedelta(hours=1),

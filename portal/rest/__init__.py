@@ -12,6 +12,7 @@ from portal import config_of
 from portal.accounts import Permission
 from portal.rest import (
     apis,
+    approvals,
     asking,
     audit,
     calls,
@@ -33,6 +34,7 @@ from portal.rest import (
     releases,
     secrets,
     serving,
+    subscribers,
     subscriptions,
     teams,
     traffic,
@@ -64,6 +66,8 @@ _ROOMS = (
     consumers,
     subscriptions,
     keys,
+    subscribers,
+    approvals,
     calls,
     traffic,
     gateway,

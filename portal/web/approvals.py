@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, selectinload
 from portal import agreements, letters, registry
 from portal.accounts import Permission
 from portal.db import db, utcnow
-from portal.errors import Conflict, Invalid, NotFound, PortalError
+from portal.errors import Conflict, Invalid, NotFound
 from portal.registry.models import Api, Approval, ApprovalState, Consumer, Subscription
 from portal.traffic.callers import LOOKED_BACK
 from portal.web import inbox, lists
@@ -47,7 +47,7 @@ def index() -> ResponseReturnValue:
     return _index(DecisionForm(), set())
 
 
-def _index(form: DecisionForm, chosen: set[int], refused: list[tuple[Approval, PortalError]] | None = None) -> Any:
+def _index(form: DecisionForm, chosen: set[int]) -> str:
     asked = {"q": lists.query(), "api": lists.query("api")}
     rows = inbox.approvals(me(), states=(ApprovalState.WAITING,), **asked)
     page = lists.page_by_number(db.session(), rows, Approval.id, newest_first=False)
@@ -57,7 +57,6 @@ def _index(form: DecisionForm, chosen: set[int], refused: list[tuple[Approval, P
         asked=asked,
         form=form,
         chosen=chosen,
-        refused=refused or [],
         without=lists.without,
         api_address=api_address,
     )
@@ -115,7 +114,8 @@ def decide(approval: Approval) -> ResponseReturnValue:
             else:
                 agreements.reject(session, approval, by=me(), words=words)
     except (Invalid, Conflict) as error:
-        return _show(approval, form), form.refuse(error)
+        status = form.refuse(error)
+        return _show(approval, form), status
     what = f"{consumer.name} may use {approval.subscription.api.name} within a second." if agreed else ""
     said = f"{'Approved' if agreed else 'Rejected'}. {what}".strip()
     return back_to(url_for(".index"), f"{said} {consumer.team.name} gets a mail.")
@@ -140,15 +140,16 @@ def decide_many() -> ResponseReturnValue:
             found = list(session.scalars(rows.order_by(Approval.id)))
             refused = agreements.decide_many(session, found, by=me(), agreed=agreed, words=words)
     except Invalid as error:
-        return _index(form, chosen), form.refuse(error)
+        status = form.refuse(error)
+        return _index(form, chosen), status
     done = len(found) - len(refused)
     if refused:
         db.session.expire_all()
-        for approval, error in refused[:5]:
-            form.say("", f"{approval.subscription.consumer.name}: {error}")
+        for approval, why in refused[:5]:
+            form.say("", f"{approval.subscription.consumer.name}: {why}")
         if done:
             flash(_count(done, agreed), "success")
-        return _index(form, set(), refused), 409
+        return _index(form, set()), 409
     return back_to(url_for(".index"), _count(done, agreed))
 
 
@@ -236,7 +237,8 @@ def review() -> ResponseReturnValue:
                     agreements.give_notice(session, subscription, by=me(), ends_at=ends_at)
                     done += 1
     except (Invalid, Conflict) as error:
-        return _review(form, chosen), form.refuse(error)
+        status = form.refuse(error)
+        return _review(form, chosen), status
     what = "goes" if done == 1 else "go"
     subscriptions = "1 subscription" if done == 1 else f"{done:,} subscriptions"
     if withdraws:
@@ -251,12 +253,12 @@ def review() -> ResponseReturnValue:
 def _review(form: UntilForm, chosen: set[int]) -> str:
     days = request.args.get("days", type=int)
     days = days if days in DAYS else 90
-    asked = {"q": lists.query(), "days": days}
-    rows = inbox.unused(db.session(), me(), days=days, q=asked["q"], now=utcnow())
+    q = lists.query()
+    rows = inbox.unused(db.session(), me(), days=days, q=q, now=utcnow())
     return render_template(
         "approvals/review.html",
         page=lists.page_by_number(db.session(), rows, Subscription.id, newest_first=False),
-        asked=asked,
+        asked={"q": q, "days": days},
         days=DAYS,
         form=form,
         chosen=chosen,

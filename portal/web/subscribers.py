@@ -58,8 +58,7 @@ def admit(api: Api) -> ResponseReturnValue:
 @requires(Permission.SEE_APIS, a_use)
 def subscription(subscription: Subscription) -> ResponseReturnValue:
     until = UntilForm()
-    if subscription.approved_until is not None:
-        until.until.data = subscription.approved_until.date()
+    until.last_day(subscription.approved_until)
     return _show(subscription, until, SuspendForm(), Form())
 
 

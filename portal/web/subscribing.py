@@ -43,7 +43,8 @@ def subscribe(api: Api) -> ResponseReturnValue:
         try:
             return _subscribed(api, form, teams, offered)
         except (Invalid, Conflict, NotFound) as error:
-            return _page(api, form, found, using, offered), form.refuse(error)
+            status = form.refuse(error)
+            return _page(api, form, found, using, offered), status
     return _page(api, form, found, using, offered), form.status
 
 
@@ -84,9 +85,10 @@ def _chosen(session: Session, form: SubscribeForm, teams: list[Team]) -> Consume
             raise Invalid({"name": f"{team.name} has a consumer {name} already. Choose it, or another name."})
         return registry.create_consumer(session, team, slug=registry.unused_slug(session, team, name), name=name)
     team_slug, _, slug = (form.consumer.data or "").partition("/")
-    team = next((team for team in teams if team.slug == team_slug), None)  # type: ignore[assignment]
-    found = team and session.scalar(select(Consumer).where(Consumer.team_id == team.id, Consumer.slug == slug))
-    if not found:
+    team = next((team for team in teams if team.slug == team_slug), None)
+    numbers = [team.id] if team is not None else []
+    found = session.scalar(select(Consumer).where(Consumer.team_id.in_(numbers), Consumer.slug == slug))
+    if found is None:
         raise Invalid({"consumer": "Choose the application that will call."})
     return found
 

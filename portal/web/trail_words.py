@@ -13,11 +13,12 @@ from sqlalchemy.orm import Session
 
 from portal.accounts import Membership, Person, Team
 from portal.accounts.audit import AuditEntry
-from portal.registry.models import Api, Category, Consumer, Key, Plan, Release, Subscription
+from portal.registry.models import Api, Approval, Category, Consumer, Key, Plan, Release, Subscription
 
 KINDS = {
     "access_token": "access token",
     "api": "API",
+    "approval": "request",
     "audit_entry": "audit trail",
     "category": "category",
     "consumer": "consumer",
@@ -158,6 +159,9 @@ _LOOK_UPS: dict[str, Any] = {
     "subscription": select(Subscription.id, Consumer.name, Team.slug, Consumer.slug)
     .join(Subscription.consumer)
     .join(Consumer.team),
+    "approval": select(Approval.id, Consumer.name)
+    .join(Approval.subscription)
+    .join(Consumer, Consumer.id == Subscription.consumer_id),
     "release": select(Release.id, Api.name, Team.slug, Api.slug, Api.version, Release.number)
     .join(Api, Api.id == Release.api_id)
     .join(Api.team),
@@ -172,6 +176,7 @@ _ID: dict[str, Any] = {
     "consumer": Consumer.id,
     "key": Key.id,
     "subscription": Subscription.id,
+    "approval": Approval.id,
     "release": Release.id,
     "membership": Membership.id,
 }
@@ -190,6 +195,8 @@ def _thing(kind: str, row: Row[Any]) -> _Thing:
             url = url_for("apis.release", team=parts[0], slug=parts[1], version=parts[2], number=parts[3])
         case "category":
             url = url_for("catalogue.index", category=parts[0])
+        case "approval":
+            url = url_for("approvals.show", approval=id)
         case "plan":
             url = url_for("plans.show", team=parts[0], plan=parts[1])
         case _:

@@ -51,6 +51,10 @@ class UntilForm(Form):
         typed = any(field.raw_data or ())
         field.errors = ["Give a day, such as 2027-01-31."] if typed and field.errors else []
 
+    def last_day(self, end: datetime | None) -> None:
+        """Show an end that was chosen before."""
+        self.until.data = (end - timedelta(microseconds=1)).date() if end else None
+
     def end(self) -> datetime | None:
         """The end of the chosen day; None without one. Raises Invalid."""
         if self.until.data is None:
