@@ -190,6 +190,28 @@ BEFORE_0008 = (
 )
 
 
+class TestSubscriptionsThatAreAskedFor:
+    def test_those_of_before_go_on_and_a_consumer_may_ask_again_after_a_rejection(self, empty):
+        upgrade_to(empty, "0014")
+        with empty.begin() as connection:
+            for statement in BEFORE_0008:
+                connection.execute(text(statement), {"at": BEFORE["created_at"], "yes": True, "no": False})
+
+        migrate.upgrade(empty)
+
+        with Session(empty) as session:
+            (use,) = session.scalars(select(Subscription))
+            assert (use.state, use.approved_until, use.noticed_at, use.approvals) == ("approved", None, None, [])
+            assert (use.consumer.contacts, use.consumer.attributes) == ([], {})
+        again = "INSERT INTO subscription (consumer_id, api_id, plan_id, state, starts_at) VALUES (5, 5, 1, '{}', :at)"
+        for state in ("approved", "pending"):
+            with empty.begin() as connection, pytest.raises(IntegrityError):
+                connection.execute(text(again.format(state)), {"at": BEFORE["created_at"]})
+        with empty.begin() as connection:
+            connection.execute(text("UPDATE subscription SET state = 'rejected'"))
+            connection.execute(text(again.format("pending")), {"at": BEFORE["created_at"]})
+
+
 class TestOperationsOfCalls:
     def test_calls_of_before_have_none_and_who_called_which_api_is_known(self, empty):
         upgrade_to(empty, "0008")

@@ -69,12 +69,16 @@ def subscribe(
     _require_offer(api, plan, consumer.team)
     _require_free(session, consumer, api)
     _require_to_come("ends_at", ends_at)
+    asked = _request(plan, by, purpose, expected_calls) if plan.approval else None
     subscription = Subscription(
-        consumer=consumer, api=api, plan=plan, ends_at=ends_at, created_by_id=by.id if by else None
+        consumer=consumer,
+        api=api,
+        plan=plan,
+        state=SubscriptionState.APPROVED if asked is None else SubscriptionState.PENDING,
+        ends_at=ends_at,
+        approvals=[] if asked is None else [asked],
+        created_by_id=by.id if by else None,
     )
-    if plan.approval:
-        subscription.state = SubscriptionState.PENDING
-        ask(subscription, plan, by=by, purpose=purpose, expected_calls=expected_calls)
     session.add(subscription)
     revision.touch(session)
     return subscription
@@ -98,6 +102,7 @@ def admit(
         consumer=consumer,
         api=api,
         plan=plan,
+        state=SubscriptionState.APPROVED,
         ends_at=until,
         approved_until=until,
         created_by_id=by.id if by else None,
@@ -187,7 +192,9 @@ def switch_plan(
     if plan.approval:
         if waiting is not None:
             raise Conflict(f"{waiting.plan.name} is asked for already and waits. Withdraw that, then ask anew.")
-        return ask(subscription, plan, by=by, purpose=purpose, expected_calls=expected_calls)
+        asked = _request(plan, by, purpose, expected_calls)
+        subscription.approvals.append(asked)
+        return asked
     if waiting is not None:
         waiting.state = ApprovalState.WITHDRAWN
     subscription.plan = plan
@@ -347,16 +354,12 @@ def waiting_of(subscription: Subscription) -> Approval | None:
     return next((each for each in subscription.approvals if each.state is ApprovalState.WAITING), None)
 
 
-def ask(
-    subscription: Subscription, plan: Plan, *, by: Person | None, purpose: str, expected_calls: int | None
-) -> Approval:
+def _request(plan: Plan, by: Person | None, purpose: str, expected_calls: int | None) -> Approval:
     """Raises Invalid."""
     purpose = said("purpose", purpose, "Say what it is for: whoever decides goes by it.")
     if expected_calls is not None and not 0 < expected_calls <= MOST_EXPECTED:
         raise Invalid({"expected_calls": f"Give a number from 1 to {MOST_EXPECTED:,}, or nothing."})
-    approval = Approval(plan=plan, purpose=purpose, expected_calls=expected_calls, asked_by=by)
-    subscription.approvals.append(approval)
-    return approval
+    return Approval(plan=plan, state=ApprovalState.WAITING, purpose=purpose, expected_calls=expected_calls, asked_by=by)
 
 
 def agree(subscription: Subscription, until: datetime | None) -> None:
