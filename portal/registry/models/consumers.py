@@ -266,7 +266,7 @@ audit.watch(
     label=_name_of_subscription,
     team=lambda it: audit.parent(it, "consumer").team_id,
     word=_word_for_subscription,
-    unseen={"starts_at", "created_by_id"},
+    unseen={"starts_at", "created_by_id", "blocked_until"},
 )
 audit.watch(
     Key,
