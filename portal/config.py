@@ -214,6 +214,7 @@ class Config:
         30, _one_or_more, "Days that “Stay signed in on this device” lasts, used or not; instead of both limits above."
     )
     call_days: int = _setting(30, _one_or_more, "Days that single calls are kept; charts live on in the roll-ups.")
+    notice_days: int = _setting(90, _one_or_more, "Days that notices are kept, and the log of what channels were sent.")
     import_limit: int = _setting(50, _megabytes, "Megabytes that an imported OpenAPI document may have, at most 50.")
     api_per_minute: int = _setting(
         600,

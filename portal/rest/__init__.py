@@ -17,6 +17,7 @@ from portal.rest import (
     calls,
     catalogue,
     categories,
+    channels,
     consumers,
     docs,
     drafts,
@@ -27,6 +28,7 @@ from portal.rest import (
     lifecycle,
     me,
     members,
+    notices,
     operations,
     people,
     plans,
@@ -48,8 +50,10 @@ __all__ = ["document", "set_up"]
 
 _ROOMS = (
     me,
+    notices,
     teams,
     members,
+    channels,
     apis,
     drafts,
     operations,

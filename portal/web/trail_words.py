@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from portal.accounts import Membership, Person, Team
 from portal.accounts.audit import AuditEntry
+from portal.notify.models import Channel
 from portal.registry.models import Api, Category, Consumer, Key, Plan, Release, Subscription
 
 KINDS = {
@@ -20,6 +21,7 @@ KINDS = {
     "api": "API",
     "audit_entry": "audit trail",
     "category": "category",
+    "channel": "channel",
     "consumer": "consumer",
     "key": "key",
     "membership": "member",
@@ -161,6 +163,7 @@ _LOOK_UPS: dict[str, Any] = {
     "release": select(Release.id, Api.name, Team.slug, Api.slug, Api.version, Release.number)
     .join(Api, Api.id == Release.api_id)
     .join(Api.team),
+    "channel": select(Channel.id, Channel.name, Team.slug, Channel.name).join(Channel.team),
     "membership": select(Membership.id, Team.name, Team.slug).join(Team, Team.id == Membership.team_id),
 }
 _ID: dict[str, Any] = {
@@ -173,6 +176,7 @@ _ID: dict[str, Any] = {
     "key": Key.id,
     "subscription": Subscription.id,
     "release": Release.id,
+    "channel": Channel.id,
     "membership": Membership.id,
 }
 
@@ -188,6 +192,8 @@ def _thing(kind: str, row: Row[Any]) -> _Thing:
             url = url_for("apis.show", team=parts[0], slug=parts[1], version=parts[2])
         case "release":
             url = url_for("apis.release", team=parts[0], slug=parts[1], version=parts[2], number=parts[3])
+        case "channel":
+            url = url_for("channels.show", team=parts[0], channel=parts[1])
         case "category":
             url = url_for("catalogue.index", category=parts[0])
         case "plan":
