@@ -26,7 +26,8 @@ from portal.accounts import audit, replays, sessions, throttle, tokens
 from portal.config import Config
 from portal.db import db, utcnow
 from portal.notify import bell, channels, sending
-from portal.registry import exports, imports
+from portal.registry import exports, imports, quotas
+from portal.registry.periods import day_of
 from portal.traffic import retention
 
 log = logging.getLogger(__name__)
@@ -113,6 +114,18 @@ def write_openapi(_config: Config, payload: dict[str, Any]) -> str:
     return f"The OpenAPI document of API {made[0]} is written, {len(made[3]):,} characters."
 
 
+def tell_quotas(_config: Config, _payload: dict[str, Any]) -> str:
+    """In small transactions: a lowered quota may be used up by thousands at once."""
+    settled = sum(_turns_of(lambda session: letters.quotas_reached(session, now=utcnow())))
+    return f"{settled} quotas were used up to 80 or to 100 percent." if settled else ""
+
+
+def forget_quotas(config: Config, _payload: dict[str, Any]) -> str:
+    with db.begin() as session:
+        quotas.sweep(session, today=day_of(utcnow(), config.quota_zone))
+    return ""
+
+
 def mend_catalogue(_config: Config, _payload: dict[str, Any]) -> str:
     """What is live and not in the index as this release makes it: after an upgrade, or a restore."""
     count = sum(_turns_of(registry.indexing.mend))
@@ -145,6 +158,8 @@ KINDS: dict[str, Work] = {
     imports.JOB: reading.read,
     "forget_imports": reading.forget,
     "mend_catalogue": mend_catalogue,
+    "tell_quotas": tell_quotas,
+    "forget_quotas": forget_quotas,
 }
 PERIODIC = {
     "forget_calls": timedelta(minutes=10),
@@ -157,6 +172,8 @@ PERIODIC = {
     "forget_notices": timedelta(days=1),
     "forget_imports": timedelta(hours=1),
     "mend_catalogue": timedelta(minutes=10),
+    "tell_quotas": timedelta(minutes=1),
+    "forget_quotas": timedelta(days=1),
 }
 
 

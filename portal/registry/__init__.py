@@ -36,6 +36,7 @@ from portal.registry.operation_changes import OperationChanges, operation_change
 from portal.registry.people import Departure, delete_person, departure
 from portal.registry.plans import PlanValues, change_plan, create_plan, delete_plan
 from portal.registry.quotas import settle as settle_quotas
+from portal.registry.quotas import take_untold
 from portal.registry.releases import next_number, obstacles, publish, republish, unpublish, vacate
 from portal.registry.secrets import delete_secret, replace_secret, secrets_of, store_secret, users_of_secrets
 from portal.registry.teams import Estate, belongings, delete_team, estate
@@ -117,6 +118,7 @@ __all__ = [
     "subscribers",
     "take_over_key",
     "take_over_subscription",
+    "take_untold",
     "teams_using",
     "unpublish",
     "users_of_secrets",

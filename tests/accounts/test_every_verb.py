@@ -407,6 +407,7 @@ CHANGE_NOTHING = {
     "registry.settle_quotas",
     "registry.shown_plans",
     "registry.siblings",
+    "registry.take_untold",
     "registry.teams_using",
     "registry.new_public_id",
     "registry.read_document",
