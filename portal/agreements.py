@@ -11,8 +11,9 @@ from flask import current_app
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
-from portal import letters, notify, registry
+from portal import config_of, letters, notify, registry
 from portal.accounts import Person, Team
+from portal.db import utcnow
 from portal.errors import PortalError
 from portal.registry.models import CURRENT, Api, Approval, ApprovalState, Consumer, Plan, Subscription
 from portal.registry.models import SubscriptionState as State
@@ -64,9 +65,11 @@ def switch_plan(
 ) -> Approval | None:
     """Raises what `registry.switch_plan` raises."""
     approval = registry.switch_plan(session, subscription, plan, by=by, purpose=purpose, expected_calls=expected_calls)
+    session.flush()
     if approval is not None:
-        session.flush()
         _asked(session, approval, by)
+    else:
+        _settle(session, subscription)
     return approval
 
 
@@ -75,6 +78,7 @@ def assign_plan(session: Session, subscription: Subscription, plan: Plan, *, by:
     before = subscription.plan
     registry.assign_plan(session, subscription, plan)
     if plan is not before:
+        _settle(session, subscription)
         text = (
             f"{_api_team(subscription)} has changed the plan of {_use(subscription)} from {before.name} to {plan.name}."
         )
@@ -97,6 +101,7 @@ def approve(
     """Raises what `registry.approve` raises."""
     registry.approve(session, approval, by=by, until=until, words=words)
     subscription = approval.subscription
+    _settle(session, subscription)
     text = f"{_api_team(subscription)} has approved {_use(subscription)}, plan {approval.plan.name}{_until(until)}."
     if subscription.consumer.suspended_at is not None:
         text += f" {subscription.consumer.name} is suspended: it calls when its team has resumed it."
@@ -247,6 +252,14 @@ def move_consumer(session: Session, consumer: Consumer, team: Team, *, by: Perso
         f"has asked for. It calls as before; {before.name} does not see it any more."
     )
     _about(session, consumer, "consumer.moved", [before, team], f"{consumer.name} belongs to {team.name} now", text, by)
+
+
+def _settle(session: Session, subscription: Subscription) -> None:
+    """It may have another plan now: a quota that is used up blocks it at once, one that is not lets it go on."""
+    session.flush()  # what is used up is asked of the database
+    zone = config_of(current_app).quota_zone
+    registry.settle_quotas(session, Subscription.id == subscription.id, now=utcnow(), zone=zone)
+    session.expire(subscription, ["blocked_until"])
 
 
 def _asked(session: Session, approval: Approval, by: Person) -> None:

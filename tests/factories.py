@@ -7,6 +7,8 @@ from sqlalchemy.orm import Session
 
 from portal import accounts, openapi, registry
 from portal.accounts import Person, Role, Team
+from portal.notify import channels
+from portal.notify.models import Channel, ChannelKind
 from portal.registry import descriptions, imports
 from portal.registry.models import (
     Api,
@@ -115,6 +117,21 @@ def plan(session: Session, *, team: Team | None = None, **fields: Any) -> Plan:
     row.approval = approval
     session.flush()
     return row
+
+
+def channel(session: Session, *, team: Team, vault: Vault | None = None, **fields: Any) -> Channel:
+    """A webhook, unless said otherwise, that nothing listens at."""
+    n = next(_n)
+    values: dict[str, Any] = {
+        "name": f"channel-{n}",
+        "kind": ChannelKind.WEBHOOK,
+        "url": "http://127.0.0.1:1/hook",
+        "shown": "http://127.0.0.1:1",
+        "events": ["key.expiring"],
+    }
+    made, _secret = channels.create_channel(session, team, vault=vault or Vault(["k" * 40]), by=None, **values | fields)
+    session.flush()
+    return made
 
 
 def upstream_secret(session: Session, *, team: Team, vault: Vault | None = None, **fields: Any) -> UpstreamSecret:

@@ -43,7 +43,7 @@ SCOPES = {
     Scope.READ: "See what you see: teams, APIs, plans, consumers, calls and traffic",
     Scope.CONSUMERS: "Make and change consumers, subscriptions and keys",
     Scope.APIS: "Make, change, publish and pause APIs; plans and upstream secrets too",
-    Scope.TEAMS: "Make and change teams and their members",
+    Scope.TEAMS: "Make and change teams, their members and channels; choose what you are told",
     Scope.ADMIN: "What only administrators may: see and change people, publishing rights, nodes and the audit trail",
 }
 """What each means, for people who choose."""

@@ -43,5 +43,6 @@ EVENTS: dict[str, Event] = {
         Event("api.deprecated", "An API that you use is deprecated"),
         Event("api.retired", "An API that you use is retired"),
         Event("api.deleted", "An API that you use was deleted"),
+        Event("channel.failing", "A channel of your team takes no messages", Role.OWNER),
     )
 }

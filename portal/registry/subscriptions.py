@@ -14,7 +14,7 @@ from sqlalchemy.orm.attributes import instance_state
 from portal.accounts.models import Person, Team
 from portal.db import utcnow
 from portal.errors import Conflict, Invalid, NotFound
-from portal.registry import lifecycle, revision
+from portal.registry import lifecycle, quotas, revision
 from portal.registry.models import (
     CURRENT,
     Api,
@@ -25,7 +25,7 @@ from portal.registry.models import (
     Subscription,
     SubscriptionState,
 )
-from portal.registry.plans import may_choose
+from portal.registry.offers import may_choose
 from portal.registry.visibility import may_see
 
 LONGEST_WORDS = 2_000
@@ -80,6 +80,8 @@ def subscribe(
         created_by_id=by.id if by else None,
     )
     session.add(subscription)
+    session.flush()  # what it has used before is counted under its number from now on
+    quotas.go_on(session, subscription)
     revision.touch(session)
     return subscription
 
@@ -108,6 +110,8 @@ def admit(
         created_by_id=by.id if by else None,
     )
     session.add(subscription)
+    session.flush()  # what it has used before is counted under its number from now on
+    quotas.go_on(session, subscription)
     revision.touch(session)
     return subscription
 
@@ -142,6 +146,8 @@ def take_over_subscription(
         approved_until=approved_until,
     )
     session.add(subscription)
+    session.flush()  # what it has used before is counted under its number from now on
+    quotas.go_on(session, subscription)
     revision.touch(session)
     return subscription
 
@@ -334,10 +340,12 @@ def hold_subscription(session: Session, subscription: Subscription, *plans: Plan
     found = None
     if refers is not None:
         consumer_id, api_id, plan_id = refers
-        numbers = sorted({plan_id, *(plan.id for plan in plans)})
-        for kind, ids in ((Consumer, [consumer_id]), (Api, [api_id]), (Plan, numbers)):
-            chosen = select(kind.id).where(kind.id.in_(ids)).order_by(kind.id)
+        for kind, number_of in ((Consumer, consumer_id), (Api, api_id)):
+            chosen = select(kind.id).where(kind.id == number_of)
             session.execute(chosen.with_for_update(read=True, key_share=True)).all()
+        # Plans as a whole: who changes their quotas waits here, and not when each holds what the other wants.
+        numbers = {plan_id, *(plan.id for plan in plans)}
+        session.execute(select(Plan.id).where(Plan.id.in_(numbers)).order_by(Plan.id).with_for_update(read=True)).all()
         found = session.scalar(
             select(Subscription)
             .where(Subscription.id == number)

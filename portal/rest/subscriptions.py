@@ -47,8 +47,8 @@ class Subscriptions(Listed):
 
 
 class Asking(Asked):
-    plan: Slug
-    """One that the API offers."""
+    plan: Slug | None = None
+    """One that the API offers to the consumer's team. Left out, it is the API's default, or the only one."""
     purpose: Annotated[str, Field(max_length=LONGEST_WORDS)] = ""
     """What for. Needed for a plan that wants approval."""
     expected_calls: Annotated[int, Field(ge=1, le=MOST_EXPECTED)] | None = None
@@ -129,14 +129,17 @@ def create(session: Session, consumer: Consumer, body: NewSubscription) -> Answe
     return Answer(shown(subscription), location=f"{consumers.address(consumer)}/subscriptions/{subscription.id}")
 
 
-def offered(api: Api, consumer: Consumer | None, slug: str) -> Plan:
-    """One that the consumer's team may choose; without a consumer, any. Raises Invalid."""
-    plans = [plan for plan in api.plans if consumer is None or registry.may_choose(consumer.team, plan)]
-    plan = next((plan for plan in plans if plan.slug == slug), None)
-    if plan is None:
-        names = ", ".join(sorted(each.slug for each in plans)) or "none"
-        raise Invalid({"plan": f"{api.name} does not offer the plan {slug}. It offers {names}."})
-    return plan
+def offered(api: Api, consumer: Consumer | None, slug: str | None) -> Plan:
+    """One that the consumer's team may choose; without a consumer, any that the API offers. Raises Invalid."""
+    plans = api.plans if consumer is None else registry.offered(api, consumer.team)
+    if slug is None and plans and (len(plans) == 1 or plans[0].id == api.default_plan_id):
+        return plans[0]
+    found = next((plan for plan in plans if plan.slug == slug), None)
+    if found is not None:
+        return found
+    what = f"It offers {', '.join(sorted(each.slug for each in plans))}." if plans else "It offers you none."
+    wrong = "has no default plan" if slug is None else f"does not offer you the plan {slug}"
+    raise Invalid({"plan": f"{api.name} {wrong}. {what}"})
 
 
 @route(

@@ -16,7 +16,7 @@ from portal.registry.models import Consumer, Key
 from portal.traffic.calls import CallView, list_calls
 from portal.traffic.filters import Filters
 from portal.traffic.scope import Scope
-from portal.web import curl, inbox, lists
+from portal.web import curl, inbox, lists, quotas
 from portal.web.forms import Form, choices, slug_from
 from portal.web.forms.born import BirthMark
 from portal.web.forms.consumers import ConsumerForm, KeyForm, NewConsumerForm, written
@@ -93,6 +93,7 @@ def new() -> ResponseReturnValue:
 @bp.get("/<team>/<consumer>")
 @requires(Permission.MANAGE_CONSUMERS, a_consumer)
 def show(consumer: Consumer) -> ResponseReturnValue:
+    current = lists.subscriptions_of(db.session(), [consumer])
     return render_template(
         "consumers/show.html",
         consumer=consumer,
@@ -102,11 +103,12 @@ def show(consumer: Consumer) -> ResponseReturnValue:
             for each in consumer.subscriptions
             if each.api.live_release_id is not None and registry.may_see(me(), each.api)
         },
-        current=lists.subscriptions_of(db.session(), [consumer]),
+        current=current,
         waiting=inbox.waiting(db.session(), consumer),
         may_move=may(Permission.MANAGE_TEAM, consumer.team),
         now=utcnow(),
         last_used=lists.last_used(db.session(), consumer),
+        allowances=quotas.of(db.session(), current),
         may_delete=may(Permission.MANAGE_TEAM, consumer.team),
         address=address,
     )

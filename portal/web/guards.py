@@ -23,6 +23,7 @@ from portal.accounts import Invitation, Membership, Permission, Person, Team, au
 from portal.config import Config
 from portal.db import db
 from portal.errors import Forbidden, NotFound, NotSignedIn
+from portal.notify.models import Channel, Delivery
 from portal.registry.models import (
     Api,
     Approval,
@@ -266,6 +267,19 @@ def _load_approval(session: Session, approval: int) -> Approval | None:
     return session.get(Approval, approval)
 
 
+def _load_channel(session: Session, team: str, channel: str) -> Channel | None:
+    return session.scalar(select(Channel).join(Channel.team).where(Team.slug == team, Channel.name == channel))
+
+
+def _load_delivery(session: Session, team: str, channel: str, delivery: int) -> Delivery | None:
+    return session.scalar(
+        select(Delivery)
+        .join(Delivery.channel)
+        .join(Channel.team)
+        .where(Team.slug == team, Channel.name == channel, Delivery.id == delivery)
+    )
+
+
 a_team = Fetch("team", ("team",), _load_team, lambda team: team, Permission.SEE_TEAM)
 a_member = Fetch("member", ("team", "member"), _load_member, lambda member: member.team, Permission.SEE_TEAM)
 an_api = Fetch("api", ("team", "slug", "version"), _load_api, lambda api: api.team, Permission.SEE_APIS)
@@ -279,6 +293,10 @@ an_invitation = Fetch("invitation", ("invitation",), _load_invitation, None, Per
 a_category = Fetch("category", ("category",), _load_category, None, Permission.SIGNED_IN)
 a_plan = Fetch("plan", ("team", "plan"), _load_plan, lambda plan: plan.team, Permission.SEE_APIS)
 a_secret = Fetch("secret", ("team", "secret"), _load_secret, lambda it: it.team, Permission.SEE_APIS)
+a_channel = Fetch("channel", ("team", "channel"), _load_channel, lambda it: it.team, Permission.SEE_TEAM)
+a_delivery = Fetch(
+    "delivery", ("team", "channel", "delivery"), _load_delivery, lambda it: it.channel.team, Permission.SEE_TEAM
+)
 a_consumer = Fetch("consumer", ("team", "consumer"), _load_consumer, lambda it: it.team, Permission.MANAGE_CONSUMERS)
 a_key = Fetch("key", ("team", "consumer", "key"), _load_key, lambda it: it.consumer.team, Permission.MANAGE_CONSUMERS)
 a_subscription = Fetch(

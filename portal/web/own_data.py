@@ -21,7 +21,7 @@ from portal.accounts.audit import AuditEntry
 from portal.accounts.sessions import SignIn
 from portal.accounts.tokens import AccessToken
 from portal.config import Config
-from portal.notify.models import Notice
+from portal.notify.models import Channel, Notice, NoticeChoice, NoticeCopy
 from portal.registry.models import Api, Approval, Consumer, Import, Key, Release, Subscription, UpstreamSecret
 
 
@@ -152,9 +152,15 @@ MADE: dict[str, tuple[InstrumentedAttribute[int | None], Callable[[Any], dict[st
         UpstreamSecret.replaced_by_id,
         lambda it: {"team": it.team.slug, "name": it.name, "at": _time(it.replaced_at)},
     ),
-    "notices": (
-        Notice.person_id,
-        lambda it: {"at": _time(it.created_at), "event": it.event, "subject": it.subject, "text": it.text},
+    "notices": (Notice.person_id, lambda it: _notice(it)),
+    "notices_listed": (NoticeCopy.person_id, lambda it: {**_notice(it.notice), "read": _time(it.read_at)}),
+    "notices_chosen": (
+        NoticeChoice.person_id,
+        lambda it: {"event": it.event, "way": it.way.value, "wanted": it.wanted},
+    ),
+    "channels_made": (
+        Channel.created_by_id,
+        lambda it: {"team": it.team.slug, "name": it.name, "at": _time(it.created_at)},
     ),
     # The addresses are other people's.
     "invitations_sent": (
@@ -163,6 +169,10 @@ MADE: dict[str, tuple[InstrumentedAttribute[int | None], Callable[[Any], dict[st
     ),
 }
 """What the person made for others, by the column that says so, and how one of it is told."""
+
+
+def _notice(notice: Notice) -> dict[str, Any]:
+    return {"at": _time(notice.created_at), "event": notice.event, "subject": notice.subject, "text": notice.text}
 
 
 def _key(key: Key) -> dict[str, Any]:

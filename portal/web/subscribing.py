@@ -29,7 +29,7 @@ def subscribe(api: Api) -> ResponseReturnValue:
     """Which consumer, which plan, and what for where that is asked: all of it on one page."""
     session = db.session()
     teams = teams_for(Permission.MANAGE_CONSUMERS)
-    offered = [plan for plan in _by_default(api) if any(registry.may_choose(team, plan) for team in teams)]
+    offered = registry.shown_plans(api, me())
     found = _consumers(session, teams)
     form = SubscribeForm()
     using = {each.consumer_id: each for each in lists.subscriptions_of(session, found, api)}
@@ -85,8 +85,7 @@ def _chosen(session: Session, form: SubscribeForm, teams: list[Team]) -> Consume
             raise Invalid({"name": f"{team.name} has a consumer {name} already. Choose it, or another name."})
         return registry.create_consumer(session, team, slug=registry.unused_slug(session, team, name), name=name)
     team_slug, _, slug = (form.consumer.data or "").partition("/")
-    team = next((team for team in teams if team.slug == team_slug), None)
-    numbers = [team.id] if team is not None else []
+    numbers = [each.id for each in teams if each.slug == team_slug]
     found = session.scalar(select(Consumer).where(Consumer.team_id.in_(numbers), Consumer.slug == slug))
     if found is None:
         raise Invalid({"consumer": "Choose the application that will call."})
@@ -134,10 +133,6 @@ def _consumers(session: Session, teams: list[Team]) -> list[Consumer]:
         named = [each.id for each in teams if each.slug == team]
         found = [*session.scalars(select(Consumer).where(Consumer.team_id.in_(named), Consumer.slug == slug)), *found]
     return found
-
-
-def _by_default(api: Api) -> list[Plan]:
-    return sorted(api.plans, key=lambda plan: (plan.id != api.default_plan_id, plan.name.lower(), plan.id))
 
 
 def _label(consumer: Consumer, using: dict[int, Subscription]) -> str:

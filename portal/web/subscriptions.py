@@ -34,6 +34,7 @@ def choose(consumer: Consumer) -> ResponseReturnValue:
         current={each.api_id: each for each in lists.subscriptions_of(session, [consumer])},
         q=lists.query(),
         subscribe_address=subscribe_address,
+        offered=registry.offered,
         address=address,
     )
 
@@ -52,7 +53,7 @@ def subscribe_address(api: Api, consumer: Consumer) -> str:
 @requires(Permission.MANAGE_CONSUMERS, a_subscription)
 def switch_plan(subscription: Subscription) -> ResponseReturnValue:
     consumer, api = subscription.consumer, subscription.api
-    plans = [plan for plan in api.plans if registry.may_choose(consumer.team, plan)]
+    plans = registry.offered(api, consumer.team)
     form = AskingForm()
     form.plan.choices = choices({plan.slug: plan.name for plan in plans})
     status = form.status

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from portal.accounts import Membership, Person, Team
 from portal.accounts.audit import AuditEntry
+from portal.notify.models import Channel
 from portal.registry.models import Api, Approval, Category, Consumer, Key, Plan, Release, Subscription
 
 KINDS = {
@@ -21,6 +22,7 @@ KINDS = {
     "approval": "request",
     "audit_entry": "audit trail",
     "category": "category",
+    "channel": "channel",
     "consumer": "consumer",
     "key": "key",
     "membership": "member",
@@ -165,6 +167,7 @@ _LOOK_UPS: dict[str, Any] = {
     "release": select(Release.id, Api.name, Team.slug, Api.slug, Api.version, Release.number)
     .join(Api, Api.id == Release.api_id)
     .join(Api.team),
+    "channel": select(Channel.id, Channel.name, Team.slug, Channel.name).join(Channel.team),
     "membership": select(Membership.id, Team.name, Team.slug).join(Team, Team.id == Membership.team_id),
 }
 _ID: dict[str, Any] = {
@@ -178,6 +181,7 @@ _ID: dict[str, Any] = {
     "subscription": Subscription.id,
     "approval": Approval.id,
     "release": Release.id,
+    "channel": Channel.id,
     "membership": Membership.id,
 }
 
@@ -193,6 +197,8 @@ def _thing(kind: str, row: Row[Any]) -> _Thing:
             url = url_for("apis.show", team=parts[0], slug=parts[1], version=parts[2])
         case "release":
             url = url_for("apis.release", team=parts[0], slug=parts[1], version=parts[2], number=parts[3])
+        case "channel":
+            url = url_for("channels.show", team=parts[0], channel=parts[1])
         case "category":
             url = url_for("catalogue.index", category=parts[0])
         case "approval":

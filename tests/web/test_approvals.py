@@ -1,4 +1,4 @@
-"""Approvals: the inbox, one request, the mailed link, the access review, and what an API's team does to a subscription."""
+"""Approvals: the inbox, one request, the mailed link, the access review, a subscription as the API's team has it."""
 
 import re
 from datetime import timedelta

@@ -390,7 +390,7 @@ audit.watch(
     label=_name_of_subscription,
     team=lambda it: audit.parent(it, "consumer").team_id,
     word=_word_for_subscription,
-    unseen={"starts_at", "created_by_id", "ends_without_notice"},
+    unseen={"starts_at", "created_by_id", "ends_without_notice", "blocked_until"},
 )
 # The subscription is told of in the trail of the consumer's team, what is asked and decided in that of the API's.
 audit.watch(
