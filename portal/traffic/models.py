@@ -135,6 +135,18 @@ class ByKey(_Counts, Base):
     __table_args__ = ({"sqlite_with_rowid": False},)
 
 
+class KeyUse(Base):
+    """When a key was last used. Rows of calls are kept for a while only, roll-ups are not sorted by key."""
+
+    __tablename__ = "key_use"
+
+    key_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    last_at: Mapped[int] = mapped_column(BigInteger)
+    """Of its last call, let through or not, in microseconds since 1970: with `key_id` that finds its row."""
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
 class ByConsumerOperation(Base):
     """Which consumer called which operation of an API on a day: who must be told when it changes or goes away."""
 

@@ -2,7 +2,16 @@
 
 from portal.registry.models.apis import Api, Category, Mount, Release, Visibility, api_plan, api_viewer
 from portal.registry.models.catalogue import CatalogueEntry, CatalogueOperation
-from portal.registry.models.consumers import Consumer, Key, Plan, Subscription, SubscriptionState
+from portal.registry.models.consumers import (
+    Consumer,
+    Key,
+    KeyLineage,
+    KeyOperation,
+    KeySubscription,
+    Plan,
+    Subscription,
+    SubscriptionState,
+)
 from portal.registry.models.descriptions import OpenAPIDocument, OpenAPIExport, OpenAPIPart, Operation
 from portal.registry.models.imports import Import, ImportSource, ImportState
 from portal.registry.models.revision import Revision
@@ -18,6 +27,9 @@ __all__ = [
     "ImportSource",
     "ImportState",
     "Key",
+    "KeyLineage",
+    "KeyOperation",
+    "KeySubscription",
     "Mount",
     "OpenAPIDocument",
     "OpenAPIExport",
