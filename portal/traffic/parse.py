@@ -55,7 +55,7 @@ class ParsedCall(NamedTuple):
 _NUMBERS = {"st": 999, "n": 32_767} | dict.fromkeys(("bi", "bo", "du", "us"), 2**60)
 """The fields that are numbers, and the largest that is possible; all others are texts."""
 _LONGEST = {
-    "cid": 100, "m": 20, "h": 255, "p": 2_000, "rs": 20, "f": 60, "d": 200, "ip": 45, "ua": 300, "up": 100
+    "cid": 100, "m": 20, "h": 255, "p": 2_000, "rs": 24, "f": 60, "d": 200, "ip": 45, "ua": 300, "up": 100
 }  # fmt: skip
 """Characters that the table takes of a text."""
 

@@ -1,12 +1,20 @@
 """What stays while files change under a running Envoy, and what acts at once."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from portal.gateway import compile as compiler
+from portal.gateway import keys
 from portal.gateway.ir import Plan, Snapshot
+from portal.gateway.publish import Publisher
+from portal.gateway.resolve import Resolver
+from portal.gateway.resource import discovery_file, version_of
+from portal.gateway.supervisor import NullEnvoy
+from portal.outbound.addresses import AddressRules
 from tests.gateway.conftest import LONG_AGO, SUBSCRIBER, UNKNOWN, UNSUBSCRIBED, api, key, token_of, world
-from tests.gateway.envoy import Gateway, Upstream
+from tests.gateway.envoy import Gateway, Upstream, wait_for
 
 pytestmark = pytest.mark.envoy
 
@@ -15,8 +23,8 @@ def status(gateway: Gateway, path: str = "/api-1", token: int = SUBSCRIBER) -> i
     return gateway.call(path, {"X-API-Key": token_of(token).value}).status
 
 
-def with_keys(snapshot: Snapshot, *keys: object) -> Snapshot:
-    return replace(snapshot, keys=(*snapshot.keys, *keys))
+def with_keys(snapshot: Snapshot, *more: object) -> Snapshot:
+    return replace(snapshot, keys=(*snapshot.keys, *more))
 
 
 def test_a_key_acts_as_soon_as_its_file_is_taken(gateway: Gateway, upstream: Upstream) -> None:
@@ -163,3 +171,31 @@ class TestTrustedHops:
             assert gateway.log_lines(sent.sent["x-request-id"])[0]["ip"] == "203.0.113.9"
         finally:
             gateway.stop()
+
+
+def test_what_an_older_portico_left_running_serves_on_until_it_is_given_keys_anew(
+    gateway: Gateway, upstream: Upstream
+) -> None:
+    snapshot = world(api(1, upstream.port))
+    gateway.publish(snapshot)
+    older = bytearray(keys.pack_keys(snapshot))
+    older[7] -= 1
+    data = gateway.place.directory / "data" / keys.key_file_name(older)
+    data.write_bytes(older)
+    (resource,) = json.loads(keys.key_filter(str(data)))["resources"]
+    source = resource["typed_config"]["default_source_code"]
+    source["inline_string"] = source["inline_string"].replace('"PORTICO\\2"', '"PORTICO\\1"')
+    left = discovery_file([resource])
+    gateway.write("keys/keys.json", left)
+    name = compiler.VERSION_STATISTICS["keys/keys.json"]
+    wait_for(lambda: gateway.versions()[name] == version_of(left), "Envoy takes what was left")
+
+    publisher = Publisher(gateway.place, NullEnvoy(), Resolver(gateway.place.directory / "names", AddressRules()))
+    publisher.prepare()
+
+    file = gateway.place.directory / "keys" / "keys.json"
+    assert file.read_bytes() == left
+    assert status(gateway, "/api-1") == 200
+    publisher.publish_keys(snapshot)
+    wait_for(lambda: gateway.versions()[name] == version_of(file.read_bytes()) != version_of(left), "Envoy takes both")
+    assert status(gateway, "/api-1") == 200

@@ -1,10 +1,13 @@
--- The key filter: finds the call's key, says whose it is, and lets nobody else through. Follows key_data.lua.
+-- The key filter: finds the call's key, says whose it is, and lets nobody else through. Follows restrictions.lua.
 --
 -- Envoy lets a call through when a script fails. So `decide` runs in pcall, and the admission filter behind admits only
 -- calls that carry X-Subscription-Id, which is written here at the very end of a good decision.
 
--- What a good key may do at one API, and from when until when: {from, until, consumer, key, plan, subscription}; or
--- nil, status and reason.
+-- gateway/keys.py numbers them; 0 is approved.
+local STANDINGS = { "subscription_suspended", "subscription_pending" }
+
+-- What a good key may do at one API, and from when until when: {from, until, consumer, key, plan, subscription, what is
+-- to be checked at each call or false}; or nil, status and reason, and for a quota that is used up when it begins anew.
 local function admit(api, token, now)
   local key, reason = look_up(token)
   if not key then return nil, "401", reason end
@@ -12,8 +15,14 @@ local function admit(api, token, now)
   if revoked <= now then return nil, "401", "key_revoked" end
   if expires <= now then return nil, "401", "key_expired" end
   local consumer = consumers[key.consumer]
+  if consumer.suspended ~= 0 then return nil, "403", "consumer_suspended" end
   local subscription = look_up_subscription(consumer, api.id, now)
   if not subscription then return nil, "403", "not_subscribed" end
+  if subscription.standing ~= 0 then return nil, "403", STANDINGS[subscription.standing] end
+  local checked = restriction_of(key, api.id, subscription.id)
+  if checked == nil then return nil, "403", "key_not_allowed" end
+  local blocked_until = tonumber(subscription.blocked_until)
+  if now < blocked_until then return nil, "429", "quota_exceeded", blocked_until end
   return {
     tonumber(subscription.starts),
     math.min(revoked, expires, tonumber(subscription.ends)),
@@ -21,6 +30,7 @@ local function admit(api, token, now)
     ffi.string(key.id, 12),
     tostring(subscription.plan),
     tostring(subscription.id),
+    checked,
   }
 end
 
@@ -170,7 +180,8 @@ end
 
 -- The decision ----------------------------------------------------------------------------------------------------
 
--- nil to let the call pass, or status, reason and the API; then the limit of a body that has not said its length.
+-- nil to let the call pass, or status, reason, the API where a key would help, and the instant from when on the call
+-- may be sent again; then the limit of a body that has not said its length.
 local function decide(handle)
   local name = handle:streamInfo():routeName()
   local api = apis[name] or learn(name)
@@ -212,11 +223,17 @@ local function decide(handle)
   local now = math.floor(ms / 1000)
   local rights = api.admitted[token]
   if not rights or now < rights[1] or now >= rights[2] then
-    local status, reason
-    rights, status, reason = admit(api, token, now)
-    if not rights then return status, reason, status == "401" and api or nil end
+    local status, reason, again
+    rights, status, reason, again = admit(api, token, now)
+    if not rights then return status, reason, status == "401" and api or nil, again end
     if kept_count >= MOST then apis, kept_count = { [name] = api }, 1; api.admitted = {} end
     api.admitted[token], kept_count = rights, kept_count + 1
+  end
+
+  if rights[7] then
+    local inner = api.prefix and sub(path, #api.prefix + 1) or path
+    local why = restricted(rights[7], handle, headers, inner == "" and "/" or inner)
+    if why then return "403", why end
   end
 
   local length = headers:get("content-length")
@@ -234,15 +251,19 @@ local function decide(handle)
   headers:add("x-subscription-id", rights[6])
   if upgrade then handle:streamInfo():dynamicMetadata():set("portico", "upgrade", upgrade) end -- for answer.lua
   -- What follows an upgrade is no body, and has no end that one could wait for.
-  return nil, nil, nil, not length and not upgrade and api.limit
+  return nil, nil, nil, nil, not length and not upgrade and api.limit
 end
 
-local function refuse(handle, status, reason, api)
+local function refuse(handle, status, reason, api, again)
   handle:headers():replace("x-consumer-refusal", reason)
   local headers = { [":status"] = status }
   if api then headers["www-authenticate"] = api.challenge end
   if reason == "api_paused" then headers["retry-after"] = "60" end
   local sentence = WORDS[reason]
+  if again then
+    headers["retry-after"] = tostring(math.max(1, again - math.floor(handle:timestamp() / 1000)))
+    sentence = sentence .. " It begins anew at " .. os.date("!%Y-%m-%dT%H:%M:%SZ", again) .. "."
+  end
   if reason == "api_retired" then
     local successor = handle:metadata():get("successor") -- gateway/ending.py writes it
     if successor then sentence = sentence .. " Use " .. successor .. " instead." end
@@ -251,12 +272,12 @@ local function refuse(handle, status, reason, api)
 end
 
 function envoy_on_request(handle)
-  local decided, status, reason, api, unannounced = pcall(decide, handle)
+  local decided, status, reason, api, again, unannounced = pcall(decide, handle)
   if not decided then
     handle:logErr("key filter: " .. tostring(status))
     return refuse(handle, "500", "gateway_error")
   end
-  if status then return refuse(handle, status, reason, api) end
+  if status then return refuse(handle, status, reason, api, again) end
   -- A body that comes in chunks is collected first, since a script cannot refuse once the headers are on their way.
   -- Envoy itself answers 413 where the body grows beyond the route's request_body_buffer_limit.
   if unannounced then

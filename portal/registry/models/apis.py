@@ -80,6 +80,8 @@ class Api(Base):
     """Takes no new subscriptions; those that exist go on."""
     retired_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     """Since when every call is answered with 410. The release and the mounts stay."""
+    overall_per_second: Mapped[int | None]
+    """Calls that one node lets through to the upstream, of all subscriptions together; None for any number."""
     category_id: Mapped[int | None] = mapped_column(ForeignKey("category.id", ondelete="SET NULL"), index=True)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
 
