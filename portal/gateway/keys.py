@@ -6,6 +6,7 @@ All numbers are little-endian. A file is
     keys          64 each    sorted by SHA-256, so that the filter finds one by binary search
     consumers     32 each    sorted by id; each names its range in the table of subscriptions
     subscriptions 40 each    sorted by consumer and API
+    plans         16 each    sorted by id; those with limits, of which answers tell and which limits.py enforces
     restrictions  40 each    what a key may not do, named by keys as their place + 1; each names its ranges of the rest:
     networks6     32 each    first and last address, in the order in which they are sent; sorted and apart
     operations    16 each    API and place in the texts
@@ -27,6 +28,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from itertools import repeat
+from operator import attrgetter
 
 from portal.gateway.filters import key
 from portal.gateway.ir import Restriction, Snapshot
@@ -34,10 +36,11 @@ from portal.traffic.operations import is_rest, pieces_of, segments_of
 
 _VERSION = 2
 _MAGIC = b"PORTICO" + bytes([_VERSION])
-_HEADER = struct.Struct("<8s10I16x")
+_HEADER = struct.Struct("<8s11I12x")
 _KEY = struct.Struct("<32s12sIqII")
 _CONSUMER = struct.Struct("<20sIII")
 _SUBSCRIPTION = struct.Struct("<IIIIqqq")
+_PLAN = struct.Struct("<IIII")
 _RESTRICTION = struct.Struct("<9I4x")
 _NETWORK6 = struct.Struct("16s16s")
 _OPERATION = struct.Struct("<III4x")
@@ -70,6 +73,11 @@ def pack_keys(snapshot: Snapshot) -> bytes:
         index[consumer.id] = place
         first, count = ranges.get(consumer.id, (0, 0))
         consumers.append(_CONSUMER.pack(consumer.public_id.encode("ascii"), first, count, bool(consumer.suspended)))
+    plans = [
+        _PLAN.pack(plan.id, plan.per_second or 0, plan.per_minute or 0, plan.per_minute_burst or plan.per_minute or 0)
+        for plan in sorted(snapshot.plans, key=attrgetter("id"))
+        if plan.per_second or plan.per_minute
+    ]
     restrictions = _Restrictions(snapshot.restrictions.values())
     keys = _packed_keys(snapshot, index, restrictions)
     rest = b"".join(
@@ -80,10 +88,11 @@ def pack_keys(snapshot: Snapshot) -> bytes:
                 _SUBSCRIPTION.pack(api, id_, plan, _STANDINGS[standing], starts, _instant(ends), blocked_until or 0)
                 for id_, _, api, plan, starts, ends, standing, blocked_until in subscriptions
             ),
+            *plans,
             *restrictions.packed(),
         ]
     )
-    counts = len(keys), len(consumers), len(subscriptions), *restrictions.counts()
+    counts = len(keys), len(consumers), len(subscriptions), len(plans), *restrictions.counts()
     return _HEADER.pack(_MAGIC, zlib.crc32(rest), *counts) + rest
 
 

@@ -3,13 +3,14 @@
 import ipaddress
 import struct
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.gateway.ir import Consumer, Key, Restriction, Snapshot, Subscription
+from portal.gateway.ir import Consumer, Key, Plan, Restriction, Snapshot, Subscription
 from portal.gateway.keys import key_file_name, key_filter, pack_keys
 from tests.gateway.conftest import REVOKED, SUBSCRIBER, key, world
 
@@ -19,6 +20,7 @@ FORMS = {
     "keys": "<32s12sIqII",
     "consumers": "<20sIII",
     "subscriptions": "<IIIIqqq",
+    "plans": "<IIII",
     "restrictions": "<9I4x",
     "networks6": "<16s16s",
     "operations": "<III4x",
@@ -42,7 +44,7 @@ def _networks_around(address: ipaddress.IPv4Address) -> st.SearchStrategy[str]:
 
 
 def unpacked(packed: bytes) -> dict[str, list[tuple[Any, ...]]]:
-    magic, crc, *counts = struct.unpack_from("<8s10I", packed)
+    magic, crc, *counts = struct.unpack_from("<8s11I", packed)
     assert magic == b"PORTICO\2"
     assert crc == zlib.crc32(packed[64:])
     tables = {}
@@ -98,6 +100,11 @@ class TestPackKeys:
         assert [row[3] for row in tables["consumers"]] == [1, 0]
         assert [(row[3], row[6]) for row in tables["subscriptions"]] == [(1, 0), (2, 0), (0, 1_234)]
 
+    def test_plans_bring_the_limits_that_answers_tell(self) -> None:
+        plans = (Plan(3), Plan(2, 5, 9, 60, 7), Plan(1, per_minute=30))
+
+        assert unpacked(pack_keys(Snapshot(1, plans=plans)))["plans"] == [(1, 0, 30, 30), (2, 5, 60, 7)]
+
     def test_instants_are_kept_and_none_means_never(self) -> None:
         snapshot = world()
 
@@ -125,9 +132,10 @@ class TestPackKeys:
 
     @given(st.data())
     def test_order_does_not_matter(self, data: st.DataObject) -> None:
-        whole = world()
+        whole = replace(world(), plans=(Plan(1, 5), Plan(2, 6), Plan(3)))
         shuffled = Snapshot(
             1,
+            plans=tuple(data.draw(st.permutations(whole.plans))),
             consumers=data.draw(st.permutations(whole.consumers)),
             subscriptions=data.draw(st.permutations(whole.subscriptions)),
             keys=data.draw(st.permutations(whole.keys)),

@@ -1,7 +1,12 @@
 """What stays while files change under a running Envoy, and what acts at once."""
 
+import base64
 import json
+import re
+import time
 from dataclasses import replace
+from email.utils import formatdate
+from unittest.mock import ANY
 
 import pytest
 
@@ -13,7 +18,7 @@ from portal.gateway.resolve import Resolver
 from portal.gateway.resource import discovery_file, version_of
 from portal.gateway.supervisor import NullEnvoy
 from portal.outbound.addresses import AddressRules
-from tests.gateway.conftest import LONG_AGO, SUBSCRIBER, UNKNOWN, UNSUBSCRIBED, api, key, token_of, world
+from tests.gateway.conftest import LATER, LONG_AGO, SUBSCRIBER, UNKNOWN, UNSUBSCRIBED, api, key, token_of, world
 from tests.gateway.envoy import Gateway, Upstream, wait_for
 
 pytestmark = pytest.mark.envoy
@@ -106,7 +111,8 @@ class TestLimits:
         assert status(gateway) == 429
 
         # Envoy's filter makes all its buckets anew; README and the pages of plans say so.
-        assert gateway.publish(replace(before, plans=(*before.plans, Plan(2, per_minute=9)))) == ["limits/limits.json"]
+        limited = replace(before, plans=(*before.plans, Plan(2, per_minute=9)))
+        assert gateway.publish(limited) == ["keys/keys.json", "limits/limits.json"]
         assert self.calls(gateway, 3) == [200, 200, 429]
 
     def test_the_refusal_says_when_to_come_back(self, gateway: Gateway, upstream: Upstream) -> None:
@@ -171,6 +177,73 @@ class TestTrustedHops:
             assert gateway.log_lines(sent.sent["x-request-id"])[0]["ip"] == "203.0.113.9"
         finally:
             gateway.stop()
+
+
+@pytest.mark.parametrize(
+    ("plan", "remaining", "seconds", "policy"),
+    [
+        (Plan(1, per_second=1, per_second_burst=1_000), "999", 1, '"second";q=1;w=1;pk={}'),
+        (Plan(1, per_minute=3, per_minute_burst=2_000), "1999", 20, '"minute";q=3;w=60;pk={}'),
+        (Plan(1, 1_000, 1_000, 60, 1_000), "999", 1, '"second";q=1000;w=1;pk={0}, "minute";q=60;w=60;pk={0}'),
+    ],
+)
+def test_answers_say_what_is_left_of_a_limit(
+    gateway: Gateway, upstream: Upstream, plan: Plan, remaining: str, seconds: int, policy: str
+) -> None:
+    gateway.publish(world(api(1, upstream.port), plan=plan))
+
+    answer = gateway.call("/api-1", {"X-API-Key": token_of(SUBSCRIBER).value})
+
+    consumer = ":" + base64.b64encode(b"con_0000000000000001").decode() + ":"
+    name = "minute" if plan.per_minute else "second"
+    assert answer.header("ratelimit-policy") == policy.format(consumer)
+    assert answer.header("ratelimit") == f'"{name}";r={remaining};t={seconds}'
+    assert answer.header("x-ratelimit-remaining") == remaining
+    assert gateway.call("/api-1").header("ratelimit") is None
+
+
+def test_a_refusal_speaks_of_the_limit_that_refused(gateway: Gateway, upstream: Upstream) -> None:
+    gateway.publish(world(api(1, upstream.port), plan=Plan(1, 1_000, 2_000, 1, 2)))
+    answers = [gateway.call("/api-1", {"X-API-Key": token_of(SUBSCRIBER).value}) for _ in range(3)]
+
+    assert [answer.header("ratelimit") for answer in answers[:2]] == ['"minute";r=1;t=60', ANY]
+    assert answers[2].json["reason"] == "rate_limited"
+    left = re.fullmatch('"minute";r=0;t=([0-9]+)', answers[2].header("ratelimit") or "")
+    assert left
+    assert 1 <= int(left[1]) <= 60
+    assert answers[2].header("ratelimit-policy")
+    assert int(answers[2].header("retry-after") or 0) > 0
+
+
+def test_what_an_upstream_says_of_limits_is_not_mixed_with_ours(gateway: Gateway, upstream: Upstream) -> None:
+    theirs = "X-RateLimit-Limit=5&X-RateLimit-Remaining=4&X-RateLimit-Reset=3&RateLimit=%22theirs%22;r=1"
+    limited = world(api(1, upstream.port), plan=Plan(1, per_second=1, per_second_burst=1_000))
+    gateway.publish(limited)
+    ours = gateway.call(f"/api-1/answer?{theirs}", {"X-API-Key": token_of(SUBSCRIBER).value})
+    gateway.publish(replace(limited, plans=(Plan(1),)))
+    alone = gateway.call(f"/api-1/answer?{theirs}", {"X-API-Key": token_of(SUBSCRIBER).value})
+
+    assert (ours.header("x-ratelimit-limit"), ours.header("x-ratelimit-remaining")) == ("1000", "999")
+    # A list, of which each member has its name.
+    assert ours.header("ratelimit") == '"theirs";r=1, "second";r=999;t=1'
+    assert (alone.header("x-ratelimit-limit"), alone.header("ratelimit")) == ("5", '"theirs";r=1')
+
+
+def test_a_key_says_in_its_last_week_when_it_ends(gateway: Gateway, upstream: Upstream) -> None:
+    now = int(time.time())
+    day = 86_400
+    before = world(api(1, upstream.port), plan=Plan(1, per_second=1))
+    ends = {UNKNOWN: now + 6 * day, LATER: now + 8 * day}
+    soon = [key(n, 1, expires=moment) for n, moment in ends.items()]
+    gateway.publish(replace(before, keys=[*(row for row in before.keys if row.sha256 != soon[1].sha256), *soon]))
+
+    told = [
+        gateway.call("/api-1", {"X-API-Key": token_of(token).value}) for token in (LATER, UNKNOWN, UNKNOWN, SUBSCRIBER)
+    ]
+
+    last = formatdate(ends[UNKNOWN], usegmt=True)
+    assert [answer.header("x-key-expires") for answer in told] == [None, last, last, None]
+    assert told[2].status in (200, 429)
 
 
 def test_what_an_older_portico_left_running_serves_on_until_it_is_given_keys_anew(

@@ -13,14 +13,15 @@ local C = ffi.C
 ffi.cdef [[
   typedef struct {
     char magic[8];
-    uint32_t crc, keys, consumers, subscriptions, restrictions, networks6, operations, networks4, chosen, texts;
-    char spare[16];
+    uint32_t crc, keys, consumers, subscriptions, plans, restrictions, networks6, operations, networks4, chosen, texts;
+    char spare[12];
   } portico_header;
   typedef struct {
     char sha256[32]; char id[12]; uint32_t consumer; int64_t expires; uint32_t revoked, restriction;
   } portico_key;
   typedef struct { char id[20]; uint32_t first, count, suspended; } portico_consumer;
   typedef struct { uint32_t api, id, plan, standing; int64_t starts, ends, blocked_until; } portico_subscription;
+  typedef struct { uint32_t id, per_second, per_minute, minute_burst; } portico_plan;
   typedef struct {
     uint32_t flags, chosen_first, chosen_count, operations_first, operations_count;
     uint32_t v4_first, v4_count, v6_first, v6_count, spare;
@@ -69,7 +70,7 @@ end
 -- The key data ----------------------------------------------------------------------------------------------------
 
 local keys, consumers, subscriptions, key_count
-local restrictions, networks6, operations, networks4, chosen, texts
+local plans, plan_count, restrictions, networks6, operations, networks4, chosen, texts
 
 local function map_data()
   local fd = C.open(FILE, 0)
@@ -93,6 +94,8 @@ local function map_data()
   keys = table_of("portico_key", header.keys)
   consumers = table_of("portico_consumer", header.consumers)
   subscriptions = table_of("portico_subscription", header.subscriptions)
+  plan_count = header.plans
+  plans = table_of("portico_plan", header.plans)
   restrictions = table_of("portico_restriction", header.restrictions)
   networks6 = table_of("portico_network6", header.networks6)
   operations = table_of("portico_operation", header.operations)
@@ -208,6 +211,17 @@ local function look_up_subscription(consumer, api, now)
     low = low + 1
   end
   return best
+end
+
+-- The limits of a plan, or nil where it has none.
+local function look_up_plan(id)
+  local low, high = 0, plan_count - 1
+  while low <= high do
+    local middle = rshift(low + high, 1)
+    local plan = plans[middle]
+    if plan.id == id then return (plan.per_second > 0 or plan.per_minute > 0) and plan or nil end
+    if id < plan.id then high = middle - 1 else low = middle + 1 end
+  end
 end
 
 -- Request ids: UUIDv7, so that a call is found through its time ---------------------------------------------------
