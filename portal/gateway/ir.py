@@ -79,6 +79,8 @@ class Api:
     """Attempts after a failed connection, for idempotent methods only."""
     body_limit_bytes: int = 10_000_000
     paused: bool = False
+    overall_per_second: int | None = None
+    """Calls that one node lets through, of all subscriptions together; None for any number."""
     deprecated: int | None = None
     """Since when, or from when on; callers are told either way."""
     sunset: int | None = None

@@ -75,6 +75,7 @@ class _Live(NamedTuple):
     slug: str
     version: str
     paused: bool
+    overall_per_second: int | None
     deprecated: int | None
     sunset: int | None
     retired: bool
@@ -266,6 +267,7 @@ def _live(connection: Connection, *, also_drafts: bool = False) -> Select[Any]:
             Api.slug,
             Api.version,
             Api.paused,
+            Api.overall_per_second,
             _seconds(connection, Api.deprecated_at),
             _seconds(connection, Api.sunset_at),
             Api.retired_at.is_not(None),
@@ -310,6 +312,7 @@ def _served(row: _Live, values: dict[str, Any]) -> ir.Api | _Wanting | Problem:
         retries=document.upstream.retries,
         body_limit_bytes=document.body_limit_bytes,
         paused=row.paused,
+        overall_per_second=row.overall_per_second,
         deprecated=row.deprecated,
         sunset=row.sunset,
         retired=row.retired,

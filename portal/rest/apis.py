@@ -13,6 +13,7 @@ from portal.errors import Invalid
 from portal.registry.consumers import hold
 from portal.registry.document import Document
 from portal.registry.models import Api, Consumer, Visibility
+from portal.registry.plans import MOST_A_SECOND
 from portal.rest import drafts, lists, subscriptions
 from portal.rest.route import Answer, tagged
 from portal.rest.serving import etag_of
@@ -46,6 +47,8 @@ class ApiAnswer(Told):
     """Slugs of the plans that new subscriptions may choose."""
     is_closed: bool
     """Takes no new subscriptions."""
+    overall_per_second: int | None
+    """Calls that each gateway node lets through, of all subscriptions together; null for any number."""
     deprecated_at: Instant | None
     sunset_at: Instant | None
     """When it is meant to be retired."""
@@ -80,6 +83,11 @@ class Offer(Asked):
     """Slugs of plans of the API's team."""
 
 
+class OverallLimit(Asked):
+    overall_per_second: Annotated[int, Field(ge=1, le=MOST_A_SECOND)] | None
+    """Null for any number."""
+
+
 def shown(api: Api) -> ApiAnswer:
     return ApiAnswer(
         team=api.team.slug,
@@ -93,6 +101,7 @@ def shown(api: Api) -> ApiAnswer:
         viewers=sorted(team.slug for team in api.viewers),
         plans=sorted(plan.slug for plan in api.plans),
         is_closed=api.closed,
+        overall_per_second=api.overall_per_second,
         deprecated_at=api.deprecated_at,
         sunset_at=api.sunset_at,
         successor=api.successor.label if api.successor and registry.may_see(me(), api.successor) else None,
@@ -201,6 +210,27 @@ def offer(session: Session, api: Api, body: Offer) -> ApiAnswer:
     if unknown:
         raise Invalid({"plans": f"{api.team.name} has no plan {', '.join(unknown)}."})
     registry.offer_plans(session, api, [theirs[slug] for slug in sorted(set(body.plans))])
+    session.flush()
+    return shown(api)
+
+
+@route(
+    "PUT",
+    f"{ADDRESS}/limit",
+    Permission.MANAGE_APIS,
+    an_api,
+    scope=Scope.APIS,
+    body=OverallLimit,
+    answer=ApiAnswer,
+    etag=True,
+    match=state,
+)
+def limit(session: Session, api: Api, body: OverallLimit) -> ApiAnswer:
+    """Protect the target: so many calls a second on each node, of all subscriptions together.
+
+    Calls beyond it are answered with 429 `api_limit`.
+    """
+    registry.limit_api(session, api, overall_per_second=body.overall_per_second)
     session.flush()
     return shown(api)
 

@@ -106,7 +106,7 @@ def parse(line: bytes) -> ParsedCall:
         # PostgreSQL stores no NUL, and no field of a true call has one.
         raise Misread("holds a NUL character")
     (
-        time, id_, client_id, method, host, path, route, consumer, subscription, key, plan, status, refusal,
+        time, id_, client_id, method, host, path, route, consumer, subscription, key, plan, status, refusal, scope,
         flags, details, bytes_in, bytes_out, total, upstream, address, agent, target, attempts, trace,
     ) = told  # fmt: skip
     status = status or 0
@@ -127,6 +127,8 @@ def parse(line: bytes) -> ParsedCall:
                 reason = "ok" if status < 400 else "upstream_status"
             else:
                 reason = reason_of(status, flags, details or "", target)
+                if scope == "api" and details == "local_rate_limited":
+                    reason = "api_limit"
         return _new(
             ParsedCall,
             (

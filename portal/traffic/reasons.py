@@ -23,6 +23,7 @@ REASONS = {
     "address_not_allowed": "The key may not be used from the address that the call came from.",
     "quota_exceeded": "The subscription has used up the quota of its plan.",
     "rate_limited": "The subscription's plan allows fewer calls in this time.",
+    "api_limit": "The API takes no more calls in this time, of all its subscriptions together.",
     "api_paused": "The API is paused by the team that owns it.",
     "api_retired": "The API is retired: it is served no more.",
     "upstream_unreachable": "No connection to the upstream could be made.",

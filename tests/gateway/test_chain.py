@@ -517,6 +517,7 @@ class TestLog:
             "pl": "1",
             "st": 200,
             "rs": None,
+            "sc": None,
             "f": "-",
             "d": "via_upstream",
             "bi": 0,

@@ -12,12 +12,14 @@ import pytest
 
 from portal.gateway import compile as compiler
 from portal.gateway import keys
+from portal.gateway.filters import overall
 from portal.gateway.ir import Plan, Snapshot
 from portal.gateway.publish import Publisher
 from portal.gateway.resolve import Resolver
 from portal.gateway.resource import discovery_file, version_of
 from portal.gateway.supervisor import NullEnvoy
 from portal.outbound.addresses import AddressRules
+from portal.traffic.parse import parse
 from tests.gateway.conftest import LATER, LONG_AGO, SUBSCRIBER, UNKNOWN, UNSUBSCRIBED, api, key, token_of, world
 from tests.gateway.envoy import Gateway, Upstream, wait_for
 
@@ -177,6 +179,73 @@ class TestTrustedHops:
             assert gateway.log_lines(sent.sent["x-request-id"])[0]["ip"] == "203.0.113.9"
         finally:
             gateway.stop()
+
+
+class TestOverallLimit:
+    def calls(self, gateway: Gateway, count: int, path: str = "/api-1") -> list[tuple[int, str | None]]:
+        answers = [gateway.call(path, {"X-API-Key": token_of(SUBSCRIBER).value}) for _ in range(count)]
+        return [(each.status, each.json["reason"] if each.status >= 400 else None) for each in answers]
+
+    def test_it_holds_whatever_the_plan_allows(self, gateway: Gateway, upstream: Upstream) -> None:
+        limited = api(1, upstream.port, overall_per_second=1)
+        gateway.publish(world(limited, api(2, upstream.port)))
+        let_through = (200, None)
+
+        found = self.calls(gateway, 20)
+
+        assert found[0] == let_through
+        # Refilled once a second; 20 calls take a small part of one.
+        assert found.count((429, "api_limit")) > 10
+        assert self.calls(gateway, 20, "/api-2") == [let_through] * 20
+
+    def test_a_refusal_says_so_in_answer_and_log(self, gateway: Gateway, upstream: Upstream) -> None:
+        gateway.publish(world(api(1, upstream.port, overall_per_second=1), plan=Plan(1, per_second=1_000)))
+        answers = [gateway.call("/api-1", {"X-API-Key": token_of(SUBSCRIBER).value}) for _ in range(20)]
+
+        refused = next(answer for answer in answers if answer.status == 429)
+
+        assert refused.header("x-ratelimit-scope") == "api"
+        assert int(refused.header("retry-after") or 0) > 0
+        # What is left of the plan is told all the same.
+        assert re.fullmatch('"second";r=[0-9]+;t=1', refused.header("ratelimit") or "")
+        (line,) = gateway.log_lines(refused.header("x-request-id") or "")
+        assert parse(json.dumps(line).encode()).reason == "api_limit"
+        assert answers[0].header("x-ratelimit-scope") is None
+
+    def test_what_a_plan_refuses_is_the_plans_refusal(self, gateway: Gateway, upstream: Upstream) -> None:
+        limited = api(1, upstream.port, overall_per_second=1_000)
+        gateway.publish(world(limited, plan=Plan(1, per_minute=1)))
+
+        assert self.calls(gateway, 2) == [(200, None), (429, "rate_limited")]
+
+    def test_an_upstream_that_says_the_same_is_not_believed(self, gateway: Gateway, upstream: Upstream) -> None:
+        gateway.publish(world(api(1, upstream.port)))
+        path = "/api-1/answer?status=429&X-RateLimit-Scope=api"
+
+        answer = gateway.call(path, {"X-API-Key": token_of(SUBSCRIBER).value})
+
+        (line,) = gateway.log_lines(answer.header("x-request-id") or "")
+        assert parse(json.dumps(line).encode()).reason == "upstream_status"
+
+    def test_a_change_touches_nobodys_plan(self, gateway: Gateway, upstream: Upstream) -> None:
+        one = api(1, upstream.port, overall_per_second=1_000)
+        before = world(one, plan=Plan(1, per_minute=1))
+        gateway.publish(before)
+        assert self.calls(gateway, 2) == [(200, None), (429, "rate_limited")]
+
+        changed = gateway.publish(replace(before, apis=(replace(one, overall_per_second=2_000),)))
+
+        assert changed == ["overall/overall.json"]
+        assert self.calls(gateway, 1) == [(429, "rate_limited")]
+
+    def test_while_nobody_knows_the_limits_such_apis_answer_429(self, gateway: Gateway, upstream: Upstream) -> None:
+        gateway.publish(world(api(1, upstream.port, overall_per_second=1_000), api(2, upstream.port)))
+        gateway.write(overall.FILE, overall.closed())
+        name = compiler.VERSION_STATISTICS[overall.FILE]
+        wait_for(lambda: gateway.versions()[name] == version_of(overall.closed()), "Envoy takes it")
+
+        assert self.calls(gateway, 2) == [(429, "api_limit")] * 2
+        assert self.calls(gateway, 1, "/api-2") == [(200, None)]
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,14 @@ class TestApis:
         assert api.upstream.targets == (Target("a.example", 80),)
         assert api.base_path == "/"
 
+    def test_an_overall_limit_is_live_at_once(self, session: Session, read: Callable[[], Snapshot]) -> None:
+        row = factories.api(session, live=True)
+        assert only(read().apis).overall_per_second is None
+
+        registry.limit_api(session, row, overall_per_second=5)
+
+        assert only(read().apis).overall_per_second == 5
+
     def test_drafts_are_not_served(self, session: Session, read: Callable[[], Snapshot]) -> None:
         live = factories.api(session, live=True)
         factories.api(session)

@@ -191,6 +191,8 @@ def _word_for_api(action: str, changes: audit.Changes) -> str:
             return "closed" if closed else "reopened"
         case {"visibility": _} | {"viewers": _} if action == "changed":
             return "changed visibility"
+        case {"overall_per_second": _} if action == "changed" and len(changes) == 1:
+            return "changed overall limit"
         case {"category_id": _} if action == "changed" and len(changes) == 1:
             return "changed category"
         case {"draft_number": _} if action == "changed":

@@ -38,6 +38,7 @@ _REFUSALS = (
     (413, "too_large"),
     (429, "rate_limited"),
     (429, "quota_exceeded"),
+    (429, "api_limit"),
     (503, "api_paused"),
 )
 _MOST_KEPT = 100_000
