@@ -118,7 +118,7 @@ def show(consumer: Consumer) -> ResponseReturnValue:
 @requires(Permission.MANAGE_CONSUMERS, a_consumer)
 def edit(consumer: Consumer) -> ResponseReturnValue:
     form = ConsumerForm(data=written(consumer))
-    status = form.status
+    status = 0
     if form.validate_on_submit():
         try:
             with db.begin():
@@ -126,7 +126,8 @@ def edit(consumer: Consumer) -> ResponseReturnValue:
             return back(consumer, f"{consumer.name} is saved.")
         except Invalid as error:
             status = form.refuse(error)
-    return render_template("consumers/edit.html", consumer=consumer, form=form, address=address), status
+    page = render_template("consumers/edit.html", consumer=consumer, form=form, address=address)
+    return page, status or form.status
 
 
 @bp.route("/<team>/<consumer>/delete", methods=["GET", "POST"])
@@ -171,7 +172,7 @@ def move(consumer: Consumer) -> ResponseReturnValue:
     teams = [team for team in teams_for(Permission.MANAGE_CONSUMERS) if team.id != consumer.team_id]
     form = MoveForm()
     form.team.choices = team_choices(teams)
-    status = form.status
+    status = 0
     if form.validate_on_submit():
         try:
             with db.begin() as session:
@@ -186,7 +187,7 @@ def move(consumer: Consumer) -> ResponseReturnValue:
     page = render_template(
         "consumers/move.html", consumer=consumer, teams=teams, form=form, current=current, address=address
     )
-    return page, status
+    return page, status or form.status
 
 
 @bp.route("/<team>/<consumer>/keys/new", methods=["GET", "POST"])

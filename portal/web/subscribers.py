@@ -42,7 +42,7 @@ def admit(api: Api) -> ResponseReturnValue:
     form.plan.choices = choices({plan.slug: plan.name for plan in api.plans})
     if request.method == "GET" and api.plans:
         form.plan.data = (api.default_plan or api.plans[0]).slug
-    status = form.status
+    status = 0
     if form.validate_on_submit():
         try:
             with db.begin() as session:
@@ -51,7 +51,8 @@ def admit(api: Api) -> ResponseReturnValue:
             return back_to(address(api, "apis.subscribers"), f"{consumer.name} is subscribed. Its team gets a mail.")
         except (Invalid, Conflict) as error:
             status = form.refuse(error)
-    return render_template("apis/admit.html", api=api, form=form, dead=registry.dead(api), address=address), status
+    page = render_template("apis/admit.html", api=api, form=form, dead=registry.dead(api), address=address)
+    return page, status or form.status
 
 
 @bp.get("/<team>/<slug>/<version>/subscribers/<int:subscription>")

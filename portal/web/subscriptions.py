@@ -56,7 +56,7 @@ def switch_plan(subscription: Subscription) -> ResponseReturnValue:
     plans = registry.offered(api, consumer.team)
     form = AskingForm()
     form.plan.choices = choices({plan.slug: plan.name for plan in plans})
-    status = form.status
+    status = 0
     if form.validate_on_submit():
         try:
             with db.begin() as session:
@@ -86,7 +86,7 @@ def switch_plan(subscription: Subscription) -> ResponseReturnValue:
         waiting=registry.waiting_of(subscription),
         address=address,
     )
-    return page, status
+    return page, status or form.status
 
 
 @bp.post("/<team>/<consumer>/subscriptions/<int:subscription>/withdraw")
