@@ -19,6 +19,8 @@ from portal.registry.catalogue import After, Wish, look
 from portal.registry.models import Api
 from portal.registry.sentences import first_sentence
 from portal.registry.visibility import may_see
+from portal.rest import plans
+from portal.rest.plans import PlanAnswer
 from portal.rest.route import tagged
 from portal.rest.shapes import Flag, Instant, Listed, Paging, Told, cursor_of, read_cursor
 from portal.web import curl
@@ -61,16 +63,6 @@ class Cards(Listed):
     """APIs on all pages; the versions of one count once."""
 
 
-class OfferedPlan(Told):
-    slug: str
-    name: str
-    description: str
-    per_second: int | None
-    per_second_burst: int | None
-    per_minute: int | None
-    per_minute_burst: int | None
-
-
 class CatalogueEntry(VersionAnswer):
     description: str
     """Markdown."""
@@ -80,7 +72,7 @@ class CatalogueEntry(VersionAnswer):
     """Where the key goes: `header`, `query` or `bearer`."""
     key_name: str
     """Of that header or parameter."""
-    plans: list[OfferedPlan]
+    plans: list[PlanAnswer]
     """Those that a new subscription may choose."""
     is_closed: bool
     """It takes no new subscriptions."""
@@ -174,10 +166,7 @@ def show(session: Session, api: Api) -> CatalogueEntry:
         addresses=curl.addresses(document, config_of(current_app).gateway_url),
         key_place=document.key.place,
         key_name=document.key.name,
-        plans=[
-            OfferedPlan.model_validate(plan, from_attributes=True)
-            for plan in sorted(api.plans, key=lambda plan: (plan.name.lower(), plan.id))
-        ],
+        plans=[plans.shown(plan) for plan in sorted(api.plans, key=lambda plan: (plan.name.lower(), plan.id))],
         is_closed=api.closed,
         deprecated_at=api.deprecated_at,
         sunset_at=api.sunset_at,

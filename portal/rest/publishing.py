@@ -2,11 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from flask import current_app
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from portal import config_of, gateway, registry
+from portal import gateway, registry
 from portal.accounts import Permission
 from portal.accounts.tokens import Scope
 from portal.openapi.changes import Change
@@ -17,7 +16,7 @@ from portal.rest.route import tagged
 from portal.rest.shapes import Asked, Number, Told
 from portal.web.guards import a_release, an_api
 from portal.web.intake import LARGEST_ID
-from portal.web.releases import complaints, target_problems
+from portal.web.releases import complaints, envoy_preview, target_problems
 
 route = tagged("Releases")
 
@@ -88,14 +87,7 @@ class TargetsAnswer(Told):
 
 
 def _preview(session: Session, api: Api, values: dict[str, Any]) -> EnvoyPreview:
-    live = api.live_release
-    found = gateway.preview(
-        session.connection(),
-        gateway.place_of(config_of(current_app)),
-        api.id,
-        (live.document, live.number) if live else None,
-        values,
-    )
+    found = envoy_preview(session, api, values)
     return EnvoyPreview(difference=list(found.difference), cut=found.cut, problems=list(found.problems))
 
 

@@ -106,15 +106,21 @@ def _publish_page(api: Api, release: Release | None, form: PublishForm, error: P
         effects=registry.effects(before, wanted),
         obstacles=obstacles,
         says_the_same=live is not None and live.document == values,
-        envoy=gateway.preview(
-            session.connection(),
-            gateway.place_of(config_of(current_app)),
-            api.id,
-            (live.document, live.number) if live else None,
-            values,
-        ),
+        envoy=envoy_preview(session, api, values),
         operations=_operations_url(api, live.document if live else {}, values, live, release),
         address=address,
+    )
+
+
+def envoy_preview(session: Session, api: Api, values: dict[str, Any]) -> gateway.Preview:
+    """What Envoy would get otherwise than now if this document took the place of the live one."""
+    live = api.live_release
+    return gateway.preview(
+        session.connection(),
+        gateway.place_of(config_of(current_app)),
+        api.id,
+        (live.document, live.number) if live else None,
+        values,
     )
 
 
