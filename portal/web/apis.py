@@ -105,7 +105,9 @@ def new() -> ResponseReturnValue:
 
 
 def _registration(form: NewAPIForm, teams: list[Team]) -> str:
-    return render_template("apis/new.html", form=form, secret_teams=teams, may_switch_off_tls=me().is_administrator)
+    return render_template(
+        "apis/new.html", form=form, secret_teams=teams, may_switch_off_tls=me().acts_as_administrator
+    )
 
 
 @bp.get("/<team>/<slug>/<version>")
@@ -177,7 +179,7 @@ def _editor(
         form=form,
         theirs=theirs,
         secret_teams=[api.team],
-        may_switch_off_tls=me().is_administrator,
+        may_switch_off_tls=me().acts_as_administrator,
         address=address,
     )
     return page, status
@@ -251,7 +253,7 @@ def draft_number(form: Form) -> int:
 
 def check_tls(document: Document, stored: Document | None) -> None:
     """Switching certificate checks off is an administrator's act; others may keep it for the same targets only."""
-    if document.upstream.tls_verify or me().is_administrator:
+    if document.upstream.tls_verify or me().acts_as_administrator:
         return
     kept = stored is not None and not stored.upstream.tls_verify
     if not (kept and stored is not None and stored.upstream.targets == document.upstream.targets):

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import request, url_for
-from sqlalchemy import func, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from portal.accounts import Team
@@ -64,16 +64,23 @@ class CallerShown:
 def operations(session: Session, digest: str) -> Operations:
     """Those that this request asks for (`q`, `from`), in the order of the document."""
     q, start = lists.query(), _start()
-    rows = select(Operation).where(Operation.sha256 == digest)
+    rows = operations_like(digest, q)
     if q:
-        fits = (column.icontains(q, autoescape=True) for column in (Operation.path, Operation.summary, Operation.name))
-        rows = rows.where(or_(*fits, Operation.method == q.upper()))
         count = session.scalar(select(func.count()).select_from(rows.subquery())) or 0
         page = rows.order_by(Operation.position).offset(start).limit(SIZE)
     else:
         count = session.scalar(select(OpenAPIDocument.operation_count).where(OpenAPIDocument.sha256 == digest)) or 0
         page = rows.where(Operation.position >= start).order_by(Operation.position).limit(SIZE)
     return Operations(list(session.scalars(page)), count, q, *_steps(start, count))
+
+
+def operations_like(digest: str, q: str) -> Select[Operation]:
+    """Those in which `q` stands, or whose method it is; all without it."""
+    rows = select(Operation).where(Operation.sha256 == digest)
+    if not q:
+        return rows
+    fits = (column.icontains(q, autoescape=True) for column in (Operation.path, Operation.summary, Operation.name))
+    return rows.where(or_(*fits, Operation.method == q.upper()))
 
 
 def first_operations(session: Session, digest: str, most: int) -> list[Operation]:

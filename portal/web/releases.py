@@ -106,15 +106,21 @@ def _publish_page(api: Api, release: Release | None, form: PublishForm, error: P
         effects=registry.effects(before, wanted),
         obstacles=obstacles,
         says_the_same=live is not None and live.document == values,
-        envoy=gateway.preview(
-            session.connection(),
-            gateway.place_of(config_of(current_app)),
-            api.id,
-            (live.document, live.number) if live else None,
-            values,
-        ),
+        envoy=envoy_preview(session, api, values),
         operations=_operations_url(api, live.document if live else {}, values, live, release),
         address=address,
+    )
+
+
+def envoy_preview(session: Session, api: Api, values: dict[str, Any]) -> gateway.Preview:
+    """What Envoy would get otherwise than now if this document took the place of the live one."""
+    live = api.live_release
+    return gateway.preview(
+        session.connection(),
+        gateway.place_of(config_of(current_app)),
+        api.id,
+        (live.document, live.number) if live else None,
+        values,
     )
 
 
@@ -135,13 +141,18 @@ def targets(api: Api) -> ResponseReturnValue:
 
     It waits for name servers, 3 s at the longest, so no other page waits for it.
     """
+    count, problems = target_problems(api)
+    name = "apis/_targets.html" if "HX-Request" in request.headers else "apis/targets.html"
+    return render_template(name, api=api, problems=problems, count=count, address=address)
+
+
+def target_problems(api: Api) -> tuple[int, list[str]]:
+    """How many targets the draft has, and why calls cannot be sent to some of them. Waits for name servers."""
     rules = gateway.rules_of(config_of(current_app))
     urls = [target.url for target in registry.read_document(api.draft).upstream.targets]
     with ThreadPoolExecutor(len(urls)) as threads:
         found = list(threads.map(lambda url: gateway.upstream_address_problem(url, rules), urls))
-    problems = [problem for problem in found if problem]
-    name = "apis/_targets.html" if "HX-Request" in request.headers else "apis/targets.html"
-    return render_template(name, api=api, problems=problems, count=len(urls), address=address)
+    return len(urls), [problem for problem in found if problem]
 
 
 @bp.get("/<team>/<slug>/<version>/releases")
@@ -196,14 +207,17 @@ def _live_on(release: Release) -> dict[str, Any]:
     session, api = db.session(), release.api
     since = request.args.get("since", type=int)
     asked = since if since is not None and 0 < since <= LARGEST_ID else None
-    nodes = gateway.nodes(session)
-    said = {each.sentence for node in nodes for each in node.problems if each.api == api.label}
     return {
         "is_live": release.id == api.live_release_id,
         "coverage": gateway.coverage(session, asked),
         "since": asked,
-        "complaints": sorted(said),
+        "complaints": complaints(session, api),
     }
+
+
+def complaints(session: Session, api: Api) -> list[str]:
+    """Why gateways do not serve it, each sentence once."""
+    return sorted({each.sentence for node in gateway.nodes(session) for each in node.problems if each.api == api.label})
 
 
 @bp.get("/<team>/<slug>/<version>/compare")
