@@ -98,6 +98,7 @@ def _changes(session: Session, api: Api, values: dict[str, Any], since: int | No
         if before is None:
             raise Invalid({"since": f"{api.name} has no release {since}."})
     was, wanted = registry.read_document(before.document) if before else None, registry.read_document(values)
+    names = registry.openapi_names(session, [each.openapi for each in (was, wanted) if each])
     return Changes(
         since=before.number if before else None,
         effects=[
@@ -105,7 +106,7 @@ def _changes(session: Session, api: Api, values: dict[str, Any], since: int | No
         ],
         differences=[
             DifferenceAnswer(field=each.label, before=each.before, after=each.after)
-            for each in registry.differences(was, wanted)
+            for each in registry.differences(was, wanted, names)
         ],
         obstacles=[str(each) for each in registry.obstacles(session, api, values, by=me())],
     )
