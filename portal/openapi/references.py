@@ -94,6 +94,11 @@ def name_of(pointer: str) -> str:
     return unquote(pointer.rsplit("/", 1)[-1]).replace("~1", "/").replace("~0", "~").lstrip("#")
 
 
+def escaped(name: str) -> str:
+    """`name` as one step of a pointer, which `name_of` reads back."""
+    return name.replace("~", "~0").replace("/", "~1").replace("%", "%25")
+
+
 def references_in(part: Any) -> Iterator[str]:
     """The local references that stand anywhere in `part`, repetitions and those of discriminators included."""
     for value, named in _dicts(part):

@@ -104,6 +104,7 @@ def compared_with(session: Session, api: Api, since: int | None) -> Release | No
 def _changes(session: Session, api: Api, values: dict[str, Any], since: int | None) -> Changes:
     before = compared_with(session, api, since)
     was, wanted = registry.read_document(before.document) if before else None, registry.read_document(values)
+    names = registry.openapi_names(session, [each.openapi for each in (was, wanted) if each])
     return Changes(
         since=before.number if before else None,
         effects=[
@@ -111,7 +112,7 @@ def _changes(session: Session, api: Api, values: dict[str, Any], since: int | No
         ],
         differences=[
             DifferenceAnswer(field=each.label, before=each.before, after=each.after)
-            for each in registry.differences(was, wanted)
+            for each in registry.differences(was, wanted, names)
         ],
         obstacles=[str(each) for each in registry.obstacles(session, api, values, by=me())],
     )

@@ -46,11 +46,10 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class ApiProblem:
-    label: str
     sentence: str
     nodes: str
-    url: str | None
-    name: str
+    apis: list[tuple[str, str]]
+    """Name and address of each, "" for one that is gone. A host that is away is one problem of all that use it."""
 
 
 @bp.get("")
@@ -124,12 +123,11 @@ def _api_problems(session: Session, nodes: list[NodeView]) -> list[ApiProblem]:
             if problem.api:
                 said.setdefault((problem.api, problem.sentence), []).append(node.name)
     names = _names(session, {label for label, _ in said})
-    return [
-        ApiProblem(
-            label, sentence, ", ".join(where), _address(label) if label in names else None, names.get(label, label)
-        )
-        for (label, sentence), where in sorted(said.items())
-    ]
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for (label, sentence), where in sorted(said.items()):
+        api = (names.get(label, label), _address(label) if label in names else "")
+        found.setdefault((sentence, ", ".join(where)), []).append(api)
+    return [ApiProblem(sentence, where, apis) for (sentence, where), apis in found.items()]
 
 
 def _address(label: str) -> str:

@@ -1,20 +1,22 @@
 """What of a request is read at all. The rest is refused here, before any view sees it.
 
 Pages read forms, without files unless they say so (`takes_file`). Texts with a NUL character and numbers that no id
-reaches are in no database.
+reaches are in no database: of what was typed the character is taken out, and the form says so beside the field.
 """
 
 from collections.abc import Callable, Iterable
 from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-from flask import Flask, Request, current_app, request
+from flask import Flask, Request, current_app, g, request
 from flask_login import current_user
+from werkzeug.datastructures import ImmutableMultiDict, MultiDict
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.routing import IntegerConverter, Map
 
 from portal.errors import BadRequest, NotFound, NotSignedIn
 from portal.web.audience import is_program
+from portal.web.guards import LIBRARY_VIEWS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -133,9 +135,23 @@ def _refuse() -> None:
     if request.files.keys() - {file}:
         # A file under the name of a line of text would come where a text is expected.
         raise UnsupportedMediaType()
-    for sent in (request.args, request.form):
-        if any("\0" in text for name, values in sent.lists() for text in (name, *values)):
-            raise BadRequest("A text in it holds a NUL character, which cannot be stored. Send it without.")
+    in_form = _with_nul(request.form)
+    # The forms of libraries know nothing of it, and a password without one of its characters is another one.
+    if (
+        _with_nul(request.args)
+        or any("\0" in name for name in in_form)
+        or (in_form and request.endpoint in LIBRARY_VIEWS)
+    ):
+        raise BadRequest("A text in it holds a NUL character, which cannot be stored. Send it without.")
+    if in_form:
+        g.without_nul = in_form  # see `forms.Form.validate`
+        cleaned = [(name, text.replace("\0", "")) for name, text in request.form.items(multi=True)]
+        request.form = ImmutableMultiDict(cleaned)
+
+
+def _with_nul(sent: MultiDict[str, str]) -> list[str]:
+    """The names of what holds one, itself or in its name."""
+    return [name for name, values in sent.lists() if any("\0" in text for text in (name, *values))]
 
 
 def _file_of_view() -> str | None:

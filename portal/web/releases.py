@@ -16,7 +16,7 @@ from portal.errors import Changed, Conflict, Invalid, NotFound, PathTaken
 from portal.registry import revision
 from portal.registry.models import Api, Release
 from portal.web import lists
-from portal.web.apis import address, back_to, bp, draft_number
+from portal.web.apis import address, back_to, bp, draft_number, openapi_links
 from portal.web.forms.apis import PublishForm
 from portal.web.guards import a_release, an_api, may, me, requires
 from portal.web.intake import LARGEST_ID
@@ -90,6 +90,7 @@ def _publish_page(api: Api, release: Release | None, form: PublishForm, error: P
     live = api.live_release
     values = api.draft if release is None else release.document
     wanted, before = registry.read_document(values), registry.read_document(live.document) if live else None
+    names = registry.openapi_names(session, [each.openapi for each in (before, wanted) if each])
     obstacles = registry.obstacles(session, api, values, by=me())
     if error is not None:
         obstacles = [error]
@@ -102,7 +103,8 @@ def _publish_page(api: Api, release: Release | None, form: PublishForm, error: P
         form=form,
         next=registry.next_number(session, api),
         wanted=wanted,
-        differences=registry.differences(before, wanted),
+        differences=registry.differences(before, wanted, names),
+        links=openapi_links(api, names),
         effects=registry.effects(before, wanted),
         obstacles=obstacles,
         says_the_same=live is not None and live.document == values,
@@ -177,8 +179,9 @@ def releases(api: Api) -> ResponseReturnValue:
 @requires(Permission.SEE_APIS, a_release)
 def release(release: Release) -> ResponseReturnValue:
     api = release.api
+    names = registry.openapi_names(db.session(), [release.document.get("openapi")])
     try:
-        facts, unreadable = registry.facts(registry.read_document(release.document)), None
+        facts, unreadable = registry.facts(registry.read_document(release.document), names), None
     except Invalid as error:
         facts, unreadable = [], str(error)
     return render_template(
@@ -186,6 +189,7 @@ def release(release: Release) -> ResponseReturnValue:
         api=api,
         release=release,
         facts=facts,
+        links=openapi_links(api, names),
         unreadable=unreadable,
         may_manage=may(Permission.MANAGE_APIS, api.team),
         older=[each for each in registry.siblings(db.session(), api) if each.live_release_id and each.id < api.id],
@@ -226,6 +230,7 @@ def compare(api: Api) -> ResponseReturnValue:
     session = db.session()
     before, after = _sides(session, api)
     old, new = registry.read_document(before.values), registry.read_document(after.values)
+    names = registry.openapi_names(session, (old.openapi, new.openapi))
     operations = None
     if before.values.get("openapi") != after.values.get("openapi"):
         operations = address(api, "apis.compare_operations", **{"from": before.word, "to": after.word})
@@ -235,7 +240,8 @@ def compare(api: Api) -> ResponseReturnValue:
         before=before,
         after=after,
         choices=_choices(session, api),
-        differences=registry.differences(old, new),
+        differences=registry.differences(old, new, names),
+        links=openapi_links(api, names),
         effects=registry.effects(old, new),
         operations=operations,
         address=address,

@@ -57,6 +57,39 @@ def test_document_is_stored_once(session: Session) -> None:
     assert session.scalar(select(func.count()).select_from(OpenAPIDocument)) == 1
 
 
+def test_documents_have_names_that_people_can_tell_apart(session: Session) -> None:
+    other = SMALL.replace(b"'1'", b"'2'")
+    again = SMALL + b"# with a remark"
+    rows = [descriptions.keep(session, data, openapi.read(data)).sha256 for data in (SMALL, other, again)]
+    nowhere = "0" * 64
+
+    assert descriptions.openapi_names(session, [None, rows[0], rows[1], nowhere]) == {
+        rows[0]: "Pets 1, 1 operation",
+        rows[1]: "Pets 2, 1 operation",
+        nowhere: "a document that is not stored here",
+    }
+    both = descriptions.openapi_names(session, [rows[0], rows[2]])
+    assert both == {digest: f"Pets 1, 1 operation (SHA-256 {digest[:8]}…)" for digest in (rows[0], rows[2])}
+
+
+def test_schemas_are_listed_whether_something_refers_to_them_or_not(session: Session) -> None:
+    words = b"x" * 30_000
+    data = SMALL.replace(
+        b"  schemas: {Pet", b"  schemas: {a/b 50%: {type: string}, Long: {description: " + words + b"}, Pet"
+    )
+    digest = descriptions.keep(session, data, openapi.read(data)).sha256
+
+    names = descriptions.schemas_of(session, digest)
+
+    start = "/components/schemas/"
+    assert sorted(names) == [f"{start}Long", f"{start}Pet", f"{start}a~1b 50%25"]
+    said = descriptions.small_parts(session, digest, names)
+    assert said == {
+        f"{start}Pet": {"properties": {"id": {"type": "integer"}}},
+        f"{start}a~1b 50%25": {"type": "string"},
+    }
+
+
 def test_reference_that_leads_nowhere_is_said(session: Session) -> None:
     row = descriptions.keep(session, SMALL, openapi.read(SMALL))
     operation = descriptions.operation_named(session, row.sha256, "list")
