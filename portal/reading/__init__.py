@@ -25,28 +25,38 @@ _AT_ONCE = 100
 
 
 def bring(
-    team: Team, *, api: Api | None, source: ImportSource, source_name: str, data: bytes, by: Person | None
+    team: Team,
+    *,
+    api: Api | None,
+    source: ImportSource,
+    source_name: str,
+    led_to: str = "",
+    data: bytes,
+    by: Person | None,
 ) -> int:
-    """The number of an import that is ready, or that the worker will read. Raises Unreadable, at once where it can."""
+    """The number of an import that is ready, or that the worker will read. Raises Unreadable, at once where it can.
+
+    `source_name` and `led_to` as in `Import`.
+    """
     digest = api.draft.get("openapi") if api else None
     base = descriptions.bytes_of(db.session(), digest) if digest else None
     if len(data) > MOST_BYTES:
         raise Unreadable(
             f"This document has {len(data) / 1e6:,.0f} MB, and Portico reads up to {MOST_BYTES // 10**6} MB."
         )
+    brought: dict[str, Any] = {"api": api, "source": source, "source_name": source_name, "led_to": led_to}
+    brought |= {"size": len(data), "by": by}
     if not is_quick(data, base):
         packed = zlib.compress(data, 6)
         with db.begin() as session:
-            row = imports.begin(session, team, api=api, source=source, source_name=source_name, size=len(data), by=by)
+            row = imports.begin(session, team, **brought)
             imports.hand_over(session, row, packed)
             return row.id
     understood = understand(data, base)
     while True:
         try:
             with db.begin() as session:
-                row = imports.begin(
-                    session, team, api=api, source=source, source_name=source_name, size=len(data), by=by
-                )
+                row = imports.begin(session, team, **brought)
                 imports.finish(session, row, understood, compared_with=digest if base is not None else None)
                 session.flush()
                 return row.id

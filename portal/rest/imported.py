@@ -60,6 +60,9 @@ class ImportAnswer(Told):
     """Why it was refused."""
     source: ImportSource
     source_name: str
+    """The file's name, or the address as it was given."""
+    led_to: str
+    """Where that address led by redirects, without query."""
     size: int
     created_at: Instant
     proposal: ProposalAnswer | None
@@ -91,6 +94,7 @@ def shown(session: Session, imported: Import) -> ImportAnswer:
         error=imported.error,
         source=imported.source,
         source_name=imported.source_name,
+        led_to=imported.led_to,
         size=imported.size,
         created_at=imported.created_at,
         proposal=_proposal(proposed) if proposed else None,
