@@ -321,6 +321,10 @@ def _domain(host: str) -> str:
     return "localhost"
 
 
+KEPT_SECRETS = ("secret_key", "encryption_keys")
+"""The names in a data folder that `kept_secret` is asked for. The second opens what is sealed in the database."""
+
+
 def kept_secret(folder: Path, name: str) -> str:
     """The secret in `folder/name`, made on first use, readable by its owner only. Two first users agree on one."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

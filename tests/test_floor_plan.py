@@ -1,11 +1,15 @@
 """Imports flow one way: down. Each room may use those on floors below its own, and the ones named beside it."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-PORTAL = Path(__file__).parent.parent / "portal"
+ROOT = Path(__file__).parent.parent
+PORTAL = ROOT / "portal"
 
 FLOORS = (
     {"errors", "config", "bearer"},
@@ -60,3 +64,18 @@ def test_imports_flow_down(path: Path) -> None:
     }
 
     assert not up, f"{path.name} imports {', '.join(sorted(up))}, which stand no lower than {room}"
+
+
+@pytest.mark.parametrize(
+    ("program", "spared"),
+    [
+        ("portal.gateway.__main__", {"alembic", "jsonschema_rs", "nh3", "portal.web", "psycopg", "requests"}),
+        ("wsgi", {"alembic", "jsonschema_rs", "psycopg"}),
+    ],
+)
+def test_what_runs_all_day_loads_nothing_that_it_does_not_use(program: str, spared: set[str], tmp_path: Path) -> None:
+    code = f"import sys, {program}; print(*sys.modules)"
+    environment = os.environ | {"PORTAL_DATA_DIR": str(tmp_path)}
+    started = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=ROOT)
+    assert started.returncode == 0, started.stderr
+    assert not spared & set(started.stdout.split())

@@ -19,13 +19,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal import migrate
 from portal.backup import archive, postgres, sqlite
 from portal.backup.archive import CannotBackUp, CannotRestore, Manifest
-from portal.config import Config
+from portal.config import KEPT_SECRETS, Config
 from portal.db import engine_url, utcnow
 
-__all__ = ["SECRETS", "CannotBackUp", "CannotRestore", "Made", "Manifest", "Restored", "backup", "restore"]
+__all__ = ["CannotBackUp", "CannotRestore", "Made", "Manifest", "Restored", "backup", "restore"]
 
-SECRETS = ("secret_key", "encryption_keys")
-"""What `kept_secret` makes in the data folder. The second opens what is sealed in the database."""
 _KINDS = {"sqlite": sqlite, "postgresql": postgres}
 
 
@@ -121,7 +119,7 @@ def _keep(config: Config, url: URL, version: str) -> Path:
 
 
 def _copy_secrets(source: Path, folder: Path) -> None:
-    for name in SECRETS:
+    for name in KEPT_SECRETS:
         with contextlib.suppress(FileNotFoundError):
             _write(folder / name, (source / name).read_text())
 

@@ -7,7 +7,6 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from portal import migrate
 from portal.config import Config
 from portal.db import utcnow
 from portal.doctor.finding import Finding
@@ -20,6 +19,8 @@ _ARREARS = timedelta(days=1)
 
 def asked(engine: Engine, ask: Callable[[Session], Iterable[Finding]]) -> list[Finding]:
     """What `ask` finds in a database of this release's schema; else why it could not be asked. Raises nothing."""
+    from portal import migrate  # Alembic takes 8 MB, which web workers never need
+
     try:
         if waiting := migrate.pending(engine):
             remedy = "Make a backup, then apply `flask db upgrade`. Until then nothing else in it is looked at."

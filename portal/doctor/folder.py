@@ -7,8 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from portal.backup import SECRETS
-from portal.config import Config
+from portal.config import KEPT_SECRETS, Config
 from portal.db import engine_url
 from portal.doctor.finding import Finding
 
@@ -22,9 +21,9 @@ _DISTANT = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "
 
 def findings(config: Config) -> Iterator[Finding]:
     folder = config.data_dir
-    for path in (folder, *(folder / name for name in (*SECRETS, "portico.sqlite3"))):
+    for path in (folder, *(folder / name for name in (*KEPT_SECRETS, "portico.sqlite3"))):
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & (
-            0o077 if path == folder or path.name in SECRETS else 0o002
+            0o077 if path == folder or path.name in KEPT_SECRETS else 0o002
         ):
             right = "700" if path == folder else "600"
             yield Finding(

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import jsonschema_rs
-from jsonschema_rs import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from portal.openapi.findings import Findings, pointer_of, quoted
 from portal.openapi.loosely import object_of
 from portal.openapi.official import without_alternatives
+
+if TYPE_CHECKING:
+    from jsonschema_rs import ValidationError
 
 _OFFICIAL = Path(__file__).with_name("official")
 _SLICE = 500
@@ -48,6 +48,8 @@ def check_structure(tree: dict[str, Any], version: str, findings: Findings) -> N
 
 @cache
 def _validator(version: str) -> Any:
+    import jsonschema_rs  # 4 MB that only a process needs which reads documents
+
     schema = json.loads((_OFFICIAL / f"{version}.json").read_bytes())
     return jsonschema_rs.validator_for(without_alternatives(schema), offline=True)
 
@@ -77,7 +79,7 @@ def _cut(parts: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield some
 
 
-def _sentences(error: ValidationError, version: str) -> Iterator[tuple[list[Any], str]]:
+def _sentences(error: "ValidationError", version: str) -> Iterator[tuple[list[Any], str]]:
     kind, values = error.kind.name, error.kind.as_dict()
     steps = list(error.instance_path)
     match kind:
@@ -115,7 +117,7 @@ def _sentences(error: ValidationError, version: str) -> Iterator[tuple[list[Any]
             yield steps, f"This is not as OpenAPI {version} asks ({kind})."
 
 
-def _distance(branch: list[ValidationError], instance: Any) -> tuple[bool, int, int]:
+def _distance(branch: "list[ValidationError]", instance: Any) -> tuple[bool, int, int]:
     """How far a form that was not met is from what its author meant: less is closer."""
     is_reference = isinstance(instance, dict) and "$ref" in instance
     wants_reference = any(_lacks(error, "$ref") for error in branch)
@@ -126,7 +128,7 @@ def _distance(branch: list[ValidationError], instance: Any) -> tuple[bool, int, 
     return wants_reference and not is_reference, tells_apart, len(branch)
 
 
-def _lacks(error: ValidationError, name: str) -> bool:
+def _lacks(error: "ValidationError", name: str) -> bool:
     return error.kind.name == "required" and error.kind.as_dict()["property"] == name
 
 

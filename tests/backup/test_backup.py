@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from portal import backup, migrate, schema
 from portal.backup import CannotBackUp, CannotRestore
-from portal.config import Config
+from portal.config import KEPT_SECRETS, Config
 from portal.traffic.models import Call
 from portal.vault import Unreadable, Vault
 from tests import factories
@@ -71,7 +71,7 @@ class TestBackup:
             for name in re.findall(r'kept_secret\([^"\n]+"([a-z_]+)"\)', path.read_text())
         }
         assert len(found) >= len(made) > 0
-        assert found == set(backup.SECRETS)
+        assert found == set(KEPT_SECRETS)
 
 
 @pytest.mark.postgres
@@ -124,7 +124,7 @@ class TestRestore:
         assert sum(map(len, found.values())) > 20
         assert (done.kept, done.migrated) == (None, [])
         assert touched(target.engine) > touched(source.engine)
-        for secret in backup.SECRETS:
+        for secret in KEPT_SECRETS:
             here = target.config.data_dir / secret
             assert here.read_text() == (source.config.data_dir / secret).read_text()
             assert stat.S_IMODE(here.stat().st_mode) == 0o600
