@@ -429,7 +429,7 @@ class TestRefusals:
         said = self.refused(flask, write, text)
 
         assert said == (
-            "all.yaml:78: consumers[0].subscriptions[1].api: The API payments/orders/v2 takes no new subscriptions. "
+            "all.yaml:77: consumers[0].subscriptions[1].api: The API payments/orders/v2 takes no new subscriptions. "
             "Take this one out, or `closed` out of the API.\nError: 1 problem. Nothing was changed.\n"
         )
         assert flask("apply", write(text.replace("  closed: true\n", "")), "--yes").exit_code == 0
