@@ -32,6 +32,7 @@ class Brought:
 
     source: ImportSource
     source_name: str
+    led_to: str
     size: int
     """Bytes."""
     understood: Understood | None
@@ -41,10 +42,10 @@ class Brought:
     compared_with: str | None
 
 
-def look_at(api: Api | None, data: bytes, *, source: ImportSource, source_name: str) -> Brought:
-    """For `api`, or for a new one. Reads it where that is quick. Raises Unreadable.
+def look_at(api: Api | None, data: bytes, *, source: ImportSource, source_name: str, led_to: str = "") -> Brought:
+    """For `api`, or for a new one; `source_name` and `led_to` as in `Import`. Reads it where that is quick.
 
-    What it gives is stored once: the rows of a document are made while they are written.
+    What it gives is stored once: the rows of a document are made while they are written. Raises Unreadable.
     """
     digest = api.draft.get("openapi") if api else None
     base = descriptions.bytes_of(db.session(), digest) if digest else None
@@ -53,9 +54,9 @@ def look_at(api: Api | None, data: bytes, *, source: ImportSource, source_name: 
             f"This document has {len(data) / 1e6:,.0f} MB, and Portico reads up to {MOST_BYTES // 10**6} MB."
         )
     if not is_quick(data, base):
-        return Brought(source, source_name, len(data), None, zlib.compress(data, 6), None)
+        return Brought(source, source_name, led_to, len(data), None, zlib.compress(data, 6), None)
     compared_with = digest if base is not None else None
-    return Brought(source, source_name, len(data), understand(data, base), None, compared_with)
+    return Brought(source, source_name, led_to, len(data), understand(data, base), None, compared_with)
 
 
 def store(session: Session, team: Team, brought: Brought, *, api: Api | None, by: Person | None) -> Import:
@@ -70,6 +71,7 @@ def store(session: Session, team: Team, brought: Brought, *, api: Api | None, by
         api=api,
         source=brought.source,
         source_name=brought.source_name,
+        led_to=brought.led_to,
         size=brought.size,
         by=by,
     )
@@ -82,11 +84,18 @@ def store(session: Session, team: Team, brought: Brought, *, api: Api | None, by
 
 
 def bring(
-    team: Team, *, api: Api | None, source: ImportSource, source_name: str, data: bytes, by: Person | None
+    team: Team,
+    *,
+    api: Api | None,
+    source: ImportSource,
+    source_name: str,
+    led_to: str = "",
+    data: bytes,
+    by: Person | None,
 ) -> int:
     """`look_at` and `store` in a transaction of its own: the import's number. Raises Unreadable."""
     while True:
-        brought = look_at(api, data, source=source, source_name=source_name)
+        brought = look_at(api, data, source=source, source_name=source_name, led_to=led_to)
         try:
             with db.begin() as session:
                 return store(session, team, brought, api=api, by=by).id

@@ -95,7 +95,7 @@ def lay_out(data: bytes, description: openapi.Description, packed: bytes | None 
         size=len(data),
         facts=asdict(Facts.of(description)),
         operation_count=len(description.operations),
-        operations=_operations(digest, description),
+        operations=_operations(digest, description, most=10 * len(data) + 10_000_000),
         parts=_parts(digest, description.tree, most=3 * len(data) + 1_000_000),
     )
 
@@ -279,8 +279,13 @@ def look_from(session: Session, digest: str, start: Any) -> Look:
     return look
 
 
-def _operations(digest: str, description: openapi.Description) -> Iterator[dict[str, Any]]:
+def _operations(digest: str, description: openapi.Description, most: int) -> Iterator[dict[str, Any]]:
+    """With up to `most` bytes of content: a document made for the purpose could share a long list of parameters, or one
+    path item, among thousands. What is beyond has its method, path and summary alone."""
+    look = looking(description.tree)
     for position, it in enumerate(description.operations):
+        content = orjson.dumps(operation_at(description.tree, it.pointer, look)) if most > 0 else b"{}"
+        most -= len(content)
         yield {
             "sha256": digest,
             "position": position,
@@ -290,7 +295,7 @@ def _operations(digest: str, description: openapi.Description) -> Iterator[dict[
             "summary": it.summary,
             "tags": list(it.tags),
             "deprecated": it.deprecated,
-            "content": orjson.dumps(operation_at(description.tree, it.pointer)),
+            "content": content,
         }
 
 

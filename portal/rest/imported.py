@@ -60,6 +60,9 @@ class ImportSummary(Told):
     """Why it was refused."""
     source: ImportSource
     source_name: str
+    """The file's name, or the address as it was given."""
+    led_to: str
+    """Where that address led by redirects, without query."""
     size: int
     created_at: Instant
     is_stale: bool
@@ -96,6 +99,7 @@ def _facts(imported: Import) -> dict[str, object]:
         "error": imported.error,
         "source": imported.source,
         "source_name": imported.source_name,
+        "led_to": imported.led_to,
         "size": imported.size,
         "created_at": imported.created_at,
         "is_stale": imported.state is ImportState.READY and imports.is_stale(imported),

@@ -12,7 +12,7 @@ from portal.accounts import Permission, Team
 from portal.accounts.tokens import Scope
 from portal.db import db
 from portal.errors import Invalid, Unreadable
-from portal.outbound.fetch import NotFetched, fetch
+from portal.outbound.fetch import NotFetched
 from portal.registry import Document, imports
 from portal.registry.merging import meetings, merged
 from portal.registry.models import Api, Import, ImportSource, ImportState
@@ -27,8 +27,6 @@ from portal.web import described
 from portal.web.guards import a_team, an_api, an_import, me
 
 route = tagged("Imports")
-
-_ACCEPT = "application/openapi+json, application/json, application/yaml, text/yaml, text/plain;q=0.9, */*;q=0.5"
 
 
 class NewImport(Asked):
@@ -81,17 +79,16 @@ def _looked_at(body: NewImport, api: Api | None) -> reading.Brought:
     if (body.text is None) == (body.address is None):
         raise Invalid({"text": "Give the document itself, or its address."})
     field = "text" if body.address is None else "address"
-    source, name, data = ImportSource.PASTE, "", (body.text or "").encode()
+    source, name, led_to, data = ImportSource.PASTE, "", "", (body.text or "").encode()
     try:
         if body.address is not None:
             rules = gateway.rules_of(config_of(current_app))
             db.session.rollback()  # no transaction is held open for as long as others take to answer
-            fetched = fetch(body.address, rules, most_bytes=most, accept=_ACCEPT)
-            described.require_text(fetched)
-            source, name, data = ImportSource.ADDRESS, fetched.url, fetched.data
+            fetched = described.document_at(body.address, rules, most_bytes=most)
+            source, name, led_to, data = ImportSource.ADDRESS, body.address, fetched.led_to, fetched.data
         if len(data) > most:
             raise Invalid({field: f"It has more than {most / 1e6:,.0f} MB, which is the most here."})
-        return reading.look_at(api, data, source=source, source_name=name)
+        return reading.look_at(api, data, source=source, source_name=name, led_to=led_to)
     except (Unreadable, NotFetched) as error:
         raise Invalid({field: str(error)}) from None
 

@@ -13,13 +13,15 @@ from sqlalchemy.orm import Session, selectinload
 
 from portal.accounts import Team
 from portal.db import utcnow
-from portal.outbound.fetch import Fetched, NotFetched
+from portal.outbound.addresses import AddressRules
+from portal.outbound.fetch import Fetched, NotFetched, fetch
 from portal.registry.models import Api, Consumer, Import, ImportSource, ImportState, OpenAPIDocument, Operation
 from portal.traffic import callers as traffic
 from portal.web import lists
 from portal.web.intake import LARGEST_ID
 
 SIZE = 100
+_ACCEPT = "application/openapi+json, application/json, application/yaml, text/yaml, text/plain;q=0.9, */*;q=0.5"
 _NO_TEXT = ("image/", "audio/", "video/", "font/", "application/pdf")
 
 
@@ -139,8 +141,10 @@ def twin(session: Session, team: Team, slug: str, version: str) -> Api | None:
     return session.scalar(select(Api).where(Api.team_id == team.id, Api.slug == slug, Api.version == version))
 
 
-def require_text(fetched: Fetched) -> None:
-    """Raises NotFetched for what cannot be a document. What it says it is decides little else: many say the wrong."""
+def document_at(address: str, rules: AddressRules, *, most_bytes: int) -> Fetched:
+    """Raises NotFetched, also for what cannot be a document. What it says it is decides little else: many say the
+    wrong."""
+    fetched = fetch(address, rules, most_bytes=most_bytes, accept=_ACCEPT)
     if fetched.content_type.startswith(_NO_TEXT):
         raise NotFetched(f"That address answers with {fetched.content_type}, which is no OpenAPI document.")
     if fetched.content_type in {"text/html", "application/xhtml+xml"} and fetched.data.lstrip()[:1] == b"<":
@@ -148,6 +152,7 @@ def require_text(fetched: Fetched) -> None:
             "That address answers with a web page. Give the address of the document itself: pages that show one often "
             "link to it, as /openapi.json or behind a button “Raw”."
         )
+    return fetched
 
 
 def _start() -> int:

@@ -5,13 +5,14 @@ reaches are in no database: of what was typed the character is taken out, and th
 """
 
 from collections.abc import Callable, Iterable
+from io import BytesIO
 from tempfile import SpooledTemporaryFile
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 
 from flask import Flask, Request, current_app, g, request
 from flask_login import current_user
 from werkzeug.datastructures import ImmutableMultiDict, MultiDict
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.routing import IntegerConverter, Map
 
 from portal.errors import BadRequest, NotFound, NotSignedIn
@@ -26,7 +27,7 @@ LARGEST_ID = 2**31 - 1
 
 MOST_TIMES_TOO_LARGE = 4
 """A file may be so many times as large as what is taken and is still read to its end, so that the rest of the form can
-be shown again with a sentence. What is larger yet is not read."""
+be shown again with a sentence. What is larger yet is not read, see `unread`."""
 _WORDS = 1_000_000
 """Bytes of a form with a file beside the file."""
 
@@ -38,7 +39,8 @@ _FORMS = {"application/x-www-form-urlencoded", "multipart/form-data"}
 def takes_file(name: str, limit: Callable[[Flask], int]) -> Callable[[V], V]:
     """Declare that a view reads a file under this name, or a long text, of as many bytes as `limit` says.
 
-    Of a larger file the view sees one byte more than that, so that it can tell.
+    Of a larger file the view sees one byte more than that, so that it can tell. A form that is too large to be read at
+    all reaches the view as if its page had been asked for by GET, and `unread` says so.
     """
 
     def decorate(view: V) -> V:
@@ -46,6 +48,12 @@ def takes_file(name: str, limit: Callable[[Flask], int]) -> Callable[[V], V]:
         return view
 
     return decorate
+
+
+def unread() -> Literal["form", "text"] | None:
+    """What of this request's form was too much: the whole of it, or a text in it. None when all of it was read."""
+    found: Literal["form", "text"] | None = getattr(request, "unread", None)
+    return found
 
 
 def set_up(app: Flask) -> None:
@@ -59,6 +67,7 @@ def set_up(app: Flask) -> None:
 class _Request(Request):
     most_of_file: int | None = None
     """Bytes of a file that are kept; None for requests that take none."""
+    unread: Literal["form", "text"] | None = None
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -68,6 +77,13 @@ class _Request(Request):
         super().close()
         for file in self._cut:  # those of a form that was not read to its end are in no other list
             file.close()
+
+    def leave_unread(self) -> None:
+        """Go on as if the page had been asked for: nothing that reads may fail, and nothing that changes may happen."""
+        most = self.max_content_length
+        self.unread = "form" if most is not None and (self.content_length or 0) > most else "text"
+        self.method = "GET"
+        self.__dict__.update(stream=BytesIO(), form=ImmutableMultiDict(), files=ImmutableMultiDict())
 
     def _get_file_stream(
         self,
@@ -132,7 +148,14 @@ def _refuse() -> None:
         # A body that is JSON would be taken for a form by the libraries below, whatever is in it.
         raise UnsupportedMediaType()
     file = _file_of_view()
-    if request.files.keys() - {file}:
+    try:
+        files = request.files.keys()
+    except RequestEntityTooLarge:
+        if file is None or not isinstance(request, _Request):
+            raise
+        request.leave_unread()
+        return
+    if files - {file}:
         # A file under the name of a line of text would come where a text is expected.
         raise UnsupportedMediaType()
     in_form = _with_nul(request.form)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import orjson
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -126,3 +127,16 @@ def test_part_under_many_names_is_bounded(session: Session) -> None:
 
     stored = session.scalar(select(func.sum(func.length(OpenAPIPart.content)))) or 0
     assert 400_000 < stored <= 3 * len(data) + 1_000_000
+
+
+def test_content_that_many_operations_share_is_bounded(session: Session) -> None:
+    """A security requirement of 100 kB stands in each operation that has none of its own."""
+    operation = {"responses": {"200": {"description": "Fine"}}}
+    tree = {"openapi": "3.1.0", "security": [{"x" * 100_000: []}]}
+    data = orjson.dumps(tree | {"paths": {f"/a{number}": {"get": operation} for number in range(400)}})
+
+    row = descriptions.keep(session, data, openapi.read(data))
+
+    sizes = list(session.scalars(select(func.length(Operation.content)).where(Operation.sha256 == row.sha256)))
+    assert sum(sizes) < 10 * len(data) + 11_000_000
+    assert (max(sizes) > 100_000, min(sizes), len(sizes)) == (True, 2, 400)

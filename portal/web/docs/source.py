@@ -175,7 +175,7 @@ class Described:
 
     def operation(self, name: str) -> tuple[dict[str, Any], Look] | None:
         pointer = self._pointers.get(name)
-        return None if pointer is None else (operation_at(self._tree, pointer), self._look)
+        return None if pointer is None else (operation_at(self._tree, pointer, self._look), self._look)
 
     def look(self, start: Any) -> Look:
         return self._look
