@@ -4,6 +4,7 @@ A worker claims a job by a conditional UPDATE, does it outside that transaction 
 done at least once: what it does must bear being done twice.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -136,12 +137,17 @@ def last_turn(session: Session, *, now: datetime) -> datetime | None:
     return max((turn for turn, made_at in turns if made_at <= turn <= now), default=None)
 
 
-def claim(session: Session, *, by: str, now: datetime) -> Claim | None:
+def claim(
+    session: Session, *, by: str, now: datetime, only: Collection[str] | None = None, but: Collection[str] = ()
+) -> Claim | None:
     """The job that has been due for longest, now held by `by`; None when there is none or another was faster.
 
-    A job that was claimed too often without an end kills its workers; it steps aside here.
+    Looked for among `only` these kinds, or among all `but` these. A job that was claimed too often without an end kills
+    its workers; it steps aside here.
     """
-    free = (Job.failed_at.is_(None), or_(Job.claimed_until.is_(None), Job.claimed_until <= now))
+    free = [Job.failed_at.is_(None), or_(Job.claimed_until.is_(None), Job.claimed_until <= now), Job.kind.not_in(but)]
+    if only is not None:
+        free.append(Job.kind.in_(only))
     found = session.execute(
         select(Job.id, Job.kind, Job.payload, Job.every, Job.attempts)
         .where(Job.run_at <= now, *free)
@@ -155,7 +161,7 @@ def claim(session: Session, *, by: str, now: datetime) -> Claim | None:
         session.execute(
             still.values(failed_at=now, claimed_by=None, claimed_until=None, error="No worker that began it came back.")
         )
-        return claim(session, by=by, now=now)
+        return claim(session, by=by, now=now, only=only, but=but)
     if not _changed(session, still.values(claimed_by=by, claimed_until=now + LEASE, attempts=Job.attempts + 1)):
         return None
     every = None if found.every is None else timedelta(seconds=found.every)

@@ -1,4 +1,7 @@
-"""The worker: does what is due in the job table, one job at a time, until it is told to stop."""
+"""The worker: does what is due in the job table until it is told to stop.
+
+One job at a time, and beside it one of those that take long: no mail waits for a document of 50 MB.
+"""
 
 import contextlib
 import logging
@@ -7,11 +10,14 @@ import queue
 import secrets
 import signal
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
+from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -28,9 +34,10 @@ Work = Callable[[Config, dict[str, Any]], str]
 """Does one job, in transactions of its own; returns what came of it for the log, '' for nothing worth a line."""
 
 _LOOK = 2.0
+"""Seconds between two looks at the table when nothing was due."""
+_AT_ONCE = 0.001
 _ANNOUNCE_AGAIN = 600.0
 """Seconds after which the periodic work is put right again, in case a clock went back."""
-"""Seconds between two looks at the table when nothing was due."""
 _SETTLED = timedelta(minutes=1)
 """Everything of a new installation starts at once. What the doctor misses then would be told for an hour."""
 
@@ -125,6 +132,8 @@ KINDS: dict[str, Work] = {
     "forget_imports": reading.forget,
     "mend_catalogue": mend_catalogue,
 }
+LONG = frozenset({imports.JOB, exports.KIND, "mend_catalogue"})
+"""Kinds that take up to minutes. They wait for one another, and nothing else waits for them."""
 PERIODIC = {
     "forget_calls": timedelta(minutes=10),
     "bury_keys": timedelta(days=1),
@@ -146,11 +155,19 @@ def announce(now: datetime) -> None:
             jobs.repeat(session, kind, every, now=first)
 
 
-def turn(config: Config, by: str, kinds: dict[str, Work] = KINDS) -> bool:
-    """Do the one job that has been due for longest. False when nothing is due. A job that fails raises nothing."""
+def turn(
+    config: Config,
+    by: str,
+    kinds: dict[str, Work] = KINDS,
+    *,
+    only: Collection[str] | None = None,
+    but: Collection[str] = (),
+) -> bool:
+    """Do the one job that has been due for longest, of `only` these kinds or of all `but` these. False when nothing is
+    due. A job that fails raises nothing."""
     with db.begin() as session:
         audit.act_as(session, audit.Actor(by="worker"))
-        held = jobs.claim(session, by=by, now=utcnow())
+        held = jobs.claim(session, by=by, now=utcnow(), only=only, but=but)
     if held is None:
         return False
     began = time.monotonic()
@@ -176,7 +193,7 @@ def turn(config: Config, by: str, kinds: dict[str, Work] = KINDS) -> bool:
 
 
 def run(config: Config) -> None:
-    """Inside an application context, until SIGTERM or SIGINT, which let the job in hand finish.
+    """Inside an application context, until SIGTERM or SIGINT, which let the jobs in hand finish.
 
     A database that is away is waited for.
     """
@@ -184,21 +201,51 @@ def run(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: stops.put(received))
     by = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     log.info("Worker started.")
-    announced, announce_at, worked = False, 0.0, False
-    while True:
-        with contextlib.suppress(queue.Empty):
-            stops.get(timeout=0.001 if worked else _LOOK if announced else 0.1)
-            break
+    stopping = threading.Event()
+    with ThreadPoolExecutor(1, "long") as beside:
+        long = beside.submit(_do_long, app, config, f"{by}:long", stopping)
         try:
-            if time.monotonic() >= announce_at:
-                announce(utcnow())
-                announced, announce_at = True, time.monotonic() + _ANNOUNCE_AGAIN
-            worked = turn(config, by)
-        except SQLAlchemyError as error:
-            log.error("The worker cannot read the job table, and tries again: %s", error)
-            worked = False
-        db.session.remove()
+            _do_short(config, by, stops, long.done)
+        finally:
+            stopping.set()
+    long.result()  # raises what ended it before its time: then Supervisor starts the worker again
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)  # a second one while the interpreter ends is no failure
     log.info("Worker stopped.")
+
+
+def _do_short(config: Config, by: str, stops: queue.SimpleQueue[int], is_over: Callable[[], bool]) -> None:
+    announced, announce_at, worked = False, 0.0, False
+    while not is_over():
+        with contextlib.suppress(queue.Empty):
+            stops.get(timeout=_AT_ONCE if worked else _LOOK if announced else 0.1)
+            return
+        with _patience():
+            worked = False
+            if time.monotonic() >= announce_at:
+                announce(utcnow())
+                announced, announce_at = True, time.monotonic() + _ANNOUNCE_AGAIN
+            worked = turn(config, by, but=LONG)
+
+
+def _do_long(app: Flask, config: Config, by: str, stopping: threading.Event) -> None:
+    """In a thread, which mostly waits: documents are read by processes of their own."""
+    worked = False
+    with app.app_context():
+        while not stopping.wait(_AT_ONCE if worked else _LOOK):
+            with _patience():
+                worked = False
+                worked = turn(config, by, only=LONG)
+
+
+@contextlib.contextmanager
+def _patience() -> Iterator[None]:
+    """Around one turn, which has a session of its own."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        log.error("The worker cannot read the job table, and tries again: %s", error)
+    finally:
+        db.session.remove()

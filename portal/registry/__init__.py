@@ -11,6 +11,7 @@ from portal.registry.apis import (
     delete_api,
     offer_plans,
     pause,
+    require_free_name,
     resume,
     save_draft,
     subscribers,
@@ -26,6 +27,7 @@ from portal.registry.consumers import (
     subscribe,
     take_over_subscription,
 )
+from portal.registry.descriptions import openapi_names
 from portal.registry.difference import Difference, differences, facts
 from portal.registry.document import Document, read_document
 from portal.registry.effects import Effect, effects
@@ -86,6 +88,7 @@ __all__ = [
     "next_number",
     "obstacles",
     "offer_plans",
+    "openapi_names",
     "operation_changes",
     "pause",
     "portable",
@@ -95,6 +98,7 @@ __all__ = [
     "reopen",
     "replace_secret",
     "republish",
+    "require_free_name",
     "resume",
     "retire",
     "revive",

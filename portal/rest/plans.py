@@ -13,7 +13,7 @@ from portal.registry.models import Plan
 from portal.registry.plans import MOST_A_MINUTE, MOST_A_SECOND
 from portal.rest import lists
 from portal.rest.route import Answer, tagged
-from portal.rest.serving import etag_of
+from portal.rest.serving import state_of
 from portal.rest.shapes import Asked, Instant, Listed, Name, Search, Slug, Text, Told
 from portal.web import lists as pages
 from portal.web.guards import a_plan, a_team, me
@@ -74,9 +74,7 @@ def shown(plan: Plan) -> PlanAnswer:
     )
 
 
-def _state(session: Session, plan: Plan) -> str:
-    hold(session, plan)
-    return etag_of(shown(plan))
+_state = state_of(shown, hold)
 
 
 @route("GET", "/plans", Permission.SIGNED_IN, scope=Scope.READ, query=PlanSearch, answer=Plans)

@@ -33,10 +33,10 @@ def entries() -> list[Entry]:
         ("Calls", "calls.index", "list-details"),
         ("Traffic", "traffic.show", "chart-area-line"),
     ]
-    if someone.is_administrator:
+    if someone.acts_as_administrator:
         rows.append(("Gateway", "gateway.show", "server-2"))
     rows.append(("Settings", "settings.show", "settings"))
-    if someone.is_administrator:
+    if someone.acts_as_administrator:
         rows.append(("Back office", "admin.index", "database"))
     return _of(*rows)
 

@@ -289,6 +289,10 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
         lambda w: accounts.create_person(w.session, email="new@portico.example", name="N", password_hash="!"),
         {("created", "person", "person N"), ("created", "team", "personal team of person N")},
     ),
+    "accounts.rename_person": (
+        lambda w: accounts.rename_person(w.cast.owner, "Other"),
+        {("changed", "person", "person N")},
+    ),
     "accounts.set_password": (
         lambda w: accounts.set_password(w.cast.owner, "another"),
         {("changed password", "person", "person N")},
@@ -398,8 +402,10 @@ CHANGE_NOTHING = {
     "registry.may_see",
     "registry.next_number",
     "registry.obstacles",
+    "registry.openapi_names",
     "registry.operation_changes",
     "registry.portable",
+    "registry.require_free_name",
     "registry.refusal",
     "registry.siblings",
     "registry.teams_using",
