@@ -44,7 +44,7 @@ SCOPES = {
     Scope.READ: "See what you see: teams, APIs, plans, consumers, calls and traffic",
     Scope.CONSUMERS: "Make and change consumers, subscriptions and keys",
     Scope.APIS: "Make, change, publish and pause APIs; plans and upstream secrets too",
-    Scope.TEAMS: "Make and change teams and their members",
+    Scope.TEAMS: "Make and change teams, their members and channels; choose what you are told",
     Scope.ADMIN: "What only administrators may: people, publishing rights, nodes, the audit trail; with it the other "
     "scopes reach all teams, not only your own",
 }

@@ -14,9 +14,9 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import Person, Team
-from portal.registry.cards import CURRENT, Card, Group, cards_of
+from portal.registry.cards import Card, Group, cards_of
 from portal.registry.folding import words_asked
-from portal.registry.models import Api, CatalogueEntry, Category, Subscription
+from portal.registry.models import IN_USE, Api, CatalogueEntry, Category, Subscription
 from portal.registry.search import places_of, rows_of
 from portal.registry.visibility import visible_to
 
@@ -233,7 +233,7 @@ def _best(groups: Sequence[Group], keys: Sequence[_Key], most: int) -> list[Grou
 
 def _uses(session: Session, numbers: Collection[int]) -> dict[int, int]:
     """How many consumers use each API now; APIs that nobody uses are left out."""
-    chosen = select(Subscription.api_id, func.count()).where(CURRENT).group_by(Subscription.api_id)
+    chosen = select(Subscription.api_id, func.count()).where(IN_USE).group_by(Subscription.api_id)
     if len(numbers) <= _FEW:
         chosen = chosen.where(Subscription.api_id.in_(numbers))
     return dict(rows_of(session, chosen))

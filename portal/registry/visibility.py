@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, aliased
 from portal.accounts.models import Membership, Person, Team
 from portal.errors import Invalid
 from portal.registry import revision
-from portal.registry.models import Api, Consumer, Subscription, SubscriptionState, Visibility, api_viewer
+from portal.registry.models import CURRENT, Api, Consumer, Subscription, Visibility, api_viewer
 
 
 def visible_to(person: Person | None) -> ColumnElement[bool]:
@@ -100,7 +100,7 @@ def losing_sight(
         .join(Subscription, Subscription.consumer_id == Consumer.id)
         .where(
             Subscription.api_id == api.id,
-            Subscription.state != SubscriptionState.ENDED,
+            CURRENT,
             Consumer.team_id.not_in(seeing),
             ~sees,
         )

@@ -18,7 +18,7 @@ from portal.registry import Difference, Document, descriptions, mounts
 from portal.registry.models import Api, Consumer, OpenAPIDocument
 from portal.web import curl, lists
 from portal.web.forms import Form
-from portal.web.forms.apis import DocumentForm, NewAPIForm, with_targets
+from portal.web.forms.apis import DocumentForm, NewAPIForm, OverallLimitForm, with_targets
 from portal.web.guards import an_api, may, me, requires, teams_for
 
 bp = Blueprint("apis", __name__, url_prefix="/apis")
@@ -231,13 +231,35 @@ def _editor(
 @bp.get("/<team>/<slug>/<version>/plans")
 @requires(Permission.SEE_APIS, an_api)
 def plans(api: Api) -> ResponseReturnValue:
-    return render_template(
+    return _plans(api, OverallLimitForm(obj=api))
+
+
+@bp.post("/<team>/<slug>/<version>/limit")
+@requires(Permission.MANAGE_APIS, an_api)
+def limit(api: Api) -> ResponseReturnValue:
+    form = OverallLimitForm()
+    if not form.validate_on_submit():
+        return _plans(api, form, form.status)
+    try:
+        with db.begin() as session:
+            registry.limit_api(session, api, overall_per_second=form.overall_per_second.data)
+    except Invalid as error:
+        return _plans(api, form, form.refuse(error))
+    rate = api.overall_per_second
+    held = f"lets {rate:,} {'call' if rate == 1 else 'calls'} a second through" if rate else "has no overall limit"
+    return back(api, f"{api.name} {held}, on each node within a second.", "apis.plans")
+
+
+def _plans(api: Api, form: OverallLimitForm, status: int = 200) -> ResponseReturnValue:
+    page = render_template(
         "apis/plans.html",
         api=api,
+        form=form,
         plans=list(db.session.scalars(lists.plans_of(api.team))),
         may_manage=may(Permission.MANAGE_APIS, api.team),
         address=address,
     )
+    return page, status
 
 
 @bp.post("/<team>/<slug>/<version>/plans")
@@ -246,26 +268,12 @@ def offer(api: Api) -> ResponseReturnValue:
     chosen = set(request.form.getlist("plan"))
     with db.begin() as session:
         theirs = session.scalars(lists.plans_of(api.team))
-        registry.offer_plans(session, api, [plan for plan in theirs if plan.slug in chosen])
+        offered = [plan for plan in theirs if plan.slug in chosen]
+        # A default that was ticked off with its plan says nothing.
+        default = next((plan for plan in offered if plan.slug == request.form.get("default")), None)
+        registry.offer_plans(session, api, offered, default=default)
     count = len(api.plans)
     return back(api, f"{api.name} offers {count} {'plan' if count == 1 else 'plans'}.", "apis.plans")
-
-
-@bp.get("/<team>/<slug>/<version>/subscribers")
-@requires(Permission.SEE_APIS, an_api)
-def subscribers(api: Api) -> ResponseReturnValue:
-    session = db.session()
-    page = lists.page(session, lists.subscribers(api, q=lists.query()), Consumer.name, Consumer.id)
-    by_consumer = {each.consumer_id: each for each in lists.subscriptions_of(session, page.rows, api)}
-    return render_template(
-        "apis/subscribers.html",
-        api=api,
-        page=page,
-        subscriptions=by_consumer,
-        q=lists.query(),
-        opens={each.id for each in page.rows if may(Permission.MANAGE_CONSUMERS, each.team)},
-        address=address,
-    )
 
 
 @bp.route("/<team>/<slug>/<version>/delete", methods=["GET", "POST"])

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, joinedload
 from portal import gateway
 from portal.accounts import Team
 from portal.gateway import NodeView
-from portal.registry.models import Api, Consumer, Key, Subscription, SubscriptionState
+from portal.registry.models import CURRENT, Api, Consumer, Key, Subscription
 from portal.traffic.models import MisreadLine
 from portal.traffic.scope import Scope
 from portal.web import format
@@ -122,7 +122,7 @@ def _of_ends(session: Session, scope: Scope, now: datetime) -> list[Matter]:
         .options(joinedload(Subscription.api), joinedload(Subscription.consumer).joinedload(Consumer.team))
         .where(
             Subscription.consumer_id.in_(scope.consumer_ids),
-            Subscription.state != SubscriptionState.ENDED,
+            CURRENT,
             alive,
             Api.deprecated_at.is_not(None),
         )

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from portal.registry.models import Api, Consumer, Subscription, SubscriptionState
+from portal.registry.models import IN_USE, Api, Consumer, Subscription
 from portal.traffic.callers import LOOKED_BACK, Caller, callers
 
 
@@ -38,7 +38,7 @@ def remaining(session: Session, api: Api, now: datetime, *, with_calls: bool) ->
         called = {each.consumer_id: each for each in callers(session, api.id, None, now - LOOKED_BACK)}
     current = session.scalars(
         select(Subscription)
-        .where(Subscription.api_id == api.id, Subscription.state != SubscriptionState.ENDED)
+        .where(Subscription.api_id == api.id, IN_USE)
         .options(joinedload(Subscription.plan), joinedload(Subscription.consumer).joinedload(Consumer.team))
     )
     found = [

@@ -14,13 +14,16 @@ from sqlalchemy.orm import Session
 from portal import registry
 from portal.accounts import Membership, Person, Team
 from portal.accounts.audit import AuditEntry
-from portal.registry.models import Api, Category, Consumer, Key, Plan, Release, Subscription
+from portal.notify.models import Channel
+from portal.registry.models import Api, Approval, Category, Consumer, Key, Plan, Release, Subscription
 
 KINDS = {
     "access_token": "access token",
     "api": "API",
+    "approval": "request",
     "audit_entry": "audit trail",
     "category": "category",
+    "channel": "channel",
     "consumer": "consumer",
     "key": "key",
     "membership": "member",
@@ -167,9 +170,13 @@ _LOOK_UPS: dict[str, Any] = {
     "subscription": select(Subscription.id, Consumer.name, Team.slug, Consumer.slug)
     .join(Subscription.consumer)
     .join(Consumer.team),
+    "approval": select(Approval.id, Consumer.name)
+    .join(Approval.subscription)
+    .join(Consumer, Consumer.id == Subscription.consumer_id),
     "release": select(Release.id, Api.name, Team.slug, Api.slug, Api.version, Release.number)
     .join(Api, Api.id == Release.api_id)
     .join(Api.team),
+    "channel": select(Channel.id, Channel.name, Team.slug, Channel.name).join(Channel.team),
     "membership": select(Membership.id, Team.name, Team.slug).join(Team, Team.id == Membership.team_id),
 }
 _ID: dict[str, Any] = {
@@ -181,7 +188,9 @@ _ID: dict[str, Any] = {
     "consumer": Consumer.id,
     "key": Key.id,
     "subscription": Subscription.id,
+    "approval": Approval.id,
     "release": Release.id,
+    "channel": Channel.id,
     "membership": Membership.id,
 }
 
@@ -197,8 +206,12 @@ def _thing(kind: str, row: Row[Any]) -> _Thing:
             url = url_for("apis.show", team=parts[0], slug=parts[1], version=parts[2])
         case "release":
             url = url_for("apis.release", team=parts[0], slug=parts[1], version=parts[2], number=parts[3])
+        case "channel":
+            url = url_for("channels.show", team=parts[0], channel=parts[1])
         case "category":
             url = url_for("catalogue.index", category=parts[0])
+        case "approval":
+            url = url_for("approvals.show", approval=id)
         case "plan":
             url = url_for("plans.show", team=parts[0], plan=parts[1])
         case _:

@@ -25,6 +25,7 @@ NOT_LINKED = {
     "accounts.confirm_address",
     "security.reset_password",
     "invitations.accept",
+    "approvals.follow",
     # Between password and code, and what leads to pages of ours.
     "security.two_factor_token_validation",
     "security.two_factor_rescue",
@@ -42,6 +43,8 @@ NOT_LINKED = {
     "secrets.replace",
     "secrets.delete",
     "account.delete_me",
+    # Nothing is asked for: test_approvals.py looks at it.
+    "approvals.show",
     # The team owns something and has no other member; the draft is what is published.
     "estate.delete",
     "settings.remove_member",

@@ -29,6 +29,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "version": "v1",
         "document": {"name": "Made", "path": "/made/v1", "upstream": {"targets": [{"url": "http://127.0.0.1:1"}]}},
     },
+    "apis_limit": {"overall_per_second": 5},
     "apis_offer": {"plans": []},
     "drafts_save": {"name": "Made", "path": "/made/v2", "upstream": {"targets": [{"url": "http://127.0.0.1:1"}]}},
     "releases_publish": {"note": "x"},
@@ -51,8 +52,22 @@ BODIES: dict[str, dict[str, Any]] = {
     "consumers_change": {"name": "Changed"},
     "subscriptions_create": {"api": "a/b/c", "plan": "made"},
     "subscriptions_change": {"ends_at": None},
+    "consumers_move": {"team": "made"},
+    "subscriptions_switch_plan": {"plan": "made"},
+    "subscribers_admit": {"consumer": "con_abcdefghijklmnop", "plan": "made"},
+    "subscribers_suspend": {"reason": "Too many errors."},
+    "subscribers_assign_plan": {"plan": "made"},
+    "subscribers_grant_until": {"until": None},
+    "subscribers_give_notice": {"ends_at": "2099-01-01T00:00:00Z"},
+    "approvals_approve": {"words": "Welcome."},
+    "approvals_reject": {"reason": "Not yet."},
     "keys_issue": {"label": "made"},
     "keys_change": {"label": "changed"},
+    "channels_create": {"name": "made", "kind": "webhook", "url": "http://127.0.0.1:1/x", "events": ["key.leaked"]},
+    "channels_change": {"is_paused": True},
+    "channels_rotate": {"former_valid_for": "hour"},
+    "notices_read": {"id": 1},
+    "notices_choose": {"items": [{"event": "key.expiring", "mail": False}]},
     "people_create": {"email": "made@portico.example", "name": "Made"},
     "people_change": {"is_active": True},
     "invitations_invite": {"email": "made@portico.example"},
@@ -130,6 +145,11 @@ def test_each_does_what_it_says_for_who_may(world, secrets, route):
     answer = ask(world, route, secrets["administrator"], world.parts)
     refused = {
         "subscriptions_create": 422,  # names no API
+        "subscriptions_switch_plan": 422,  # names no plan
+        "subscriptions_withdraw": 409,  # nothing waits
+        "subscribers_admit": 422,  # names no consumer
+        "subscribers_assign_plan": 422,
+        "consumers_move": 422,  # names no team
         "members_add": 422,  # nobody signs in so
         "plans_delete": 409,  # a subscription has it
         "releases_publish": 409,  # says what is live already
