@@ -4,15 +4,17 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from flask import current_app
 from flask.cli import with_appcontext
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal import letters
+from portal import config_of, letters
 from portal.accounts import Person, audit
 from portal.db import db, utcnow
 from portal.errors import Conflict, Invalid, PortalError
@@ -158,7 +160,7 @@ def _rehearse(wish: _Wish, steps: list["Step"]) -> None:
     session = db.lock()
     try:
         room.pretend_sources(session, wish.loaded)
-        room.carry_out(session, steps, owner=_owner(session, wish.owner))
+        room.carry_out(session, steps, zone=_zone(), owner=_owner(session, wish.owner))
         return
     except PortalError:
         session.rollback()
@@ -173,7 +175,7 @@ def _tell_refusals(wish: _Wish, steps: list["Step"]) -> None:
     session = db.lock()
     try:
         room.pretend_sources(session, wish.loaded)
-        found = room.refusals(session, steps, owner=_owner(session, wish.owner))
+        found = room.refusals(session, steps, zone=_zone(), owner=_owner(session, wish.owner))
     finally:
         session.rollback()
     if any(step.publishes for step, _ in found):
@@ -192,7 +194,7 @@ def _apply(wish: _Wish, agreed: list["Step"]) -> None:
             current, wanted = _both(session, wish)
             if room.plan(current, wanted, prune=wish.prune) != agreed:
                 raise _Meanwhile
-            lost = room.carry_out(session, agreed, owner=_owner(session, wish.owner))
+            lost = room.carry_out(session, agreed, zone=_zone(), owner=_owner(session, wish.owner))
             letters.apis_deleted(session, [(loss.team, loss.uses) for loss in lost], by=None)
     except _Meanwhile:
         raise
@@ -227,6 +229,10 @@ def _refuse(problems: Iterable["Problem"]) -> None:
         click.echo(str(problem), err=True)
     several = len(found) > 1
     raise click.ClickException(f"{len(found)} {'problems' if several else 'problem'}. Nothing was changed.")
+
+
+def _zone() -> tzinfo:
+    return config_of(current_app).quota_zone
 
 
 def _owner(session: Session, email: str | None) -> Person | None:

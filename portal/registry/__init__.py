@@ -31,9 +31,11 @@ from portal.registry.document import Document, read_document
 from portal.registry.effects import Effect, effects
 from portal.registry.keys import bury, change_key, issue, revoke, take_over_key
 from portal.registry.lifecycle import close, deprecate, refusal, reopen, retire, revive, withdraw_deprecation
+from portal.registry.offers import known_to, may_choose, offered, shown_plans
 from portal.registry.operation_changes import OperationChanges, operation_changes
 from portal.registry.people import Departure, delete_person, departure
-from portal.registry.plans import change_plan, create_plan, delete_plan
+from portal.registry.plans import PlanValues, change_plan, create_plan, delete_plan
+from portal.registry.quotas import settle as settle_quotas
 from portal.registry.releases import next_number, obstacles, publish, republish, unpublish, vacate
 from portal.registry.secrets import delete_secret, replace_secret, secrets_of, store_secret, users_of_secrets
 from portal.registry.teams import Estate, belongings, delete_team, estate
@@ -48,6 +50,7 @@ __all__ = [
     "Estate",
     "Loss",
     "OperationChanges",
+    "PlanValues",
     "Token",
     "belongings",
     "bury",
@@ -78,14 +81,17 @@ __all__ = [
     "facts",
     "indexing",
     "issue",
+    "known_to",
     "limit_subscription",
     "losing_sight",
+    "may_choose",
     "may_see",
     "new_public_id",
     "new_version",
     "next_number",
     "obstacles",
     "offer_plans",
+    "offered",
     "operation_changes",
     "pause",
     "portable",
@@ -103,6 +109,8 @@ __all__ = [
     "secrets_of",
     "set_category",
     "set_visibility",
+    "settle_quotas",
+    "shown_plans",
     "siblings",
     "store_secret",
     "subscribe",

@@ -60,12 +60,18 @@ def resume(session: Session, api: Api) -> None:
     revision.touch(session)
 
 
-def offer_plans(session: Session, api: Api, plans: Collection[Plan]) -> None:
-    """Which plans new subscriptions may choose. Those that exist keep theirs."""
+def offer_plans(session: Session, api: Api, plans: Collection[Plan], *, default: Plan | None = None) -> None:
+    """Which plans new subscriptions may choose. Those that exist keep theirs.
+
+    `default` is chosen for who chooses none. Raises Invalid for a plan of another team, and a default not on offer.
+    """
     strangers = [plan.name for plan in plans if plan.team_id != api.team_id]
     if strangers:
         raise Invalid({"plans": f"{', '.join(strangers)} belongs to another team."})
+    if default is not None and default not in plans:
+        raise Invalid({"default": f"{default.name} is not on offer, so it cannot be the default. Offer it too."})
     api.plans = list(plans)
+    api.default_plan = default
 
 
 def delete_api(session: Session, api: Api) -> list[Loss]:

@@ -13,9 +13,10 @@ from sqlalchemy.orm.attributes import instance_state
 from portal.accounts.models import Person, Team
 from portal.db import utcnow
 from portal.errors import Conflict, Invalid, NameTaken, NotFound
-from portal.registry import lifecycle, revision
+from portal.registry import lifecycle, quotas, revision
 from portal.registry.document import SLUG
 from portal.registry.models import Api, Consumer, Plan, Subscription, SubscriptionState, UpstreamSecret
+from portal.registry.offers import may_choose
 from portal.registry.visibility import may_see
 
 
@@ -84,19 +85,21 @@ def current_subscription(session: Session, consumer_id: int, api_id: int) -> Sub
 
 
 def subscribe(session: Session, consumer: Consumer, api: Api, plan: Plan, *, by: Person | None) -> Subscription:
-    """Raises Conflict when the API is not published, retired or closed, does not offer the plan, or is subscribed to
-    already; NotFound for an API that `by` may not know of."""
+    """Raises Conflict when the API is not published, retired or closed, does not offer the plan to the consumer's team,
+    or is subscribed to already; NotFound for an API that `by` may not know of."""
     if by is not None and not may_see(by, api):
         raise NotFound()
     if refusal := lifecycle.refusal(api):
         raise Conflict(refusal)
-    if plan not in api.plans:
+    if plan not in api.plans or not may_choose(consumer.team, plan):
         raise Conflict(f"{api.name} does not offer the plan {plan.name}. Choose one that it offers.")
     current = current_subscription(session, consumer.id, api.id)
     if current is not None:
         raise Conflict(f"{consumer.name} already uses {api.name} under the plan {current.plan.name}.")
     subscription = Subscription(consumer=consumer, api=api, plan=plan, created_by_id=by.id if by else None)
     session.add(subscription)
+    session.flush()  # what it has used before is counted under its number from now on
+    quotas.go_on(session, subscription)
     revision.touch(session)
     return subscription
 
@@ -116,6 +119,8 @@ def take_over_subscription(
         session.flush()  # a consumer uses an API once at a time
     subscription = Subscription(consumer=consumer, api=api, plan=plan, ends_at=ends_at)
     session.add(subscription)
+    session.flush()  # as in `subscribe`
+    quotas.go_on(session, subscription)
     revision.touch(session)
     return subscription
 

@@ -23,7 +23,7 @@ def new_version(session: Session, api: Api, *, version: str, path: str, by: Pers
     values = read_document(api.draft).as_json() | {"path": path, "host": None}
     document = read_document(values, typed=True)
     made = create_api(session, api.team, slug=api.slug, version=version, document=document, by=by)
-    made.plans = list(api.plans)
+    made.plans, made.default_plan_id = list(api.plans), api.default_plan_id
     made.visibility, made.viewers = api.visibility, list(api.viewers)
     made.category_id = api.category_id
     return made

@@ -10,7 +10,7 @@ from portal import registry
 from portal.accounts import Permission
 from portal.accounts.tokens import Scope
 from portal.errors import Invalid
-from portal.registry.models import Consumer, Subscription, SubscriptionState
+from portal.registry.models import Api, Consumer, Plan, Subscription, SubscriptionState
 from portal.rest import consumers, lists
 from portal.rest.route import Answer, tagged
 from portal.rest.shapes import Asked, Instant, Listed, Moment, Paging, Slug, Told
@@ -40,14 +40,27 @@ class Subscriptions(Listed):
 class NewSubscription(Asked):
     api: Annotated[str, Field(min_length=1, max_length=200, examples=["payments/orders/v1"])]
     """`<team>/<slug>/<version>` of a published API that offers plans."""
-    plan: Slug
-    """One that the API offers."""
+    plan: Slug | None = None
+    """One that the API offers to the consumer's team. Left out, it is the API's default, or the only one."""
     ends_at: Moment | None = None
 
 
 class SubscriptionChange(Asked):
     ends_at: Moment | None
     """When it stops by itself; null for never."""
+
+
+def _plan(api: Api, consumer: Consumer, slug: str | None) -> Plan:
+    """Raises Invalid."""
+    offered = registry.offered(api, consumer.team)
+    if slug is None and offered and (len(offered) == 1 or offered[0].id == api.default_plan_id):
+        return offered[0]
+    found = next((plan for plan in offered if plan.slug == slug), None)
+    if found is not None:
+        return found
+    what = f"It offers {', '.join(sorted(each.slug for each in offered))}." if offered else "It offers you none."
+    wrong = "has no default plan" if slug is None else f"does not offer you the plan {slug}"
+    raise Invalid({"plan": f"{api.name} {wrong}. {what}"})
 
 
 def shown(subscription: Subscription) -> SubscriptionAnswer:
@@ -95,10 +108,7 @@ def create(session: Session, consumer: Consumer, body: NewSubscription) -> Answe
     api = pages.one_subscribable(session, me(), body.api)
     if api is None:
         raise Invalid({"api": f"There is no published API {body.api} for you that offers a plan."})
-    plan = next((plan for plan in api.plans if plan.slug == body.plan), None)
-    if plan is None:
-        offered = ", ".join(sorted(each.slug for each in api.plans))
-        raise Invalid({"plan": f"{api.name} does not offer the plan {body.plan}. It offers {offered}."})
+    plan = _plan(api, consumer, body.plan)
     subscription = registry.subscribe(session, consumer, api, plan, by=me())
     session.flush()
     if body.ends_at is not None:

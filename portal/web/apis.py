@@ -201,7 +201,10 @@ def offer(api: Api) -> ResponseReturnValue:
     chosen = set(request.form.getlist("plan"))
     with db.begin() as session:
         theirs = session.scalars(lists.plans_of(api.team))
-        registry.offer_plans(session, api, [plan for plan in theirs if plan.slug in chosen])
+        offered = [plan for plan in theirs if plan.slug in chosen]
+        # A default that was ticked off with its plan says nothing.
+        default = next((plan for plan in offered if plan.slug == request.form.get("default")), None)
+        registry.offer_plans(session, api, offered, default=default)
     count = len(api.plans)
     return back(api, f"{api.name} offers {count} {'plan' if count == 1 else 'plans'}.", "apis.plans")
 

@@ -78,7 +78,7 @@ def subscribe(api: Api) -> ResponseReturnValue:
     )
     consumers = list(db.session.scalars(statement))
     using = {each.consumer_id: each for each in lists.subscriptions_of(db.session(), consumers, api)}
-    is_open = bool(api.plans) and registry.refusal(api) is None
+    is_open = bool(registry.shown_plans(api, person())) and registry.refusal(api) is None
     if is_open and len(consumers) == 1 and not using:
         return redirect(_choose(consumers[0], api), 303)
     return render_template(

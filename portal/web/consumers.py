@@ -14,7 +14,7 @@ from portal.registry.models import Api, Consumer, Key, Plan, Subscription
 from portal.traffic.calls import CallView, list_calls
 from portal.traffic.filters import Filters
 from portal.traffic.scope import Scope
-from portal.web import curl, lists
+from portal.web import curl, lists, quotas
 from portal.web.forms import Form, choices, slug_from
 from portal.web.forms.born import BirthMark
 from portal.web.forms.consumers import ConsumerForm, KeyForm, NewConsumerForm
@@ -91,6 +91,7 @@ def new() -> ResponseReturnValue:
 @bp.get("/<team>/<consumer>")
 @requires(Permission.MANAGE_CONSUMERS, a_consumer)
 def show(consumer: Consumer) -> ResponseReturnValue:
+    current = lists.subscriptions_of(db.session(), [consumer])
     return render_template(
         "consumers/show.html",
         consumer=consumer,
@@ -100,9 +101,10 @@ def show(consumer: Consumer) -> ResponseReturnValue:
             for each in consumer.subscriptions
             if each.api.live_release_id is not None and registry.may_see(me(), each.api)
         },
-        current=lists.subscriptions_of(db.session(), [consumer]),
+        current=current,
         now=utcnow(),
         last_used=lists.last_used(db.session(), consumer),
+        allowances=quotas.of(db.session(), current),
         may_delete=may(Permission.MANAGE_TEAM, consumer.team),
         address=address,
     )
@@ -148,11 +150,18 @@ def choose(consumer: Consumer) -> ResponseReturnValue:
             raise NotFound("This API is not published, or offers no plan. Choose another one.")
         page = lists.page(session, lists.subscribable(me(), q=lists.query()), Api.name, Api.id)
         return render_template(
-            "consumers/choose_api.html", consumer=consumer, page=page, current=current, q=lists.query(), address=address
+            "consumers/choose_api.html",
+            consumer=consumer,
+            page=page,
+            current=current,
+            q=lists.query(),
+            address=address,
+            offered=registry.offered,
         )
-    plan = next((plan for plan in api.plans if plan.slug == lists.query("plan")), None)
-    if plan is None and len(api.plans) == 1:
-        plan = api.plans[0]
+    offered = registry.offered(api, consumer.team)
+    plan = next((plan for plan in offered if plan.slug == lists.query("plan")), None)
+    if plan is None and len(offered) == 1:
+        plan = offered[0]
     return _confirm(consumer, api, plan, current.get(api.id))
 
 
@@ -160,7 +169,7 @@ def choose(consumer: Consumer) -> ResponseReturnValue:
 @requires(Permission.MANAGE_CONSUMERS, a_consumer)
 def subscribe(consumer: Consumer) -> ResponseReturnValue:
     api = lists.one_subscribable(db.session(), me(), request.form.get("api", ""))
-    offered = api.plans if api else []
+    offered = registry.offered(api, consumer.team) if api else []
     plan = next((plan for plan in offered if plan.slug == request.form.get("plan")), None)
     if api is None or plan is None:
         raise Conflict("The API is no longer offered under this plan. Go back and choose again.")
@@ -180,6 +189,7 @@ def _confirm(
         consumer=consumer,
         api=api,
         plan=plan,
+        offered=registry.offered(api, consumer.team),
         current=current,
         error=error,
         refusal=registry.refusal(api),

@@ -146,7 +146,7 @@ def consumers(person: Person, *, q: str, team: str) -> Select[Consumer]:
 def subscribable(person: Person, *, q: str, closed: bool = False) -> Select[Api]:
     """Published APIs that the person may know of, that offer a plan and take new subscriptions. `closed`: also those
     that take none any more."""
-    offers = exists().where(api_plan.c.api_id == Api.id)
+    offers = exists().where(api_plan.c.api_id == Api.id, api_plan.c.plan_id == Plan.id, registry.known_to(person))
     rows = (
         select(Api)
         .join(Api.team)
@@ -179,6 +179,17 @@ def users_of(plan: Plan) -> Select[Consumer]:
         Subscription.state != SubscriptionState.ENDED,
     )
     return select(Consumer).where(current).options(selectinload(Consumer.team))
+
+
+def teams_under(plan: Plan) -> Select[Team]:
+    """The teams of those consumers."""
+    its = exists().where(
+        Subscription.consumer_id == Consumer.id,
+        Subscription.plan_id == plan.id,
+        Subscription.state != SubscriptionState.ENDED,
+        Consumer.team_id == Team.id,
+    )
+    return select(Team).where(its).order_by(func.lower(Team.name), Team.id).limit(200)
 
 
 def people(*, q: str) -> Select[Person]:

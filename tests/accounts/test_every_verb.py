@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +218,7 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
         {("created", "plan", "cast/free")},
     ),
     "registry.change_plan": (
-        lambda w: registry.change_plan(w.session, w.plan, name="Gold", per_second=99, **PLAN),
+        lambda w: registry.change_plan(w.session, w.plan, zone=UTC, name="Gold", per_second=99, **PLAN),
         {("changed", "plan", "cast/gold")},
     ),
     "registry.delete_plan": (
@@ -394,13 +394,18 @@ CHANGE_NOTHING = {
     "registry.effects",
     "registry.estate",
     "registry.facts",
+    "registry.known_to",
     "registry.losing_sight",
+    "registry.may_choose",
     "registry.may_see",
     "registry.next_number",
     "registry.obstacles",
+    "registry.offered",
     "registry.operation_changes",
     "registry.portable",
     "registry.refusal",
+    "registry.settle_quotas",
+    "registry.shown_plans",
     "registry.siblings",
     "registry.teams_using",
     "registry.new_public_id",

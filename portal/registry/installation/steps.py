@@ -153,9 +153,14 @@ def references(
 def _refers_to(thing: Thing) -> Iterator[tuple[Identity, str]]:
     if isinstance(thing, PlanEntry | ApiEntry | ConsumerEntry):
         yield ("team", thing.team), "team"
+    if isinstance(thing, PlanEntry):
+        for slug in thing.chosen:
+            yield ("team", slug), "chosen"
     if isinstance(thing, ApiEntry):
         for slug in thing.plans or ():
             yield ("plan", thing.team, slug), "plans"
+        if thing.default_plan is not None:
+            yield ("plan", thing.team, thing.default_plan), "default_plan"
         for slug in thing.setting("viewers"):
             yield ("team", slug), "viewers"
         if (category := thing.setting("category")) is not None:
@@ -187,7 +192,7 @@ def _step(before: Thing | None, after: Thing) -> Step | None:
 def _silent_where(before: Thing, after: Thing) -> Thing:
     """What `after` says nothing about is as it is."""
     if isinstance(after, ApiEntry) and isinstance(before, ApiEntry) and after.plans is None:
-        return after.model_copy(update={"plans": before.plans})
+        return after.model_copy(update={"plans": before.plans, "default_plan": before.default_plan})
     if isinstance(after, ConsumerEntry) and isinstance(before, ConsumerEntry) and after.id is None:
         return after.model_copy(update={"id": before.id})
     if isinstance(after, Credential) and isinstance(before, Credential) and after.entry.revoked_at is not None:

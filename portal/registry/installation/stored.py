@@ -42,7 +42,8 @@ def stored(session: Session, *, keys: bool, now: datetime) -> Installation:
         ),
         categories=_sorted(_category(each) for each in session.scalars(select(Category))),
         plans=_sorted(
-            _plan(plan, teams[plan.team_id]) for plan in session.scalars(select(Plan).where(_of(Plan, teams)))
+            _plan(plan, teams[plan.team_id])
+            for plan in session.scalars(select(Plan).where(_of(Plan, teams)).options(selectinload(Plan.chosen)))
         ),
         apis=_sorted(_apis(session, teams)),
         consumers=_sorted(_consumers(session, teams, keys=keys)),
@@ -76,6 +77,13 @@ def _plan(plan: Plan, team: str) -> PlanEntry:
         per_second_burst=plan.per_second_burst,
         per_minute=plan.per_minute,
         per_minute_burst=plan.per_minute_burst,
+        quota_day=plan.quota_day,
+        quota_month=plan.quota_month,
+        approval=plan.approval,
+        terms=plan.terms,
+        price=plan.price,
+        public=plan.public,
+        chosen=tuple(sorted(team.slug for team in plan.chosen)),
     )
 
 
@@ -86,6 +94,7 @@ def _apis(session: Session, teams: dict[int, str]) -> Iterator[ApiEntry]:
         .options(
             joinedload(Api.live_release),
             selectinload(Api.plans),
+            joinedload(Api.default_plan),
             selectinload(Api.viewers),
             joinedload(Api.category),
             joinedload(Api.successor).joinedload(Api.team),
@@ -101,6 +110,7 @@ def _apis(session: Session, teams: dict[int, str]) -> Iterator[ApiEntry]:
             published=live is not None,
             note=api.live_release.note if api.live_release is not None else "",
             plans=tuple(sorted(plan.slug for plan in api.plans)),
+            default_plan=api.default_plan.slug if api.default_plan is not None else None,
             document=draft,
             live_document=live if live != draft else None,
             **{setting.name: setting.read(api) for setting in SETTINGS},

@@ -2,7 +2,16 @@
 
 from portal.registry.models.apis import Api, Category, Mount, Release, Visibility, api_plan, api_viewer
 from portal.registry.models.catalogue import CatalogueEntry, CatalogueOperation
-from portal.registry.models.consumers import Consumer, Key, Plan, Subscription, SubscriptionState
+from portal.registry.models.consumers import (
+    Consumer,
+    Key,
+    Plan,
+    QuotaNotice,
+    QuotaUse,
+    Subscription,
+    SubscriptionState,
+    plan_team,
+)
 from portal.registry.models.descriptions import OpenAPIDocument, OpenAPIExport, OpenAPIPart, Operation
 from portal.registry.models.imports import Import, ImportSource, ImportState
 from portal.registry.models.revision import Revision
@@ -24,6 +33,8 @@ __all__ = [
     "OpenAPIPart",
     "Operation",
     "Plan",
+    "QuotaNotice",
+    "QuotaUse",
     "Release",
     "Revision",
     "SecretKind",
@@ -33,4 +44,5 @@ __all__ = [
     "Visibility",
     "api_plan",
     "api_viewer",
+    "plan_team",
 ]

@@ -52,6 +52,13 @@ class PlanLine:
     description: str
     limits: str
     """In words."""
+    price: str = ""
+    approval: bool = False
+    is_default: bool = False
+    terms: str = ""
+    """Markdown."""
+    has_limits: bool = False
+    has_quotas: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from portal.db import utcnow
 from portal.openapi.references import Look
 from portal.registry import Document, descriptions
 from portal.registry.descriptions import Facts
-from portal.registry.models import Api, OpenAPIDocument, Operation
+from portal.registry.models import Api, OpenAPIDocument, Operation, Plan
 from portal.traffic.reasons import REASONS
 from portal.web import curl
 from portal.web.docs.navigation import Entry, Index
@@ -134,7 +134,7 @@ def _about(
             else Link("Catalogue", url_for("catalogue.index")),
         ),
         lifecycle=_lifecycle(api, person),
-        plans=tuple(PlanLine(plan.name, plan.description, in_words(plan)) for plan in api.plans),
+        plans=tuple(_plan_line(api, plan) for plan in registry.shown_plans(api, person)),
         refusals=tuple(Refusal(status, reason, REASONS[reason]) for status, reason in _REFUSALS),
         versions=() if is_draft else _versions(session, api, person),
         get_key_url=address(api, "catalogue.subscribe") if shown and not is_draft and api.retired_at is None else "",
@@ -150,6 +150,20 @@ def _about(
         ),
         is_draft=is_draft,
         live_url=shown if is_draft else "",
+    )
+
+
+def _plan_line(api: Api, plan: Plan) -> PlanLine:
+    return PlanLine(
+        plan.name,
+        plan.description,
+        in_words(plan),
+        price=plan.price,
+        approval=plan.approval,
+        is_default=plan.id == api.default_plan_id,
+        terms=plan.terms,
+        has_limits=plan.per_second is not None or plan.per_minute is not None,
+        has_quotas=plan.quota_day is not None or plan.quota_month is not None,
     )
 
 
