@@ -40,7 +40,7 @@ from portal.registry.releases import next_number, obstacles, publish, republish,
 from portal.registry.secrets import delete_secret, replace_secret, secrets_of, store_secret, users_of_secrets
 from portal.registry.teams import Estate, belongings, delete_team, estate
 from portal.registry.versions import by_team, carry_subscriptions, new_version, portable, siblings, teams_using
-from portal.registry.visibility import losing_sight, may_see, set_visibility, visible_to
+from portal.registry.visibility import losing_sight, may_see, set_visibility, team_may_see, visible_to
 
 __all__ = [
     "Departure",
@@ -117,6 +117,7 @@ __all__ = [
     "subscribers",
     "take_over_key",
     "take_over_subscription",
+    "team_may_see",
     "teams_using",
     "unpublish",
     "users_of_secrets",
