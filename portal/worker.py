@@ -26,7 +26,7 @@ from portal.accounts import audit, replays, sessions, throttle, tokens
 from portal.config import Config
 from portal.db import db, utcnow
 from portal.notify import bell, channels, sending
-from portal.registry import exports, imports, quotas
+from portal.registry import exports, imports, quotas, releases
 from portal.registry.periods import day_of
 from portal.traffic import retention
 
@@ -165,6 +165,7 @@ KINDS: dict[str, Work] = {
     "forget_letters": forget_letters,
     "forget_notices": forget_notices,
     exports.KIND: write_openapi,
+    releases.COMPARE: letters.compare_release,
     imports.JOB: reading.read,
     "forget_imports": reading.forget,
     "mend_catalogue": mend_catalogue,

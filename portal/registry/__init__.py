@@ -61,7 +61,7 @@ from portal.registry.subscriptions import (
 )
 from portal.registry.teams import Estate, belongings, delete_team, estate
 from portal.registry.versions import by_team, carry_subscriptions, new_version, portable, siblings, teams_using
-from portal.registry.visibility import losing_sight, may_see, set_visibility, visible_to
+from portal.registry.visibility import losing_sight, may_see, set_visibility, team_may_see, visible_to
 
 __all__ = [
     "Departure",
@@ -156,6 +156,7 @@ __all__ = [
     "take_over_key",
     "take_over_subscription",
     "take_untold",
+    "team_may_see",
     "teams_using",
     "unpublish",
     "unused_slug",

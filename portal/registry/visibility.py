@@ -46,6 +46,16 @@ def may_see(person: Person | None, api: Api) -> bool:
     return False
 
 
+def team_may_see(team: Team, api: Api) -> bool:
+    """Whether everybody in the team may know of the API, as one of its members."""
+    if api.team_id == team.id:
+        return True
+    if api.live_release_id is None:
+        return False
+    shown = api.visibility in (Visibility.PUBLIC, Visibility.SIGNED_IN)
+    return shown or (api.visibility is Visibility.CHOSEN and team in api.viewers)
+
+
 def is_told(api: type[Api], successor: type[Api]) -> ColumnElement[bool]:
     """Whether gateways tell the callers of `api` of its successor: while it is published and everybody who has signed
     in may know of it, or where both are for their team alone. Anybody may call, also without a key."""
