@@ -22,7 +22,7 @@ from portal import migrate, schema
 from portal.accounts import Person
 from portal.db import Base, engine_options, engine_url
 from portal.errors import Conflict
-from portal.registry.models import Api, Key, Mount, Subscription, Visibility
+from portal.registry.models import Api, Import, Key, Mount, Subscription, Visibility
 from tests import factories
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -314,6 +314,28 @@ BEFORE = {
     "created_at": datetime(2026, 5, 17, 12, tzinfo=UTC),
 }
 """A person as the first release knew them."""
+
+
+class TestAddressesOfImports:
+    def test_those_of_before_led_nowhere_else_and_the_release_before_goes_on(self, empty):
+        upgrade_to(empty, "0019")
+        values = {"at": BEFORE["created_at"], "yes": True}
+        with empty.begin() as connection:
+            connection.execute(text(BEFORE_0008[0]), values)
+            connection.execute(text(IMPORT_OF_BEFORE.format(1)), values)
+
+        migrate.upgrade(empty)
+
+        with Session(empty) as session:
+            session.execute(text(IMPORT_OF_BEFORE.format(2)), values)
+            found = session.scalars(select(Import).order_by(Import.id)).all()
+            assert [(each.led_to, each.fetched_from) for each in found] == [("", "https://pets.example/a.yaml")] * 2
+
+
+IMPORT_OF_BEFORE = (
+    "INSERT INTO api_import (id, team_id, source, source_name, state, percent, step, turn, error, size, created_at,"
+    " changed_at) VALUES ({}, 3, 'address', 'https://pets.example/a.yaml', 'applied', 100, '', 1, '', 9, :at, :at)"
+)
 
 
 class TestConfirmedAddresses:

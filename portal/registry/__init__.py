@@ -12,6 +12,7 @@ from portal.registry.apis import (
     limit_api,
     offer_plans,
     pause,
+    require_free_name,
     resume,
     save_draft,
     subscribers,
@@ -28,6 +29,7 @@ from portal.registry.consumers import (
     suspend_consumer,
     unused_slug,
 )
+from portal.registry.descriptions import openapi_names
 from portal.registry.difference import Difference, differences, facts
 from portal.registry.document import Document, read_document
 from portal.registry.effects import Effect, effects
@@ -59,7 +61,7 @@ from portal.registry.subscriptions import (
 )
 from portal.registry.teams import Estate, belongings, delete_team, estate
 from portal.registry.versions import by_team, carry_subscriptions, new_version, portable, siblings, teams_using
-from portal.registry.visibility import losing_sight, may_see, set_visibility, visible_to
+from portal.registry.visibility import losing_sight, may_see, set_visibility, team_may_see, visible_to
 
 __all__ = [
     "Departure",
@@ -120,6 +122,7 @@ __all__ = [
     "obstacles",
     "offer_plans",
     "offered",
+    "openapi_names",
     "operation_changes",
     "pause",
     "portable",
@@ -130,6 +133,7 @@ __all__ = [
     "reopen",
     "replace_secret",
     "republish",
+    "require_free_name",
     "resume",
     "resume_consumer",
     "resume_subscription",
@@ -152,6 +156,7 @@ __all__ = [
     "take_over_key",
     "take_over_subscription",
     "take_untold",
+    "team_may_see",
     "teams_using",
     "unpublish",
     "unused_slug",

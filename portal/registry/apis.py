@@ -28,13 +28,18 @@ def create_api(session: Session, team: Team, *, slug: str, version: str, documen
         wrong["version"] = "Use small letters, digits, dots and dashes, such as v1."
     if wrong:
         raise Invalid(wrong)
-    if session.scalar(select(Api.id).where(Api.team_id == team.id, Api.slug == slug, Api.version == version)):
-        raise NameTaken("slug", f"{team.name} already has an API {slug} {version}. Choose another slug or version.")
+    require_free_name(session, team, slug, version)
     _hold_source(session, document, None)
     api = Api(team=team, slug=slug, version=version, name=document.name, draft=document.as_json(), draft_changed_by=by)
     api.plans = list(session.scalars(select(Plan).where(Plan.team_id == team.id)))
     session.add(api)
     return api
+
+
+def require_free_name(session: Session, team: Team, slug: str, version: str) -> None:
+    """Raises NameTaken."""
+    if session.scalar(select(Api.id).where(Api.team_id == team.id, Api.slug == slug, Api.version == version)):
+        raise NameTaken("slug", f"{team.name} already has an API {slug} {version}. Choose another slug or version.")
 
 
 def save_draft(session: Session, api: Api, document: Document, *, by: Person | None, expected: int) -> None:

@@ -77,6 +77,9 @@ class Seen:
     """Where the next look goes on; None when this was all."""
     is_empty: bool = False
     """Nothing is published that the person may see, whatever they ask for."""
+    is_behind: bool = False
+    """Of what the person may see, not all is in the index yet, as after an upgrade; asked where nothing, or everything,
+    is looked for and found."""
 
 
 After = tuple[Group, int]
@@ -133,7 +136,14 @@ def look(
         team if rows else None,
         (shown[-1][0], end) if shown and end < len(groups) else None,
         is_empty=not rows and session.scalar(select(Api.id).where(sees).limit(1)) is None,
+        is_behind=(not rows or wish == Wish()) and _is_behind(session, sees),
     )
+
+
+def _is_behind(session: Session, sees: ColumnElement[bool]) -> bool:
+    entry = CatalogueEntry
+    missing = select(Api.id).outerjoin(entry, entry.api_id == Api.id).where(sees, entry.api_id.is_(None)).limit(1)
+    return session.scalar(missing) is not None
 
 
 def _rows(session: Session, sees: ColumnElement[bool], places: dict[int, int] | None, *, retired: bool) -> list[_Row]:

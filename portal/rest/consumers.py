@@ -14,7 +14,7 @@ from portal.registry.consumers import LONGEST_CONTACT, MOST_CONTACTS, MOST_METAD
 from portal.registry.models import Consumer
 from portal.rest import lists
 from portal.rest.route import Answer, tagged
-from portal.rest.serving import etag_of
+from portal.rest.serving import state_of
 from portal.rest.shapes import Asked, Instant, Listed, Name, Search, Slug, Text, Told
 from portal.web import lists as pages
 from portal.web.guards import a_consumer, a_team, may, me
@@ -78,9 +78,7 @@ def address(consumer: Consumer) -> str:
     return f"/teams/{consumer.team.slug}/consumers/{consumer.slug}"
 
 
-def _state(session: Session, consumer: Consumer) -> str:
-    hold(session, consumer)
-    return etag_of(shown(consumer))
+_state = state_of(shown, hold)
 
 
 @route("GET", "/consumers", Permission.SIGNED_IN, scope=Scope.READ, query=ConsumerSearch, answer=Consumers)

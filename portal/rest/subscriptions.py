@@ -14,6 +14,7 @@ from portal.registry.models import Api, Consumer, Plan, Subscription, Subscripti
 from portal.registry.subscriptions import LONGEST_WORDS, MOST_EXPECTED
 from portal.rest import consumers, lists
 from portal.rest.route import Answer, tagged
+from portal.rest.serving import state_of
 from portal.rest.shapes import Asked, Instant, Listed, Moment, Paging, Slug, Told
 from portal.web import lists as pages
 from portal.web.guards import a_consumer, a_subscription, me
@@ -90,6 +91,9 @@ def shown(subscription: Subscription) -> SubscriptionAnswer:
     )
 
 
+_state = state_of(shown)
+
+
 @route(
     "GET",
     "/teams/<team>/consumers/<consumer>/subscriptions",
@@ -155,6 +159,7 @@ def offered(api: Api, consumer: Consumer | None, slug: str | None) -> Plan:
     a_subscription,
     scope=Scope.READ,
     answer=SubscriptionAnswer,
+    etag=True,
 )
 def show(session: Session, subscription: Subscription) -> SubscriptionAnswer:
     """One subscription."""
@@ -169,6 +174,8 @@ def show(session: Session, subscription: Subscription) -> SubscriptionAnswer:
     scope=Scope.CONSUMERS,
     body=SubscriptionChange,
     answer=SubscriptionAnswer,
+    etag=True,
+    match=_state,
 )
 def change(session: Session, subscription: Subscription, body: SubscriptionChange) -> SubscriptionAnswer:
     """Say when a subscription stops by itself. One that has ended stays ended (409)."""
@@ -182,6 +189,7 @@ def change(session: Session, subscription: Subscription, body: SubscriptionChang
     Permission.MANAGE_CONSUMERS,
     a_subscription,
     scope=Scope.CONSUMERS,
+    match=_state,
 )
 def end(session: Session, subscription: Subscription) -> None:
     """End a subscription. It stays in the list; the gateway answers `not_subscribed` within a second."""

@@ -99,7 +99,7 @@ def teams_for(permission: Permission) -> list[Team]:
     """
     someone = me()
     teams = someone.teams
-    named = _load_team(db.session(), request.args.get("team", "")) if someone.is_administrator else None
+    named = _load_team(db.session(), request.args.get("team", "")) if someone.acts_as_administrator else None
     if named is not None and named not in teams:
         teams.append(named)
     return [team for team in teams if may(permission, team)]
@@ -115,7 +115,7 @@ def requires(permission: Permission, fetch: Fetch | None = None) -> Callable[[Vi
         def guarded(**parts: Any) -> ResponseReturnValue:
             if permission is not Permission.PUBLIC and not (permission is Permission.SEE_CATALOGUE and is_open()):
                 someone = me()
-                if permission is Permission.ADMINISTER and not someone.is_administrator:
+                if permission is Permission.ADMINISTER and not someone.acts_as_administrator:
                     raise Forbidden("This page is for administrators of the installation.")
             if fetch is not None:
                 parts[fetch.name] = _fetch(fetch, permission, {part: parts.pop(part) for part in fetch.parts})

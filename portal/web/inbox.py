@@ -28,7 +28,7 @@ def waiting(session: Session, consumer: Consumer) -> dict[int, Approval]:
 
 def decided_by(person: Person) -> ColumnElement[bool]:
     """APIs about whose use the person decides, as a condition on `Api`."""
-    if person.is_administrator:
+    if person.acts_as_administrator:
         return true()
     roles = [role for role in Role if Permission.DECIDE in BY_ROLE[role]]
     own = select(Membership.team_id).where(Membership.person_id == person.id, Membership.role.in_(roles))

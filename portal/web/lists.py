@@ -119,13 +119,13 @@ def here(**changes: Any) -> str:
 def visible_teams(person: Person, limit: int = 200) -> Select[Team]:
     """The person's teams; all to administrators."""
     teams = select(Team).order_by(func.lower(Team.name), Team.id).limit(limit)
-    return teams if person.is_administrator else teams.where(Team.id.in_(_own(person)))
+    return teams if person.acts_as_administrator else teams.where(Team.id.in_(_own(person)))
 
 
 def apis(person: Person, *, q: str, team: str, state: str) -> Select[Api]:
     """APIs of the person's teams; of all teams to administrators. `state` is a word of `Api.state`, or "" for any."""
     rows = select(Api).join(Api.team).options(selectinload(Api.team), selectinload(Api.live_release))
-    if not person.is_administrator:
+    if not person.acts_as_administrator:
         rows = rows.where(Api.team_id.in_(_own(person)))
     if team:
         rows = rows.where(Team.slug == team)
@@ -153,7 +153,7 @@ def in_state(state: str) -> tuple[Any, ...]:
 
 def plans(person: Person, *, q: str, team: str) -> Select[Plan]:
     rows = select(Plan).join(Plan.team).options(selectinload(Plan.team), selectinload(Plan.apis))
-    if not person.is_administrator:
+    if not person.acts_as_administrator:
         rows = rows.where(Plan.team_id.in_(_own(person)))
     if team:
         rows = rows.where(Team.slug == team)
@@ -166,7 +166,7 @@ def plans_of(team: Team) -> Select[Plan]:
 
 def consumers(person: Person, *, q: str, team: str) -> Select[Consumer]:
     rows = select(Consumer).join(Consumer.team).options(selectinload(Consumer.team))
-    if not person.is_administrator:
+    if not person.acts_as_administrator:
         rows = rows.where(Consumer.team_id.in_(_own(person)))
     if team:
         rows = rows.where(Team.slug == team)
@@ -238,7 +238,7 @@ def teams(person: Person, *, q: str) -> Select[Team]:
     """The person's teams; all teams of several to administrators, and their own."""
     own = Team.id.in_(_own(person))
     rows = select(Team).options(selectinload(Team.memberships))
-    rows = rows.where(or_(Team.person_id.is_(None), own) if person.is_administrator else own)
+    rows = rows.where(or_(Team.person_id.is_(None), own) if person.acts_as_administrator else own)
     return rows.where(or_(has(Team.name, q), has(Team.slug, q))) if q else rows
 
 

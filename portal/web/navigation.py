@@ -38,10 +38,10 @@ def entries() -> list[Entry]:
         ("Calls", "calls.index", "list-details"),
         ("Traffic", "traffic.show", "chart-area-line"),
     ]
-    if someone.is_administrator:
+    if someone.acts_as_administrator:
         rows.append(("Gateway", "gateway.show", "server-2"))
     rows.append(("Settings", "settings.show", "settings"))
-    if someone.is_administrator:
+    if someone.acts_as_administrator:
         rows.append(("Back office", "admin.index", "database"))
     return _of(*rows, waiting=waiting)
 
@@ -50,12 +50,12 @@ def _waiting(someone: Person) -> str | None:
     """How many requests wait for a decision of this person, as the badge has it, "" for none; None for those who have
     nothing to decide, ever. A team that lost its publishing right still decides about what it has published."""
     deciding = [each.team for each in someone.memberships if guards.may(Permission.DECIDE, each.team)]
-    if not someone.is_administrator and all(team.is_personal for team in deciding):
+    if not someone.acts_as_administrator and all(team.is_personal for team in deciding):
         return None
     count = inbox.count_waiting(db.session(), someone, _MOST_COUNTED + 1)
     if count:
         return f"{_MOST_COUNTED}+" if count > _MOST_COUNTED else str(count)
-    return "" if someone.is_administrator or any(team.may_publish for team in deciding) else None
+    return "" if someone.acts_as_administrator or any(team.may_publish for team in deciding) else None
 
 
 def _of(*rows: tuple[str, str, str], waiting: str | None = None) -> list[Entry]:

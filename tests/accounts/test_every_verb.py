@@ -393,6 +393,10 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
         lambda w: accounts.create_person(w.session, email="new@portico.example", name="N", password_hash="!"),
         {("created", "person", "person N"), ("created", "team", "personal team of person N")},
     ),
+    "accounts.rename_person": (
+        lambda w: accounts.rename_person(w.cast.owner, "Other"),
+        {("changed", "person", "person N")},
+    ),
     "accounts.set_password": (
         lambda w: accounts.set_password(w.cast.owner, "another"),
         {("changed password", "person", "person N")},
@@ -508,8 +512,10 @@ CHANGE_NOTHING = {
     "registry.next_number",
     "registry.obstacles",
     "registry.offered",
+    "registry.openapi_names",
     "registry.operation_changes",
     "registry.portable",
+    "registry.require_free_name",
     "registry.refusal",
     "registry.settle_quotas",
     "registry.shown_plans",

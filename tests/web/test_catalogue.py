@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from portal import openapi, registry
 from portal.accounts import Role
 from portal.db import utcnow
-from portal.registry import descriptions
-from portal.registry.models import Category, Consumer, Visibility
+from portal.registry import descriptions, indexing
+from portal.registry.models import CatalogueEntry, Category, Consumer, Visibility
 from tests import factories
 from tests.conftest import sign_in
 
@@ -146,6 +146,58 @@ class TestTheList:
     def test_nothing_published_says_what_would_be_here(self, client, cast):
         assert "Nothing is published yet" in sign_in(client, cast.stranger).get("/catalogue").text
         assert "Register API" in sign_in(client, cast.publisher).get("/catalogue").text
+
+
+class TestBehind:
+    """After an upgrade or a restore the worker makes the index; until then the page is honest."""
+
+    @pytest.fixture
+    def without_index(self, session):
+        def without_index(*apis):
+            gone = delete(CatalogueEntry)
+            session.execute(gone.where(CatalogueEntry.api_id.in_([api.id for api in apis])) if apis else gone)
+            session.commit()
+
+        return without_index
+
+    def test_of_an_index_that_is_not_there(self, client, cast, as_stranger, publish, without_index):
+        publish("Orders")
+        without_index()
+
+        for asked in ("", "?q=orders", "?view=list"):
+            page = as_stranger.get(f"/catalogue{asked}").text
+            assert "The catalogue is being prepared" in page
+            assert "No API fits" not in page
+            assert "Nothing is published yet" not in page
+            assert 'hx-trigger="every 3s"' in page
+        assert "reindex" not in page
+        assert "flask search reindex" in sign_in(client, cast.administrator).get("/catalogue").text
+
+    def test_of_an_index_that_is_not_whole(self, as_stranger, publish, without_index):
+        publish("Orders")
+        without_index(publish("Bills"))
+
+        page = as_stranger.get("/catalogue").text
+
+        assert names(page) == ["Orders"]
+        assert "not all APIs are listed yet" in page
+
+    def test_until_it_is_made(self, as_stranger, session, publish, without_index):
+        publish("Orders")
+        without_index()
+        indexing.mend(session)
+        session.commit()
+
+        page = as_stranger.get("/catalogue").text
+
+        assert names(page) == ["Orders"]
+        assert "being prepared" not in page
+
+    def test_what_one_may_not_see_is_not_waited_for(self, as_stranger, publish, without_index):
+        publish("Orders")
+        without_index(publish("Hidden", visibility=Visibility.TEAM))
+
+        assert "being prepared" not in as_stranger.get("/catalogue").text
 
 
 class TestSearch:
