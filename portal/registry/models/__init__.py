@@ -9,8 +9,11 @@ from portal.registry.models.consumers import (
     KeyOperation,
     KeySubscription,
     Plan,
+    QuotaNotice,
+    QuotaUse,
     Subscription,
     SubscriptionState,
+    plan_team,
 )
 from portal.registry.models.descriptions import OpenAPIDocument, OpenAPIExport, OpenAPIPart, Operation
 from portal.registry.models.imports import Import, ImportSource, ImportState
@@ -36,6 +39,8 @@ __all__ = [
     "OpenAPIPart",
     "Operation",
     "Plan",
+    "QuotaNotice",
+    "QuotaUse",
     "Release",
     "Revision",
     "SecretKind",
@@ -45,4 +50,5 @@ __all__ = [
     "Visibility",
     "api_plan",
     "api_viewer",
+    "plan_team",
 ]

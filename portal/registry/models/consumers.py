@@ -1,20 +1,26 @@
 """Plans, and those who call: consumers, subscriptions, keys."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     CheckConstraint,
+    Column,
+    Date,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
+    SmallInteger,
     String,
+    Table,
     Text,
     UniqueConstraint,
     false,
     text,
+    true,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -35,8 +41,17 @@ class SubscriptionState(StrEnum):
     ENDED = "ended"
 
 
+plan_team = Table(
+    "plan_team",
+    Base.metadata,
+    Column("plan_id", ForeignKey("plan.id", ondelete="CASCADE"), primary_key=True),
+    Column("team_id", ForeignKey("team.id", ondelete="CASCADE"), primary_key=True, index=True),
+)
+"""Which teams beside its own may choose a plan that is not public."""
+
+
 class Plan(Base):
-    """Limits that a subscription has. Changes are live at once."""
+    """Limits and quotas that a subscription has. Changes are live at once."""
 
     __tablename__ = "plan"
 
@@ -50,15 +65,31 @@ class Plan(Base):
     """Calls that may come at once; None stands for one second's worth."""
     per_minute: Mapped[int | None]
     per_minute_burst: Mapped[int | None]
+    quota_day: Mapped[int | None] = mapped_column(BigInteger)
+    """Calls that may reach the upstream on a day of `PORTAL_QUOTA_TIMEZONE`; None for any number."""
+    quota_month: Mapped[int | None] = mapped_column(BigInteger)
+    """The same in a month of the calendar."""
+    approval: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether a subscription under it waits until the API's team has decided."""
+    terms: Mapped[str] = mapped_column(Text, default="", server_default="")
+    """Markdown; shown where one subscribes."""
+    price: Mapped[str] = mapped_column(String(120), default="", server_default="")
+    """What it costs, in words. Nothing here counts money."""
+    public: Mapped[bool] = mapped_column(default=True, server_default=true())
+    """Whether everybody who may subscribe to the API may choose it; otherwise only `chosen` and its own team."""
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
 
     team: Mapped[Team] = relationship()
     apis: Mapped[list[Api]] = relationship(secondary=api_plan, back_populates="plans", order_by="Api.name")
+    chosen: Mapped[list[Team]] = relationship(secondary=plan_team, order_by="Team.name")
+    """The teams that may choose it beside its own, where it is not public."""
 
     __table_args__ = (
         UniqueConstraint("team_id", "slug"),
         CheckConstraint("per_second IS NULL OR per_second > 0", name="per_second_is_positive"),
         CheckConstraint("per_minute IS NULL OR per_minute > 0", name="per_minute_is_positive"),
+        CheckConstraint("quota_day IS NULL OR quota_day > 0", name="quota_day_is_positive"),
+        CheckConstraint("quota_month IS NULL OR quota_month > 0", name="quota_month_is_positive"),
         NEVER_AGAIN,
     )
 
@@ -130,6 +161,46 @@ class Subscription(Base):
             postgresql_where=text("state != 'ended'"),
         ),
         NEVER_AGAIN,
+    )
+
+
+class QuotaUse(Base):
+    """How many calls of a subscription reached the upstream on a day. Written by ingest, in whatever order lines come.
+
+    Without a foreign key, as all that is counted: a call that is stored late may be of a subscription that is gone.
+    """
+
+    __tablename__ = "quota_use"
+
+    subscription_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    day: Mapped[date] = mapped_column(Date, primary_key=True, index=True)
+    """In `PORTAL_QUOTA_TIMEZONE`, as it was when the call was counted."""
+    calls: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class QuotaNotice(Base):
+    """That a subscription's people are told how much of a quota is used: once for each share of each period."""
+
+    __tablename__ = "quota_notice"
+
+    subscription_id: Mapped[int] = mapped_column(ForeignKey("subscription.id", ondelete="CASCADE"), primary_key=True)
+    period: Mapped[str] = mapped_column(String(5), primary_key=True)
+    """`day` or `month`."""
+    starts_on: Mapped[date] = mapped_column(Date, primary_key=True)
+    percent: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    told_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    """None while the worker has it before it."""
+
+    __table_args__ = (
+        Index(
+            "ix__quota_notice__untold",
+            "starts_on",
+            sqlite_where=text("told_at IS NULL"),
+            postgresql_where=text("told_at IS NULL"),
+        ),
+        {"sqlite_with_rowid": False},
     )
 
 
@@ -253,7 +324,11 @@ def _name_of_subscription(it: Subscription) -> str:
 
 
 audit.watch(
-    Plan, label=lambda plan: label_within(plan.team, plan.slug), team=lambda plan: plan.team_id, unseen={"created_at"}
+    Plan,
+    label=lambda plan: label_within(plan.team, plan.slug),
+    team=lambda plan: plan.team_id,
+    unseen={"created_at"},
+    lists={"chosen": lambda team: team.slug},
 )
 audit.watch(
     Consumer,
