@@ -1,5 +1,6 @@
 """plans that ask and count"""
 
+import re
 from typing import Any
 
 import sqlalchemy as sa
@@ -46,12 +47,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("plan_id", "team_id", name=op.f("pk__plan_team")),
     )
     op.create_index(op.f("ix__plan_team__team_id"), "plan_team", ["team_id"])
-    # SQLite adds a key together with its column, and in no other way.
+    op.add_column("api", sa.Column("default_plan_id", sa.Integer(), nullable=True))
     if op.get_bind().dialect.name == "sqlite":
-        refers = f"CONSTRAINT {_DEFAULT} REFERENCES plan (id) ON DELETE SET NULL"
-        op.execute(f"ALTER TABLE api ADD COLUMN default_plan_id INTEGER {refers}")
+        _make_anew(f"CONSTRAINT {_DEFAULT} FOREIGN KEY(default_plan_id) REFERENCES plan (id) ON DELETE SET NULL")
     else:
-        op.add_column("api", sa.Column("default_plan_id", sa.Integer(), nullable=True))
         op.create_foreign_key(op.f(_DEFAULT), "api", "plan", ["default_plan_id"], ["id"], ondelete="SET NULL")
     op.create_index(op.f("ix__api__default_plan_id"), "api", ["default_plan_id"])
     op.create_table(
@@ -89,7 +88,31 @@ def downgrade() -> None:
     op.drop_table("quota_notice")
     op.drop_table("quota_use")
     op.drop_index(op.f("ix__api__default_plan_id"), "api")
-    op.drop_column("api", "default_plan_id")
+    with op.batch_alter_table("api", table_kwargs={"sqlite_autoincrement": True}) as api:
+        api.drop_constraint(op.f(_DEFAULT), type_="foreignkey")
+        api.drop_column("default_plan_id")
     op.drop_table("plan_team")
     for column in reversed(_of_plans()):
         op.drop_column("plan", column.name)
+
+
+def _make_anew(key: str) -> None:
+    """SQLite cannot add a key to a table that there is: `api` is made anew from its own words."""
+    db = op.get_bind()
+    said = db.exec_driver_sql("SELECT type, sql FROM sqlite_master WHERE tbl_name = 'api' AND sql IS NOT NULL").all()
+    words = next(sql for kind, sql in said if kind == "table").rstrip()
+    words, named = re.subn(r'^CREATE TABLE "?api"?', "CREATE TABLE _new_api", words)
+    if not (named and words.endswith(")")):
+        raise RuntimeError("The table api is not as the revisions before have made it.")
+    db.exec_driver_sql(f"{words[:-1]}, {key})")
+    names = ", ".join(f'"{row[1]}"' for row in db.exec_driver_sql("PRAGMA table_info(api)"))
+    db.exec_driver_sql(f"INSERT INTO _new_api ({names}) SELECT {names} FROM api")
+    last = db.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'api'").scalar()
+    db.exec_driver_sql("DROP TABLE api")
+    db.exec_driver_sql("ALTER TABLE _new_api RENAME TO api")
+    if last is not None:
+        db.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = 'api'")
+        db.exec_driver_sql("INSERT INTO sqlite_sequence (name, seq) VALUES ('api', ?)", (last,))
+    for kind, sql in said:
+        if kind != "table":
+            db.exec_driver_sql(sql)
