@@ -6,7 +6,7 @@ All numbers are little-endian. A file is
     keys          64 each    sorted by SHA-256, so that the filter finds one by binary search
     consumers     32 each    sorted by id; each names its range in the table of subscriptions
     subscriptions 40 each    sorted by consumer and API
-    plans         16 each    sorted by id; those with limits, of which answers tell and which limits.py enforces
+    plans         32 each    sorted by id; those with limits or quotas, of which answers tell
     restrictions  40 each    what a key may not do, named by keys as their place + 1; each names its ranges of the rest:
     networks6     32 each    first and last address, in the order in which they are sent; sorted and apart
     operations    16 each    API and place in the texts
@@ -40,7 +40,7 @@ _HEADER = struct.Struct("<8s11I12x")
 _KEY = struct.Struct("<32s12sIqII")
 _CONSUMER = struct.Struct("<20sIII")
 _SUBSCRIPTION = struct.Struct("<IIIIqqq")
-_PLAN = struct.Struct("<IIII")
+_PLAN = struct.Struct("<IIIIQQ")
 _RESTRICTION = struct.Struct("<9I4x")
 _NETWORK6 = struct.Struct("16s16s")
 _OPERATION = struct.Struct("<III4x")
@@ -74,9 +74,16 @@ def pack_keys(snapshot: Snapshot) -> bytes:
         first, count = ranges.get(consumer.id, (0, 0))
         consumers.append(_CONSUMER.pack(consumer.public_id.encode("ascii"), first, count, bool(consumer.suspended)))
     plans = [
-        _PLAN.pack(plan.id, plan.per_second or 0, plan.per_minute or 0, plan.per_minute_burst or plan.per_minute or 0)
+        _PLAN.pack(
+            plan.id,
+            plan.per_second or 0,
+            plan.per_minute or 0,
+            plan.per_minute_burst or plan.per_minute or 0,
+            plan.quota_day or 0,
+            plan.quota_month or 0,
+        )
         for plan in sorted(snapshot.plans, key=attrgetter("id"))
-        if plan.per_second or plan.per_minute
+        if plan.per_second or plan.per_minute or plan.quota_day or plan.quota_month
     ]
     restrictions = _Restrictions(snapshot.restrictions.values())
     keys = _packed_keys(snapshot, index, restrictions)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from portal import registry
 from portal.db import utcnow
-from portal.gateway.ir import Api, Credential, Restriction, Snapshot, Target
+from portal.gateway.ir import Api, Credential, Plan, Restriction, Snapshot, Target
 from portal.gateway.read import Reader, consistent
 from portal.registry import models
 from portal.registry.models import (
@@ -291,10 +291,9 @@ class TestRights:
 
     def test_plans_bring_their_limits(self, session: Session, read: Callable[[], Snapshot]) -> None:
         plan = factories.plan(session, per_second=7, per_second_burst=9, per_minute=None)
+        plan.quota_day, plan.quota_month = 100, 2_000
 
-        assert read().plans == (
-            type(only(read().plans))(plan.id, per_second=7, per_second_burst=9, per_minute=None, per_minute_burst=None),
-        )
+        assert read().plans == (Plan(plan.id, per_second=7, per_second_burst=9, quota_day=100, quota_month=2_000),)
 
 
 def test_snapshot_knows_its_revision(session: Session, read: Callable[[], Snapshot]) -> None:
