@@ -24,7 +24,7 @@ import hashlib
 import ipaddress
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from itertools import repeat
@@ -85,7 +85,7 @@ def pack_keys(snapshot: Snapshot) -> bytes:
         for plan in sorted(snapshot.plans, key=attrgetter("id"))
         if plan.per_second or plan.per_minute or plan.quota_day or plan.quota_month
     ]
-    restrictions = _Restrictions(snapshot.restrictions.values())
+    restrictions = _Restrictions(snapshot.restrictions)
     keys = _packed_keys(snapshot, index, restrictions)
     rest = b"".join(
         [
@@ -131,7 +131,7 @@ def _packed_keys(snapshot: Snapshot, index: dict[int, int], restrictions: "_Rest
             places,
             map(_instant, expires) if any(expires) else repeat(_NEVER),
             map(_revoked, revoked) if any(revoked) else repeat(_NEVER_REVOKED),
-            restrictions.places(map(snapshot.restrictions.get, numbers)) if snapshot.restrictions else repeat(0),
+            map(restrictions.places.get, numbers, repeat(0)) if snapshot.restrictions else repeat(0),
         )
     )
     packed.sort()
@@ -151,7 +151,7 @@ def _revoked(moment: int | None) -> int:
 class _Restrictions:
     """Their tables; equal restrictions, such as those of a key and its successor, stand there once."""
 
-    def __init__(self, restrictions: Iterable[Restriction]) -> None:
+    def __init__(self, restrictions: Mapping[int, Restriction]) -> None:
         self._rows: list[bytes] = []
         self._networks6: list[bytes] = []
         self._operations: list[bytes] = []
@@ -159,14 +159,13 @@ class _Restrictions:
         self._chosen: list[bytes] = []
         self._texts: dict[str, tuple[int, int]] = {}
         self._text = bytearray()
-        distinct = sorted(set(map(_sorted, restrictions)), key=_order)
-        self._places = {each: place for place, each in enumerate(distinct, 1)}
+        tidy = {number: _sorted(each) for number, each in restrictions.items()}
+        distinct = sorted(set(tidy.values()), key=_order)
         for each in distinct:
             self._add(each)
-
-    def places(self, restrictions: Iterable[Restriction | None]) -> Iterator[int]:
-        """For each its place + 1, or 0 for none."""
-        return (0 if each is None else self._places[_sorted(each)] for each in restrictions)
+        at = {each: place for place, each in enumerate(distinct, 1)}
+        self.places = {number: at[each] for number, each in tidy.items()}
+        """Number of the key -> place + 1."""
 
     def counts(self) -> tuple[int, ...]:
         rows, networks6, operations, networks4, chosen = map(len, self._tables())
