@@ -91,7 +91,7 @@ def hidden_keys(lines: bytes) -> list[tuple[int, bytes]]:
     return [(start, stars) for start, stars in found if not lines.startswith(stars, start)]
 
 
-_LATEST = 2**62
+_LATEST = 2**48 * 1_000  # what the time in a UUIDv7 has room for
 _SOONEST_MS, _LATEST_MS = -60_000, 60_000
 _new, _fromhex, _from_bytes = tuple.__new__, bytes.fromhex, int.from_bytes
 

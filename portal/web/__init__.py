@@ -23,8 +23,10 @@ def set_up(app: Flask, config: Config) -> None:
         accounts,
         admin,
         apis,
+        approvals,
         calls,
         catalogue,
+        channels,
         consumers,
         docs,
         duties,
@@ -37,12 +39,16 @@ def set_up(app: Flask, config: Config) -> None:
         installation,
         invitations,
         lifecycle,
+        notices,
         people,
         plans,
         releases,
         second_factor,
         settings,
         shelving,
+        subscribers,
+        subscribing,
+        subscriptions,
         traffic,
         trail,
         upstream_secrets,
@@ -50,8 +56,9 @@ def set_up(app: Flask, config: Config) -> None:
         visibility,
     )
 
-    # Their views join the blueprint of `apis` by being imported, before it is registered.
-    assert all((lifecycle, releases, versions, visibility))
+    # Their views join the blueprints of `apis`, `catalogue` and `consumers` by being imported, before these are
+    # registered.
+    assert all((lifecycle, releases, subscribers, subscribing, subscriptions, versions, visibility))
     if config.trusted_hops:
         hops = config.trusted_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
@@ -88,8 +95,10 @@ def set_up(app: Flask, config: Config) -> None:
         account,
         accounts,
         apis,
+        approvals,
         calls,
         catalogue,
+        channels,
         consumers,
         docs,
         duties,
@@ -100,6 +109,7 @@ def set_up(app: Flask, config: Config) -> None:
         imports,
         installation,
         invitations,
+        notices,
         people,
         plans,
         second_factor,
@@ -115,6 +125,7 @@ def set_up(app: Flask, config: Config) -> None:
     app.jinja_env.globals.update(
         csp_nonce=lambda: g.csp_nonce,
         nav=navigation.entries,
+        unread=notices.unread,
         may=guards.may,
         portal_url=config.url,
         gateway_url=config.gateway_url,

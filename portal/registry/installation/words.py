@@ -47,7 +47,8 @@ KeyId = Annotated[str, AfterValidator(_of_form(_KEY_ID, "The id of a key is the 
 Sha256 = Annotated[str, AfterValidator(_of_form(_SHA256, "A SHA-256 is written as 64 of 0-9 and a-f."))]
 Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
 Text = Annotated[str, AfterValidator(str.strip)]
-Label = Annotated[str, AfterValidator(_one_line), Field(max_length=80)]
+Line = Annotated[str, AfterValidator(_one_line)]
+Label = Annotated[Line, Field(max_length=80)]
 
 __all__ = [
     "ApiReference",
@@ -55,6 +56,7 @@ __all__ = [
     "Instant",
     "KeyId",
     "Label",
+    "Line",
     "Name",
     "Sha256",
     "Slug",
