@@ -94,12 +94,19 @@ consumers:
   slug: web
   id: con_abcdefgh234567ab
   name: Web shop
+  contacts:
+  - shop@portico.example
+  metadata:
+    squad: checkout
+  suspended: true
   subscriptions:
   - api: payments/orders/v1
     plan: gold
+    state: suspended
   - api: payments/refunds/v1
     plan: free
     ends_at: '2099-01-01T00:00:00Z'
+    approved_until: '2100-01-01T00:00:00Z'
   keys:
   - id: 0123456789AB
     sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
@@ -280,11 +287,16 @@ def installations(draw: Any) -> Installation:
             "slug": slug,
             "name": draw(_names),
             "description": draw(_texts),
+            "contacts": [*filter(None, [" ".join(draw(_texts).split())[:200]])],
+            "metadata": draw(st.dictionaries(_slugs, st.sampled_from(["4711", "checkout"]), max_size=2)),
+            "suspended": draw(st.booleans()),
             "subscriptions": [
                 {
                     "api": f"{api['team']}/{api['slug']}/{api['version']}",
                     "plan": draw(st.sampled_from(of_team[api["team"]])),
+                    "state": draw(st.sampled_from(["approved", "suspended"])),
                     "ends_at": draw(_later),
+                    "approved_until": draw(_later),
                 }
                 for api in usable
                 if draw(st.booleans())
