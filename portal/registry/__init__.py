@@ -9,6 +9,7 @@ from portal.registry import indexing
 from portal.registry.apis import (
     create_api,
     delete_api,
+    limit_api,
     offer_plans,
     pause,
     resume,
@@ -83,6 +84,7 @@ __all__ = [
     "indexing",
     "issue",
     "known_to",
+    "limit_api",
     "limit_subscription",
     "losing_sight",
     "may_choose",

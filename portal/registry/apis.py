@@ -12,6 +12,7 @@ from portal.registry import descriptions, revision
 from portal.registry.consumers import Loss, guests, hold, losses
 from portal.registry.document import SLUG, VERSION, Document
 from portal.registry.models import Api, Consumer, Plan, Subscription, SubscriptionState
+from portal.registry.plans import MOST_A_SECOND
 from portal.registry.releases import require_draft, unpublish
 
 
@@ -58,6 +59,18 @@ def pause(session: Session, api: Api) -> None:
 def resume(session: Session, api: Api) -> None:
     api.paused = False
     revision.touch(session)
+
+
+def limit_api(session: Session, api: Api, *, overall_per_second: int | None) -> None:
+    """How many calls each node lets through to the upstream, of all subscriptions together; None for any number.
+
+    Live at once, also for a draft that is published later. Raises Invalid.
+    """
+    if overall_per_second is not None and not 1 <= overall_per_second <= MOST_A_SECOND:
+        raise Invalid({"overall_per_second": f"Give a number from 1 to {MOST_A_SECOND:,}, or nothing for no limit."})
+    if overall_per_second != api.overall_per_second:
+        api.overall_per_second = overall_per_second
+        revision.touch(session)
 
 
 def offer_plans(session: Session, api: Api, plans: Collection[Plan], *, default: Plan | None = None) -> None:

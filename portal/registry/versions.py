@@ -16,7 +16,8 @@ from portal.registry.models import Api, Consumer, Plan, Subscription, Subscripti
 
 def new_version(session: Session, api: Api, *, version: str, path: str, by: Person | None) -> Api:
     """A draft copy of the API's draft under the same slug, with what its team decided around it: plans offered, who may
-    see it, its category. Nothing leads from one to the other, and a host of the old one's stays with it.
+    see it, its category, its overall limit. Nothing leads from one to the other, and a host of the old one's stays with
+    it.
 
     Raises Invalid for a version or path of the wrong form, NameTaken.
     """
@@ -26,6 +27,7 @@ def new_version(session: Session, api: Api, *, version: str, path: str, by: Pers
     made.plans, made.default_plan_id = list(api.plans), api.default_plan_id
     made.visibility, made.viewers = api.visibility, list(api.viewers)
     made.category_id = api.category_id
+    made.overall_per_second = api.overall_per_second
     return made
 
 

@@ -17,7 +17,7 @@ from portal.registry import Difference, Document, descriptions
 from portal.registry.models import Api, Consumer, OpenAPIDocument
 from portal.web import curl, lists
 from portal.web.forms import Form
-from portal.web.forms.apis import DocumentForm, NewAPIForm, with_targets
+from portal.web.forms.apis import DocumentForm, NewAPIForm, OverallLimitForm, with_targets
 from portal.web.guards import an_api, may, me, requires, teams_for
 
 bp = Blueprint("apis", __name__, url_prefix="/apis")
@@ -186,13 +186,35 @@ def _editor(
 @bp.get("/<team>/<slug>/<version>/plans")
 @requires(Permission.SEE_APIS, an_api)
 def plans(api: Api) -> ResponseReturnValue:
-    return render_template(
+    return _plans(api, OverallLimitForm(obj=api))
+
+
+@bp.post("/<team>/<slug>/<version>/limit")
+@requires(Permission.MANAGE_APIS, an_api)
+def limit(api: Api) -> ResponseReturnValue:
+    form = OverallLimitForm()
+    if not form.validate_on_submit():
+        return _plans(api, form, form.status)
+    try:
+        with db.begin() as session:
+            registry.limit_api(session, api, overall_per_second=form.overall_per_second.data)
+    except Invalid as error:
+        return _plans(api, form, form.refuse(error))
+    rate = api.overall_per_second
+    held = f"lets {rate:,} {'call' if rate == 1 else 'calls'} a second through" if rate else "has no overall limit"
+    return back(api, f"{api.name} {held}, on each node within a second.", "apis.plans")
+
+
+def _plans(api: Api, form: OverallLimitForm, status: int = 200) -> ResponseReturnValue:
+    page = render_template(
         "apis/plans.html",
         api=api,
+        form=form,
         plans=list(db.session.scalars(lists.plans_of(api.team))),
         may_manage=may(Permission.MANAGE_APIS, api.team),
         address=address,
     )
+    return page, status
 
 
 @bp.post("/<team>/<slug>/<version>/plans")

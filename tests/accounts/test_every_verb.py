@@ -159,6 +159,10 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
         ),
         {("revived", "api", "cast/orders/v1")},
     ),
+    "registry.limit_api": (
+        lambda w: registry.limit_api(w.session, w.api, overall_per_second=5),
+        {("changed overall limit", "api", "cast/orders/v1")},
+    ),
     "registry.close": (lambda w: registry.close(w.session, w.api), {("closed", "api", "cast/orders/v1")}),
     "registry.reopen": (
         lambda w: (registry.close(w.session, w.api), w.session.flush(), registry.reopen(w.session, w.api)),

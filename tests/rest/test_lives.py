@@ -33,6 +33,24 @@ def pets(**paths):
     return orjson.dumps(document).decode()
 
 
+class TestOverallLimit:
+    def test_it_is_set_and_taken_away(self, program, session, cast, api):
+        asking = program(cast.publisher)
+
+        assert asking.get(PATH).json["overall_per_second"] is None
+        assert asking.put(f"{PATH}/limit", {"overall_per_second": 250}).json["overall_per_second"] == 250
+        session.rollback()
+        assert session.get_one(Api, api.id).overall_per_second == 250
+        assert asking.put(f"{PATH}/limit", {"overall_per_second": None}).json["overall_per_second"] is None
+
+    @pytest.mark.parametrize("rate", [0, 1_000_001, 1.5, "5", True])
+    def test_what_makes_no_sense_is_refused(self, program, cast, api, rate):
+        answer = program(cast.publisher).put(f"{PATH}/limit", {"overall_per_second": rate})
+
+        assert answer.status_code == 422
+        assert answer.json["errors"][0]["pointer"] == "#/overall_per_second"
+
+
 class TestImports:
     def test_a_document_becomes_an_api_that_is_published(self, program, cast):
         asking = program(cast.publisher)

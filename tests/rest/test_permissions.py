@@ -29,6 +29,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "version": "v1",
         "document": {"name": "Made", "path": "/made/v1", "upstream": {"targets": [{"url": "http://127.0.0.1:1"}]}},
     },
+    "apis_limit": {"overall_per_second": 5},
     "apis_offer": {"plans": []},
     "drafts_save": {"name": "Made", "path": "/made/v2", "upstream": {"targets": [{"url": "http://127.0.0.1:1"}]}},
     "releases_publish": {"note": "x"},

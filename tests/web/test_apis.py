@@ -437,6 +437,34 @@ class TestParts:
 
         assert [plan.slug for plan in stored(session).plans] == ["free"]
 
+    def test_an_overall_limit_is_set_and_taken_away(self, publisher, session, live):
+        answer = publisher.post(f"{A}/limit", data={"overall_per_second": "250"}, follow_redirects=True)
+
+        assert "lets 250 calls a second through, on each node within a second." in answer.text
+        assert stored(session).overall_per_second == 250
+        assert 'value="250"' in publisher.get(f"{A}/plans").text
+
+        publisher.post(f"{A}/limit", data={"overall_per_second": ""})
+        assert stored(session).overall_per_second is None
+
+    @pytest.mark.parametrize("typed", ["0", "-1", "1.5", "many", "1000001", "9" * 400])
+    def test_a_limit_that_makes_no_sense_is_shown_again(self, publisher, session, live, typed):
+        answer = publisher.post(f"{A}/limit", data={"overall_per_second": typed})
+
+        assert answer.status_code == 422
+        assert f'value="{typed}"' in answer.text
+        assert stored(session).overall_per_second is None
+
+    def test_who_may_not_change_the_overall_limit_reads_it(self, client, session, cast, live):
+        page = sign_in(client, cast.developer).get(f"{A}/plans").text
+        assert "Overall limit" not in page
+        stored(session).overall_per_second = 1
+        session.commit()
+
+        page = client.get(f"{A}/plans").text
+        assert "1 call per second on each gateway node." in page
+        assert client.post(f"{A}/limit", data={"overall_per_second": "5"}).status_code == 403
+
     def test_pause_asks_first_and_resume_undoes_it(self, publisher, session, live):
         assert "503 api_paused" in publisher.get(f"{A}/pause").text
         assert stored(session).state == "published"

@@ -29,9 +29,16 @@ _REFUSALS = (
     (401, "key_unknown"),
     (401, "key_revoked"),
     (401, "key_expired"),
+    (403, "consumer_suspended"),
     (403, "not_subscribed"),
+    (403, "subscription_suspended"),
+    (403, "subscription_pending"),
+    (403, "key_not_allowed"),
+    (403, "address_not_allowed"),
     (413, "too_large"),
     (429, "rate_limited"),
+    (429, "quota_exceeded"),
+    (429, "api_limit"),
     (503, "api_paused"),
 )
 _MOST_KEPT = 100_000

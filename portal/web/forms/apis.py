@@ -342,3 +342,11 @@ def _in_our_units(fields: Mapping[str, str], rows: list[int]) -> Iterable[tuple[
             yield name, "Give a size from 0 to 10,000 MB."
         else:
             yield name, sentence
+
+
+class OverallLimitForm(Form):
+    overall_per_second = NumberField(
+        "Calls at most",
+        whole=True,
+        description="Of all subscriptions together, on each gateway node. Left empty, only the plans limit calls.",
+    )
