@@ -122,7 +122,7 @@ def _hearers(session: Session, notice: Notice, event: Event) -> list[tuple[Perso
 def _write(session: Session, config: Config, notice: Notice, event: Event, person: Person) -> None:
     """Who has not confirmed an address may be a stranger to it, and reads no word that another stranger has typed."""
     if person.confirmed_at is None:
-        subject, text, link = event.title, f"{event.title} at {config.url}. Sign in to see which one.", "/"
+        subject, text, link = event.title, f"{event.title} at {config.url}. Sign in to see which one.", "/notices"
     else:
         subject, text, link = notice.subject, notice.text, notice.link
     parts = [text, f"{config.url}{link}"] if link else [text]

@@ -16,7 +16,7 @@ from portal.registry.models import Api, Consumer, Visibility
 from portal.registry.plans import MOST_A_SECOND
 from portal.rest import drafts, lists, subscriptions
 from portal.rest.route import Answer, tagged
-from portal.rest.serving import etag_of
+from portal.rest.serving import state_of
 from portal.rest.shapes import Asked, Instant, Listed, Search, Slug, Told
 from portal.rest.subscriptions import Subscriptions
 from portal.web import lists as pages
@@ -117,9 +117,7 @@ def shown(api: Api) -> ApiAnswer:
     )
 
 
-def state(session: Session, api: Api) -> str:
-    hold(session, api)
-    return etag_of(shown(api))
+state = state_of(shown, hold)
 
 
 def act(route: Callable[..., Any], verb: str) -> Callable[..., Any]:
