@@ -219,11 +219,13 @@ class TestChosenTeams:
         docs = client.get(f"/catalogue/cast/{api.slug}/v1").text
         assert "Freebie" in docs
         assert "Gold" not in docs
-        # Of two plans one is left, so that there is nothing to choose.
-        page = client.get(f"/consumers/{own}/app/subscriptions/new?api={api.label}&plan=gold").text
+        page = client.get(f"/catalogue/cast/{api.slug}/v1/subscribe").text
+        assert "Freebie" in page
         assert "Gold" not in page
-        answer = client.post(f"/consumers/{own}/app/subscriptions/new", data={"api": api.label, "plan": "gold"})
-        assert answer.status_code == 409
+        sent = {"consumer": f"{own}/app", "plan": "gold"}
+        assert client.post(f"/catalogue/cast/{api.slug}/v1/subscribe", data=sent).status_code == 422
+        session.rollback()
+        assert consumer.subscriptions == []
 
     def test_a_chosen_team_sees_and_chooses_it(self, client, session, cast, gold):
         api = factories.api(session, team=cast.team, live=True, plans=[gold], name="Orders")
@@ -235,7 +237,8 @@ class TestChosenTeams:
         sign_in(client, cast.stranger)
 
         assert "Gold" in client.get(f"/catalogue/cast/{api.slug}/v1").text
-        client.post("/consumers/guests/app/subscriptions/new", data={"api": api.label, "plan": "gold"})
+        sent = {"consumer": "guests/app", "plan": "gold"}
+        assert client.post(f"/catalogue/cast/{api.slug}/v1/subscribe", data=sent).status_code == 303
         session.rollback()
         assert [each.plan.slug for each in consumer.subscriptions] == ["gold"]
 
