@@ -78,7 +78,7 @@ def own(session: Session, scope: Scope, now: datetime) -> Own | None:
     for consumer in consumers:
         keys = named.get(consumer.id, [])
         theirs = by_consumer.get(consumer.id, [])
-        limited = [(each, it) for each in theirs for it in allowances.get(each.id, []) if it.percent is not None]
+        limited = [(each, it) for each in theirs for it in allowances.get(each.id, [])]
         rows.append(
             OwnConsumer(
                 consumer=consumer,

@@ -25,6 +25,7 @@ NOT_LINKED = {
     "accounts.confirm_address",
     "security.reset_password",
     "invitations.accept",
+    "notices.unsubscribe",
     # Between password and code, and what leads to pages of ours.
     "security.two_factor_token_validation",
     "security.two_factor_rescue",
@@ -42,6 +43,12 @@ NOT_LINKED = {
     "secrets.replace",
     "secrets.delete",
     "account.delete_me",
+    # No team has a channel here.
+    "channels.show",
+    "channels.edit",
+    "channels.rotate",
+    "channels.delete",
+    "channels.delivery",
     # The team owns something and has no other member; the draft is what is published.
     "estate.delete",
     "settings.remove_member",
