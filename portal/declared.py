@@ -128,7 +128,10 @@ def _planned(wish: _Wish, *, rehearse: bool) -> tuple[list["Step"], list["Thing"
         steps = room.plan(current, wanted, prune=wish.prune)
         problems = [
             wish.loaded.origins[identity].problem(field, sentence)
-            for identity, field, sentence in room.references(current, wanted, steps)
+            for identity, field, sentence in (
+                *room.references(current, wanted, steps),
+                *room.shut_out(current, wanted, steps),
+            )
         ]
         named = room.sources_named(wanted.apis)
         problems += room.unknown_sources(wish.loaded, room.stored_sources(session, named))
@@ -192,7 +195,7 @@ def _apply(wish: _Wish, agreed: list["Step"]) -> None:
         with db.begin() as session:
             room.hold(session, agreed)
             current, wanted = _both(session, wish)
-            if room.plan(current, wanted, prune=wish.prune) != agreed:
+            if room.plan(current, wanted, prune=wish.prune) != agreed or any(room.shut_out(current, wanted, agreed)):
                 raise _Meanwhile
             lost = room.carry_out(session, agreed, zone=_zone(), owner=_owner(session, wish.owner))
             letters.apis_deleted(session, [(loss.team, loss.uses) for loss in lost], by=None)

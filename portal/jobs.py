@@ -145,23 +145,19 @@ def last_turn(session: Session, *, now: datetime) -> datetime | None:
 
 
 def claim(
-    session: Session,
-    *,
-    by: str,
-    now: datetime,
-    only: Collection[str] | None = None,
-    but: Collection[str] = (),
+    session: Session, *, by: str, now: datetime, only: Collection[str] | None = None, but: Collection[str] = ()
 ) -> Claim | None:
-    """The job that has been due for longest, now held by `by`; None when there is none or another was faster. `only`
-    kinds, or all `but` those, have a worker of their own.
+    """The job that has been due for longest, now held by `by`; None when there is none or another was faster.
 
-    A job that was claimed too often without an end kills its workers; it steps aside here.
+    Looked for among `only` these kinds, or among all `but` these. A job that was claimed too often without an end kills
+    its workers; it steps aside here.
     """
-    free = (Job.failed_at.is_(None), or_(Job.claimed_until.is_(None), Job.claimed_until <= now))
-    kinds = (*((Job.kind.in_(only),) if only is not None else ()), *((Job.kind.not_in(but),) if but else ()))
+    free = [Job.failed_at.is_(None), or_(Job.claimed_until.is_(None), Job.claimed_until <= now), Job.kind.not_in(but)]
+    if only is not None:
+        free.append(Job.kind.in_(only))
     found = session.execute(
         select(Job.id, Job.kind, Job.payload, Job.every, Job.attempts)
-        .where(Job.run_at <= now, *free, *kinds)
+        .where(Job.run_at <= now, *free)
         .order_by(Job.run_at, Job.id)
         .limit(1)
     ).first()

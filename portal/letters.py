@@ -9,7 +9,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from flask import current_app
@@ -24,12 +24,14 @@ from portal.accounts import Invitation, Person, Team, audit
 from portal.config import Config
 from portal.db import db
 from portal.errors import Invalid, LinkDead
-from portal.registry.models import Api, Release, Subscription
+from portal.registry.models import Api, Approval, Release, Subscription
+from portal.registry.periods import Period
 from portal.vault import Unreadable, Vault
 
 RESET_LASTS = timedelta(hours=1)
 CONFIRMATION_LASTS = timedelta(days=2)
 CHANGE_LASTS = timedelta(hours=2)
+APPROVAL_LASTS = timedelta(days=30)
 
 _MOST_TOLD = 50
 
@@ -258,12 +260,64 @@ def _tell(
     notify.tell(session, event, teams=[team], subject=subject, text=text, link=link, data=data, but=by)
 
 
+def quotas_reached(session: Session, *, now: datetime, limit: int = 100) -> int:
+    """Tell the teams of consumers how much of their quotas is used; how many notices that has settled."""
+    config = config_of(current_app)
+    found, settled = registry.take_untold(session, now=now, zone=config.quota_zone, limit=limit)
+    for each in found:
+        subscription, consumer, api = each.subscription, each.subscription.consumer, each.subscription.api
+        is_over = each.percent == 100
+        when = f"on {each.first.day} {each.first:%B}" if each.period is Period.DAY else f"in {each.first:%B}"
+        anew = each.begins_anew.astimezone(config.quota_zone)
+        what = f"{consumer.name} has used {each.used:,} of the {each.quota:,} calls"
+        then = (
+            "Its calls are answered with 429 quota_exceeded until then."
+            if is_over
+            else "When all are used, its calls are answered with 429 quota_exceeded until then."
+        )
+        notify.tell(
+            session,
+            "quota.used_up" if is_over else "quota.warned",
+            teams=[consumer.team_id],
+            subject=f"{consumer.name} has used {'up' if is_over else f'{each.percent} % of'} its quota for {api.name}",
+            text=f"{what} that the plan {subscription.plan.name} of {api.name} {api.version} allows it {when}. "
+            f"The quota begins anew on {anew.day} {anew:%B %Y} at {anew:%H:%M} ({config.quota_timezone}). {then}",
+            link=_path("consumers.show", team=consumer.team.slug, consumer=consumer.slug),
+            data={
+                "subscription": subscription.id,
+                "consumer": f"{consumer.team.slug}/{consumer.slug}",
+                "api": api.label,
+                "plan": subscription.plan.slug,
+                "period": each.period.value,
+                "percent": each.percent,
+                "used": each.used,
+                "quota": each.quota,
+                "begins_anew_at": each.begins_anew.isoformat(),
+            },
+        )
+    return settled
+
+
 def read_invitation(token: str) -> tuple[int, str]:
     """The id and nonce of an invitation, as `accounts.find_invitation` takes them. Raises LinkDead."""
     data = _read("invitation", token, accounts.INVITATION_LASTS)
     if data is None:
         raise LinkDead("Ask the administrator who invited you for a new one.")
     return int(data[0]), str(data[1])
+
+
+def approval_link(approval: Approval) -> str:
+    """The path that leads to where the approval is decided, or to what came of it. It opens nothing by itself: whoever
+    follows it signs in and is shown what they may see."""
+    return _path("approvals.follow", token=_serializer("approval").dumps(approval.id))
+
+
+def read_approval(token: str) -> int:
+    """The number of the approval. Raises LinkDead."""
+    found = _read("approval", token, APPROVAL_LASTS)
+    if not isinstance(found, int):
+        raise LinkDead("Sign in and open Approvals, or the consumer: both show what became of it.")
+    return found
 
 
 def _write(session: Session, to: str, subject: str, name: str, **words: Any) -> None:

@@ -1,7 +1,7 @@
-"""The worker: does what is due in the job table, one job at a time, until it is told to stop.
+"""The worker: does what is due in the job table until it is told to stop.
 
-Mail has a thread of its own, and webhooks have some: a mail server or a receiver that does not answer holds up nothing
-else.
+One job at a time, and beside it, each in a thread of its own, what waits for others: documents of 50 MB are read, mail
+is sent, webhooks are delivered, and nothing else waits for that.
 """
 
 import contextlib
@@ -21,12 +21,13 @@ from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from portal import doctor, gateway, jobs, letters, notify, reading, registry
+from portal import agreements, doctor, gateway, jobs, letters, notify, reading, registry
 from portal.accounts import audit, replays, sessions, throttle, tokens
 from portal.config import Config
 from portal.db import db, utcnow
 from portal.notify import bell, channels, sending
-from portal.registry import exports, imports, releases
+from portal.registry import exports, imports, quotas, releases
+from portal.registry.periods import day_of
 from portal.traffic import retention
 
 log = logging.getLogger(__name__)
@@ -38,11 +39,10 @@ _LOOK = 2.0
 """Seconds between two looks at the table when nothing was due."""
 _ANNOUNCE_AGAIN = 600.0
 """Seconds after which the periodic work is put right again, in case a clock went back."""
-_MAIL = frozenset({"mail"})
 _SENDERS = 4
 """Threads that send to channels: so many receivers may be slow at once before another one waits."""
 _LAST_WORDS = 4.0
-"""Seconds that those threads are waited for at the end; Supervisor waits for five."""
+"""Seconds that the threads are waited for at the end; Supervisor waits for five."""
 _SETTLED = timedelta(minutes=1)
 """Everything of a new installation starts at once. What the doctor misses then would be told for an hour."""
 
@@ -62,6 +62,16 @@ def bury_keys(_config: Config, _payload: dict[str, Any]) -> str:
     with db.begin() as session:
         gone = registry.bury(session, now=utcnow())
     return f"{gone} long dead keys went." if gone else ""
+
+
+def end_subscriptions(_config: Config, _payload: dict[str, Any]) -> str:
+    """Whoever has called since the notice goes on; then what has come to its end is ended."""
+    with db.begin() as session:
+        audit.act_as(session, audit.Actor(by="worker"))
+        lifted = agreements.lift_notices(session)
+    ended = sum(_turns_of(lambda session: agreements.end_due(session, now=utcnow())))
+    told = [f"{lifted} notices were withdrawn."] * bool(lifted) + [f"{ended} subscriptions ended."] * bool(ended)
+    return " ".join(told)
 
 
 def forget_throttles(_config: Config, _payload: dict[str, Any]) -> str:
@@ -113,6 +123,18 @@ def write_openapi(_config: Config, payload: dict[str, Any]) -> str:
     return f"The OpenAPI document of API {made[0]} is written, {len(made[3]):,} characters."
 
 
+def tell_quotas(_config: Config, _payload: dict[str, Any]) -> str:
+    """In small transactions: a lowered quota may be used up by thousands at once."""
+    settled = sum(_turns_of(lambda session: letters.quotas_reached(session, now=utcnow())))
+    return f"{settled} quotas were used up to 80 or to 100 percent." if settled else ""
+
+
+def forget_quotas(config: Config, _payload: dict[str, Any]) -> str:
+    with db.begin() as session:
+        quotas.sweep(session, today=day_of(utcnow(), config.quota_zone))
+    return ""
+
+
 def mend_catalogue(_config: Config, _payload: dict[str, Any]) -> str:
     """What is live and not in the index as this release makes it: after an upgrade, or a restore."""
     count = sum(_turns_of(registry.indexing.mend))
@@ -135,6 +157,7 @@ KINDS: dict[str, Work] = {
     "account_link": letters.answer,
     "forget_calls": forget_calls,
     "bury_keys": bury_keys,
+    "end_subscriptions": end_subscriptions,
     "forget_throttles": forget_throttles,
     "forget_sessions": forget_sessions,
     "forget_tokens": forget_tokens,
@@ -146,10 +169,16 @@ KINDS: dict[str, Work] = {
     imports.JOB: reading.read,
     "forget_imports": reading.forget,
     "mend_catalogue": mend_catalogue,
+    "tell_quotas": tell_quotas,
+    "forget_quotas": forget_quotas,
 }
+LONG = frozenset({imports.JOB, exports.KIND, "mend_catalogue"})
+"""Kinds that take up to minutes. They wait for one another, and nothing else waits for them."""
+MAIL = frozenset({"mail"})
 PERIODIC = {
     "forget_calls": timedelta(minutes=10),
     "bury_keys": timedelta(days=1),
+    "end_subscriptions": timedelta(minutes=1),
     "forget_throttles": timedelta(hours=1),
     "forget_sessions": timedelta(hours=1),
     "forget_tokens": timedelta(hours=1),
@@ -158,6 +187,8 @@ PERIODIC = {
     "forget_notices": timedelta(days=1),
     "forget_imports": timedelta(hours=1),
     "mend_catalogue": timedelta(minutes=10),
+    "tell_quotas": timedelta(minutes=1),
+    "forget_quotas": timedelta(days=1),
 }
 
 
@@ -177,7 +208,7 @@ def turn(
     only: Collection[str] | None = None,
     but: Collection[str] = (),
 ) -> bool:
-    """Do the one job that has been due for longest, of `only` these kinds, or of all `but` these. False when nothing is
+    """Do the one job that has been due for longest, of `only` these kinds or of all `but` these. False when nothing is
     due. A job that fails raises nothing."""
     with db.begin() as session:
         audit.act_as(session, audit.Actor(by="worker"))
@@ -207,7 +238,7 @@ def turn(
 
 
 def run(config: Config) -> None:
-    """Inside an application context, until SIGTERM or SIGINT, which let what is in hand finish.
+    """Inside an application context, until SIGTERM or SIGINT, which let what is in hand finish, if that takes seconds.
 
     A database that is away is waited for.
     """
@@ -227,7 +258,7 @@ def run(config: Config) -> None:
             if time.monotonic() >= announce_at:
                 announce(utcnow())
                 announced, announce_at = True, time.monotonic() + _ANNOUNCE_AGAIN
-            worked = turn(config, by, but=_MAIL)
+            worked = turn(config, by, but=LONG | MAIL)
         except SQLAlchemyError as error:
             log.error("The worker cannot read the job table, and tries again: %s", error)
             worked = False
@@ -242,9 +273,12 @@ def run(config: Config) -> None:
 
 
 def _beside(app: Flask, config: Config, by: str, stopping: threading.Event) -> list[threading.Thread]:
-    """What talks to others' servers, each in a thread that does nothing else."""
+    """What takes long or waits for others' servers, each in a thread that does nothing else."""
     rules = gateway.rules_of(config)
-    works: dict[str, Callable[[str], bool]] = {f"{by}:mail": lambda name: turn(config, name, only=_MAIL)}
+    works: dict[str, Callable[[str], bool]] = {
+        f"{by}:long": lambda name: turn(config, name, only=LONG),
+        f"{by}:mail": lambda name: turn(config, name, only=MAIL),
+    }
     for number in range(_SENDERS):
         works[f"{by}:{number}"] = lambda name: sending.turn(config, rules, name)
 
@@ -254,16 +288,16 @@ def _beside(app: Flask, config: Config, by: str, stopping: threading.Event) -> l
                 try:
                     worked = act(name)
                 except SQLAlchemyError as error:
-                    log.error("The worker cannot read what is to be sent, and tries again: %s", error)
+                    log.error("The worker cannot read what is to be done, and tries again: %s", error)
                     worked = False
                 except Exception:
-                    log.exception("What is to be sent cannot be, and is tried again")
+                    log.exception("What is to be done cannot be, and is tried again")
                     worked = False
                 db.session.remove()
                 if not worked:
                     stopping.wait(_LOOK)
 
-    # Daemons: one that waits for a receiver when the process ends has its claim end by itself.
+    # Daemons: one that is in the middle of something long when the process ends has its claim end by itself.
     threads = [threading.Thread(target=work, args=each, name=each[0], daemon=True) for each in works.items()]
     for thread in threads:
         thread.start()

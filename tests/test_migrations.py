@@ -22,7 +22,7 @@ from portal import migrate, schema
 from portal.accounts import Person
 from portal.db import Base, engine_options, engine_url
 from portal.errors import Conflict
-from portal.registry.models import Api, Mount, Subscription, Visibility
+from portal.registry.models import Api, Import, Key, Mount, Subscription, Visibility
 from tests import factories
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -190,6 +190,28 @@ BEFORE_0008 = (
 )
 
 
+class TestSubscriptionsThatAreAskedFor:
+    def test_those_of_before_go_on_and_a_consumer_may_ask_again_after_a_rejection(self, empty):
+        upgrade_to(empty, "0014")
+        with empty.begin() as connection:
+            for statement in BEFORE_0008:
+                connection.execute(text(statement), {"at": BEFORE["created_at"], "yes": True, "no": False})
+
+        migrate.upgrade(empty)
+
+        with Session(empty) as session:
+            (use,) = session.scalars(select(Subscription))
+            assert (use.state, use.approved_until, use.noticed_at, use.approvals) == ("approved", None, None, [])
+            assert (use.consumer.contacts, use.consumer.attributes) == ([], {})
+        again = "INSERT INTO subscription (consumer_id, api_id, plan_id, state, starts_at) VALUES (5, 5, 1, '{}', :at)"
+        for state in ("approved", "pending"):
+            with empty.begin() as connection, pytest.raises(IntegrityError):
+                connection.execute(text(again.format(state)), {"at": BEFORE["created_at"]})
+        with empty.begin() as connection:
+            connection.execute(text("UPDATE subscription SET state = 'rejected'"))
+            connection.execute(text(again.format("pending")), {"at": BEFORE["created_at"]})
+
+
 class TestOperationsOfCalls:
     def test_calls_of_before_have_none_and_who_called_which_api_is_known(self, empty):
         upgrade_to(empty, "0008")
@@ -228,6 +250,55 @@ class TestOperationsOfCalls:
             ]
 
 
+class TestWhatKeysMayDo:
+    def test_keys_of_before_may_do_everything_and_when_they_were_used_is_known(self, empty):
+        upgrade_to(empty, "0014")
+        at = BEFORE["created_at"]
+        day = 1_779_000_000 - 1_779_000_000 % 86_400
+        with empty.begin() as connection:
+            for statement in (*BEFORE_0008, "UPDATE api SET live_release_id = NULL"):
+                connection.execute(text(statement), {"at": at, "yes": True, "no": False})
+            for number in (1, 2, 3):
+                connection.execute(text(KEY_OF_BEFORE), {"id": number, "name": f"k{number}", "hash": bytes([number])})
+            connection.execute(
+                text(CALL_OF_BEFORE.replace("(at,", "(key_id, at,").replace("(:at", "(1, :at")),
+                {"at": 1_779_000_123_456_789, "id": b"x" * 16},
+            )
+            for key in (1, 2, 77):
+                connection.execute(
+                    text(
+                        "INSERT INTO calls_by_key (level, at, key_id, status, reason, calls, bytes_in, bytes_out)"
+                        " VALUES (86400, :at, :key, 200, 'ok', 1, 1, 1)"
+                    ),
+                    {"at": day, "key": key},
+                )
+
+        migrate.upgrade(empty)
+
+        with empty.begin() as connection:
+            connection.execute(text(KEY_OF_BEFORE), {"id": 4, "name": "k4", "hash": b"4"})
+            used = connection.execute(text("SELECT key_id, last_at FROM key_use ORDER BY key_id")).all()
+        assert used == [(1, 1_779_000_123_456_789), (2, day * 1_000_000)]
+        with Session(empty) as session:
+            keys = session.scalars(select(Key).order_by(Key.id)).all()
+            assert [(key.read_only, key.addresses, key.predecessor_id, key.leaked) for key in keys] == [
+                (False, [], None, False)
+            ] * 4
+            assert not any(key.chosen_subscriptions or key.chosen_operations for key in keys)
+            # A key has one successor that lives.
+            keys[1].predecessor_id = keys[2].predecessor_id = 1
+            keys[1].revoked_at = at
+            session.flush()
+            keys[3].predecessor_id = 1
+            with pytest.raises(IntegrityError):
+                session.flush()
+
+
+KEY_OF_BEFORE = (
+    'INSERT INTO "key" (id, public_id, sha256, consumer_id, label, created_at)'
+    " VALUES (:id, :name, :hash, 5, '', '2026-11-01 10:00:00+00:00')"
+)
+"""As the release before 0017 issues one, which may still run."""
 CALL_OF_BEFORE = """INSERT INTO call (at, id, request_id, status, reason, bytes_in, bytes_out, node, source)
     VALUES (:at, 1, :id, 200, 'ok', 0, 0, 'one', 'gateway')"""
 """As the release before stores it, which may still run."""
@@ -243,6 +314,28 @@ BEFORE = {
     "created_at": datetime(2026, 5, 17, 12, tzinfo=UTC),
 }
 """A person as the first release knew them."""
+
+
+class TestAddressesOfImports:
+    def test_those_of_before_led_nowhere_else_and_the_release_before_goes_on(self, empty):
+        upgrade_to(empty, "0019")
+        values = {"at": BEFORE["created_at"], "yes": True}
+        with empty.begin() as connection:
+            connection.execute(text(BEFORE_0008[0]), values)
+            connection.execute(text(IMPORT_OF_BEFORE.format(1)), values)
+
+        migrate.upgrade(empty)
+
+        with Session(empty) as session:
+            session.execute(text(IMPORT_OF_BEFORE.format(2)), values)
+            found = session.scalars(select(Import).order_by(Import.id)).all()
+            assert [(each.led_to, each.fetched_from) for each in found] == [("", "https://pets.example/a.yaml")] * 2
+
+
+IMPORT_OF_BEFORE = (
+    "INSERT INTO api_import (id, team_id, source, source_name, state, percent, step, turn, error, size, created_at,"
+    " changed_at) VALUES ({}, 3, 'address', 'https://pets.example/a.yaml', 'applied', 100, '', 1, '', 9, :at, :at)"
+)
 
 
 class TestConfirmedAddresses:

@@ -29,8 +29,8 @@ class NotFetched(NotReached):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    url: str
-    """Where it came from in the end, after redirects."""
+    led_to: str
+    """Where redirects led, "" where there were none. Without query: signed addresses keep their secret there."""
     content_type: str
     """Small letters, without parameters; "" where the server says none."""
     data: bytes
@@ -59,19 +59,24 @@ def fetch(
                 with closing(guarded.ask("GET", url, allowed, sockets, until, headers=headers)) as answer:
                     leads = answer.headers.get("location") if answer.status_code in _REDIRECTS else None
                     if leads is None:
-                        return _taken(url, answer, most_bytes, until)
+                        return _taken(first, url, answer, most_bytes, until)
                 url = urljoin(url, leads)
             except (requests.RequestException, HTTPError, zlib.error, OSError, ValueError) as error:
                 raise _explained(url, error, until, seconds) from error
     raise NotFetched(f"{shown(first)} leads on to other addresses more than {MOST_REDIRECTS} times. Give the last one.")
 
 
-def _taken(url: str, answer: requests.Response, most_bytes: int, until: float) -> Fetched:
+def _taken(first: str, url: str, answer: requests.Response, most_bytes: int, until: float) -> Fetched:
     _require_good(url, answer)
     data = b"".join(_read(url, answer, most_bytes))
     if time.monotonic() >= until:
         raise OSError("the line was cut")  # which may look like the end of an answer without a length
-    return Fetched(url, answer.headers.get("content-type", "").partition(";")[0].strip().lower(), data)
+    content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return Fetched("" if _place(url) == _place(first) else _place(url), content_type, data)
+
+
+def _place(url: str) -> str:
+    return urlsplit(url)._replace(query="", fragment="").geturl()
 
 
 def _require_good(url: str, answer: requests.Response) -> None:

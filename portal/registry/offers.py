@@ -23,7 +23,7 @@ def shown_plans(api: Api, person: Person | None) -> list[Plan]:
 
 def known_to(person: Person) -> ColumnElement[bool]:
     """The plans that one of the person's teams may choose or owns, as a condition on `Plan`; all to administrators."""
-    if person.is_administrator:
+    if person.acts_as_administrator:
         return true()
     own = select(Membership.team_id).where(Membership.person_id == person.id)
     chosen = exists().where(plan_team.c.plan_id == Plan.id, plan_team.c.team_id.in_(own))
@@ -31,7 +31,7 @@ def known_to(person: Person) -> ColumnElement[bool]:
 
 
 def _may_know(person: Person | None, plan: Plan) -> bool:
-    if plan.public or (person is not None and person.is_administrator):
+    if plan.public or (person is not None and person.acts_as_administrator):
         return True
     return person is not None and any(may_choose(each.team, plan) for each in person.memberships)
 

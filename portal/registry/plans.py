@@ -14,7 +14,7 @@ from portal.errors import InUse, Invalid, NameTaken
 from portal.registry import quotas, revision
 from portal.registry.consumers import hold
 from portal.registry.document import SLUG
-from portal.registry.models import Plan, Subscription
+from portal.registry.models import Approval, Plan, Subscription
 
 MOST_A_SECOND = 1_000_000
 MOST_A_MINUTE = 60_000_000
@@ -93,11 +93,15 @@ def change_plan(session: Session, plan: Plan, *, zone: tzinfo, now: datetime | N
 
 
 def delete_plan(session: Session, plan: Plan) -> None:
-    """Raises InUse while a subscription, current or ended, refers to it."""
+    """Raises InUse while a subscription, current or ended, refers to it, or somebody asks or has asked for it."""
     used = session.scalar(select(func.count()).where(Subscription.plan_id == plan.id)) or 0
     if used:
         noun = "subscription has" if used == 1 else "subscriptions have"
         raise InUse(f"{used} {noun} or had the plan {plan.name}. Take it out of the APIs' offers instead.")
+    asked = session.scalar(select(func.count()).where(Approval.plan_id == plan.id)) or 0
+    if asked:
+        noun = "request asks or has" if asked == 1 else "requests ask or have"
+        raise InUse(f"{asked} {noun} asked for the plan {plan.name}. Take it out of the APIs' offers instead.")
     for api in list(plan.apis):
         api.plans.remove(plan)  # so that the trail of each API says what it no longer offers
         if api.default_plan is plan:

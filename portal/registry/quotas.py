@@ -97,6 +97,57 @@ def go_on(session: Session, subscription: Subscription) -> None:
         subscription.blocked_until = blocked_until
 
 
+class Reached(NamedTuple):
+    """A share of a quota that a subscription has used, and of which nobody was told yet."""
+
+    subscription: Subscription
+    period: Period
+    first: date
+    percent: int
+    """One of SHARES."""
+    used: int
+    quota: int
+    begins_anew: datetime
+
+
+def take_untold(session: Session, *, now: datetime, zone: tzinfo, limit: int = 100) -> tuple[list[Reached], int]:
+    """What people are to be told now, which from here on counts as told, and how many notices that settles.
+
+    Of both shares of one quota only the larger is told, and nothing of days and months that are over.
+    """
+    today = day_of(now, zone)
+    notices = list(
+        session.scalars(
+            select(QuotaNotice)
+            .where(QuotaNotice.told_at.is_(None))
+            .order_by(QuotaNotice.starts_on, QuotaNotice.subscription_id, QuotaNotice.period, QuotaNotice.percent)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+    )
+    numbers = {each.subscription_id for each in notices}
+    standing = {
+        (each.subscription_id, period): (used, quota)
+        for each in _standings(session, Subscription.id.in_(numbers), today, now)
+        for period, used, quota in (
+            (Period.DAY, each.today, each.quota_day),
+            (Period.MONTH, each.this_month, each.quota_month),
+        )
+    }
+    rows = {each.id: each for each in session.scalars(select(Subscription).where(Subscription.id.in_(numbers)))}
+    found: dict[tuple[int, Period], Reached] = {}
+    for notice in notices:
+        notice.told_at = now
+        period = Period(notice.period)
+        used, quota = standing.get((notice.subscription_id, period), (0, None))
+        if quota is None or notice.starts_on != period.first(today) or used * 100 < quota * notice.percent:
+            continue
+        which = rows[notice.subscription_id]
+        anew = begins_anew(period, today, zone)
+        found[which.id, period] = Reached(which, period, notice.starts_on, notice.percent, used, quota, anew)
+    return list(found.values()), len(notices)
+
+
 def sweep(session: Session, *, today: date) -> None:
     """Forget days and notices of long ago."""
     for table, column in ((_USE, _USE.c.day), (_NOTICE, _NOTICE.c.starts_on)):

@@ -13,9 +13,10 @@ from portal.errors import Invalid
 from portal.registry.consumers import hold
 from portal.registry.document import Document
 from portal.registry.models import Api, Consumer, Visibility
+from portal.registry.plans import MOST_A_SECOND
 from portal.rest import drafts, lists, subscriptions
 from portal.rest.route import Answer, tagged
-from portal.rest.serving import etag_of
+from portal.rest.serving import state_of
 from portal.rest.shapes import Asked, Instant, Listed, Search, Slug, Told
 from portal.rest.subscriptions import Subscriptions
 from portal.web import lists as pages
@@ -48,6 +49,8 @@ class ApiAnswer(Told):
     """The one of them that is chosen for who chooses none."""
     is_closed: bool
     """Takes no new subscriptions."""
+    overall_per_second: int | None
+    """Calls that each gateway node lets through, of all subscriptions together; null for any number."""
     deprecated_at: Instant | None
     sunset_at: Instant | None
     """When it is meant to be retired."""
@@ -84,6 +87,11 @@ class Offer(Asked):
     """One of them, which is chosen for who chooses none."""
 
 
+class OverallLimit(Asked):
+    overall_per_second: Annotated[int, Field(ge=1, le=MOST_A_SECOND)] | None
+    """Null for any number."""
+
+
 def shown(api: Api) -> ApiAnswer:
     return ApiAnswer(
         team=api.team.slug,
@@ -98,6 +106,7 @@ def shown(api: Api) -> ApiAnswer:
         plans=sorted(plan.slug for plan in api.plans),
         default_plan=api.default_plan.slug if api.default_plan else None,
         is_closed=api.closed,
+        overall_per_second=api.overall_per_second,
         deprecated_at=api.deprecated_at,
         sunset_at=api.sunset_at,
         successor=api.successor.label if api.successor and registry.may_see(me(), api.successor) else None,
@@ -108,9 +117,7 @@ def shown(api: Api) -> ApiAnswer:
     )
 
 
-def state(session: Session, api: Api) -> str:
-    hold(session, api)
-    return etag_of(shown(api))
+state = state_of(shown, hold)
 
 
 def act(route: Callable[..., Any], verb: str) -> Callable[..., Any]:
@@ -208,6 +215,27 @@ def offer(session: Session, api: Api, body: Offer) -> ApiAnswer:
         raise Invalid({"plans": f"{api.team.name} has no plan {', '.join(unknown)}."})
     offered = [theirs[slug] for slug in sorted(set(body.plans))]
     registry.offer_plans(session, api, offered, default=theirs[body.default] if body.default else None)
+    session.flush()
+    return shown(api)
+
+
+@route(
+    "PUT",
+    f"{ADDRESS}/limit",
+    Permission.MANAGE_APIS,
+    an_api,
+    scope=Scope.APIS,
+    body=OverallLimit,
+    answer=ApiAnswer,
+    etag=True,
+    match=state,
+)
+def limit(session: Session, api: Api, body: OverallLimit) -> ApiAnswer:
+    """Protect the target: so many calls a second on each node, of all subscriptions together.
+
+    Calls beyond it are answered with 429 `api_limit`.
+    """
+    registry.limit_api(session, api, overall_per_second=body.overall_per_second)
     session.flush()
     return shown(api)
 

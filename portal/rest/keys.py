@@ -10,6 +10,7 @@ from portal.db import utcnow
 from portal.registry.models import Consumer, Key
 from portal.rest import consumers, lists
 from portal.rest.route import Answer, tagged
+from portal.rest.serving import state_of
 from portal.rest.shapes import Asked, Instant, Label, Listed, Moment, Paging, Told
 from portal.web.guards import a_consumer, a_key, me
 
@@ -66,6 +67,9 @@ def shown(key: Key) -> KeyAnswer:
     return KeyAnswer.model_validate(_facts(key))
 
 
+_state = state_of(shown)
+
+
 @route(
     "GET",
     "/teams/<team>/consumers/<consumer>/keys",
@@ -111,6 +115,7 @@ def issue(session: Session, consumer: Consumer, body: NewKey) -> Answer:
     a_key,
     scope=Scope.READ,
     answer=KeyAnswer,
+    etag=True,
 )
 def show(session: Session, key: Key) -> KeyAnswer:
     """One key, without its secret."""
@@ -125,6 +130,8 @@ def show(session: Session, key: Key) -> KeyAnswer:
     scope=Scope.CONSUMERS,
     body=KeyChange,
     answer=KeyAnswer,
+    etag=True,
+    match=_state,
 )
 def change(session: Session, key: Key, body: KeyChange) -> KeyAnswer:
     """Change a key's label or expiry. Its secret stays."""
@@ -143,6 +150,7 @@ def change(session: Session, key: Key, body: KeyChange) -> KeyAnswer:
     Permission.MANAGE_CONSUMERS,
     a_key,
     scope=Scope.CONSUMERS,
+    match=_state,
 )
 def revoke(session: Session, key: Key) -> None:
     """Revoke a key. The gateway refuses it within a second; it stays in the list for 30 days."""

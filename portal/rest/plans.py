@@ -1,5 +1,6 @@
 """Plans: limits, quotas and terms that subscriptions are under."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -24,7 +25,7 @@ from portal.registry.plans import (
 )
 from portal.rest import lists
 from portal.rest.route import Answer, tagged
-from portal.rest.serving import etag_of
+from portal.rest.serving import state_of
 from portal.rest.shapes import Asked, Instant, Listed, Name, Number, Search, Slug, Text, Told
 from portal.traffic.foresight import Affected, foresee
 from portal.web import lists as pages
@@ -172,15 +173,9 @@ def shown(plan: Plan) -> PlanAnswer:
     )
 
 
-def _state(session: Session, plan: Plan) -> str:
-    # Whoever changes which plan a subscription has holds that one first, and then its new plan in this way.
-    hold(session, plan, but_subscriptions=True)
-    return etag_of(shown(plan))
-
-
-def _state_to_delete(session: Session, plan: Plan) -> str:
-    hold(session, plan)
-    return etag_of(shown(plan))
+# Whoever changes which plan a subscription has holds that one first, and then its new plan in this way.
+_state = state_of(shown, partial(hold, but_subscriptions=True))
+_state_to_delete = state_of(shown, hold)
 
 
 @route("GET", "/plans", Permission.SIGNED_IN, scope=Scope.READ, query=PlanSearch, answer=Plans)

@@ -23,6 +23,7 @@ def set_up(app: Flask, config: Config) -> None:
         accounts,
         admin,
         apis,
+        approvals,
         calls,
         catalogue,
         channels,
@@ -45,6 +46,9 @@ def set_up(app: Flask, config: Config) -> None:
         second_factor,
         settings,
         shelving,
+        subscribers,
+        subscribing,
+        subscriptions,
         traffic,
         trail,
         upstream_secrets,
@@ -52,8 +56,9 @@ def set_up(app: Flask, config: Config) -> None:
         visibility,
     )
 
-    # Their views join the blueprint of `apis` by being imported, before it is registered.
-    assert all((lifecycle, releases, versions, visibility))
+    # Their views join the blueprints of `apis`, `catalogue` and `consumers` by being imported, before these are
+    # registered.
+    assert all((lifecycle, releases, subscribers, subscribing, subscriptions, versions, visibility))
     if config.trusted_hops:
         hops = config.trusted_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
@@ -90,6 +95,7 @@ def set_up(app: Flask, config: Config) -> None:
         account,
         accounts,
         apis,
+        approvals,
         calls,
         catalogue,
         channels,

@@ -71,7 +71,7 @@ class People(Window):
     )
 
     def change(self, session: Session, thing: Any, form: Any) -> None:
-        thing.name = form.name.data
+        accounts.rename_person(thing, form.name.data)
         # Activated before and deactivated after, because only somebody active can be an administrator.
         if form.active.data and not thing.active:
             accounts.activate(thing)

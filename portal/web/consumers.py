@@ -1,24 +1,27 @@
 """Consumers: applications that call APIs, with their subscriptions and keys."""
 
+from collections.abc import Collection
 from typing import Any
 
 from flask import Blueprint, current_app, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
+from wtforms import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
 
-from portal import config_of, registry
-from portal.accounts import Permission, audit
+from portal import agreements, config_of, registry
+from portal.accounts import Permission, Team, audit
 from portal.db import db, utcnow
-from portal.errors import Conflict, Invalid, NotFound
-from portal.registry.models import Api, Consumer, Key, Plan, Subscription
+from portal.errors import Conflict, Invalid
+from portal.registry.models import Consumer, Key
 from portal.traffic.calls import CallView, list_calls
 from portal.traffic.filters import Filters
 from portal.traffic.scope import Scope
-from portal.web import curl, lists, quotas
+from portal.web import curl, inbox, lists, quotas
 from portal.web.forms import Form, choices, slug_from
 from portal.web.forms.born import BirthMark
-from portal.web.forms.consumers import ConsumerForm, KeyForm, NewConsumerForm
-from portal.web.guards import a_consumer, a_key, a_subscription, may, me, requires, teams_for
+from portal.web.forms.consumers import ConsumerForm, KeyForm, NewConsumerForm, written
+from portal.web.forms.subscriptions import MoveForm
+from portal.web.guards import a_consumer, a_key, may, me, requires, teams_for
 
 bp = Blueprint("consumers", __name__, url_prefix="/consumers")
 
@@ -34,7 +37,11 @@ def address(consumer: Consumer, endpoint: str = "consumers.show", **more: Any) -
     return url_for(endpoint, team=consumer.team.slug, consumer=consumer.slug, **more)
 
 
-def _back(consumer: Consumer, message: str) -> Response:
+def team_choices(teams: Collection[Team]) -> list[SelectChoice]:
+    return choices({team.slug: f"{team.name} (personal)" if team.is_personal else team.name for team in teams})
+
+
+def back(consumer: Consumer, message: str) -> Response:
     flash(message, "success")
     return redirect(address(consumer), 303)
 
@@ -62,9 +69,7 @@ def index() -> ResponseReturnValue:
 def new() -> ResponseReturnValue:
     teams = teams_for(Permission.MANAGE_CONSUMERS)
     form = NewConsumerForm()
-    form.team.choices = choices(
-        {team.slug: f"{team.name} (personal)" if team.is_personal else team.name for team in teams}
-    )
+    form.team.choices = team_choices(teams)
     if request.method == "GET" and any(team.slug == lists.query("team") for team in teams):
         form.team.data = lists.query("team")
     if not form.validate_on_submit():
@@ -77,15 +82,12 @@ def new() -> ResponseReturnValue:
                 team,
                 slug=slug_from(form.slug, form.name),
                 name=form.name.data or "",
-                description=form.description.data or "",
+                **form.facts(),
             )
     except (Invalid, Conflict) as error:
         status = form.refuse(error)
         return render_template("consumers/new.html", form=form), status
-    if api := lists.query("api"):  # somebody came here to subscribe to it, and had no consumer
-        flash(f"{consumer.name} is made.", "success")
-        return redirect(address(consumer, "consumers.choose", api=api), 303)
-    return _back(consumer, f"{consumer.name} is made. Subscribe it to an API next.")
+    return back(consumer, f"{consumer.name} is made. Subscribe it to an API next.")
 
 
 @bp.get("/<team>/<consumer>")
@@ -102,6 +104,8 @@ def show(consumer: Consumer) -> ResponseReturnValue:
             if each.api.live_release_id is not None and registry.may_see(me(), each.api)
         },
         current=current,
+        waiting=inbox.waiting(db.session(), consumer),
+        may_move=may(Permission.MANAGE_TEAM, consumer.team),
         now=utcnow(),
         last_used=lists.last_used(db.session(), consumer),
         allowances=quotas.of(db.session(), current),
@@ -113,12 +117,17 @@ def show(consumer: Consumer) -> ResponseReturnValue:
 @bp.route("/<team>/<consumer>/edit", methods=["GET", "POST"])
 @requires(Permission.MANAGE_CONSUMERS, a_consumer)
 def edit(consumer: Consumer) -> ResponseReturnValue:
-    form = ConsumerForm(obj=consumer)
-    if not form.validate_on_submit():
-        return render_template("consumers/edit.html", consumer=consumer, form=form, address=address), form.status
-    with db.begin():
-        registry.change_consumer(consumer, name=form.name.data or "", description=form.description.data or "")
-    return _back(consumer, f"{consumer.name} is saved.")
+    form = ConsumerForm(data=written(consumer))
+    status = 0
+    if form.validate_on_submit():
+        try:
+            with db.begin():
+                registry.change_consumer(consumer, name=form.name.data or "", **form.facts())
+            return back(consumer, f"{consumer.name} is saved.")
+        except Invalid as error:
+            status = form.refuse(error)
+    page = render_template("consumers/edit.html", consumer=consumer, form=form, address=address)
+    return page, status or form.status
 
 
 @bp.route("/<team>/<consumer>/delete", methods=["GET", "POST"])
@@ -138,75 +147,47 @@ def delete(consumer: Consumer) -> ResponseReturnValue:
     return page, 422 if wrong else 200
 
 
-@bp.get("/<team>/<consumer>/subscriptions/new")
+@bp.route("/<team>/<consumer>/suspend", methods=["GET", "POST"])
 @requires(Permission.MANAGE_CONSUMERS, a_consumer)
-def choose(consumer: Consumer) -> ResponseReturnValue:
-    """Three steps on one address: which API, which plan, is it so."""
-    session = db.session()
-    current = {each.api_id: each for each in lists.subscriptions_of(session, [consumer])}
-    api = lists.one_subscribable(session, me(), lists.query("api"))
-    if api is None:
-        if lists.query("api"):
-            raise NotFound("This API is not published, or offers no plan. Choose another one.")
-        page = lists.page(session, lists.subscribable(me(), q=lists.query()), Api.name, Api.id)
-        return render_template(
-            "consumers/choose_api.html",
-            consumer=consumer,
-            page=page,
-            current=current,
-            q=lists.query(),
-            address=address,
-            offered=registry.offered,
-        )
-    offered = registry.offered(api, consumer.team)
-    plan = next((plan for plan in offered if plan.slug == lists.query("plan")), None)
-    if plan is None and len(offered) == 1:
-        plan = offered[0]
-    return _confirm(consumer, api, plan, current.get(api.id))
-
-
-@bp.post("/<team>/<consumer>/subscriptions/new")
-@requires(Permission.MANAGE_CONSUMERS, a_consumer)
-def subscribe(consumer: Consumer) -> ResponseReturnValue:
-    api = lists.one_subscribable(db.session(), me(), request.form.get("api", ""))
-    offered = registry.offered(api, consumer.team) if api else []
-    plan = next((plan for plan in offered if plan.slug == request.form.get("plan")), None)
-    if api is None or plan is None:
-        raise Conflict("The API is no longer offered under this plan. Go back and choose again.")
-    try:
-        with db.begin() as session:
-            registry.subscribe(session, consumer, api, plan, by=me())
-    except Conflict as error:
-        return _confirm(consumer, api, plan, None, error)
-    return _back(consumer, f"{consumer.name} is subscribed to {api.name} under the plan {plan.name}.")
-
-
-def _confirm(
-    consumer: Consumer, api: Api, plan: Plan | None, current: Subscription | None, error: Conflict | None = None
-) -> ResponseReturnValue:
-    page = render_template(
-        "consumers/subscribe.html",
-        consumer=consumer,
-        api=api,
-        plan=plan,
-        offered=registry.offered(api, consumer.team),
-        current=current,
-        error=error,
-        refusal=registry.refusal(api),
-        address=address,
-    )
-    return page, error.status if error else 200
-
-
-@bp.route("/<team>/<consumer>/subscriptions/<int:subscription>/end", methods=["GET", "POST"])
-@requires(Permission.MANAGE_CONSUMERS, a_subscription)
-def end(subscription: Subscription) -> ResponseReturnValue:
-    consumer = subscription.consumer
+def suspend(consumer: Consumer) -> ResponseReturnValue:
     if request.method == "GET":
-        return render_template("consumers/end.html", consumer=consumer, subscription=subscription, address=address)
+        return render_template("consumers/suspend.html", consumer=consumer, address=address)
     with db.begin() as session:
-        registry.end_subscription(session, subscription)
-    return _back(consumer, f"The subscription to {subscription.api.name} is ended.")
+        agreements.suspend_consumer(session, consumer, by=me())
+    return back(consumer, f"{consumer.name} is suspended. The gateway refuses its calls within a second.")
+
+
+@bp.post("/<team>/<consumer>/resume")
+@requires(Permission.MANAGE_CONSUMERS, a_consumer)
+def resume(consumer: Consumer) -> ResponseReturnValue:
+    with db.begin() as session:
+        agreements.resume_consumer(session, consumer, by=me())
+    return back(consumer, f"{consumer.name} goes on. Its keys work again within a second.")
+
+
+@bp.route("/<team>/<consumer>/move", methods=["GET", "POST"])
+@requires(Permission.MANAGE_TEAM, a_consumer)
+def move(consumer: Consumer) -> ResponseReturnValue:
+    """To another team of the person's. Where there is none, the page says so."""
+    teams = [team for team in teams_for(Permission.MANAGE_CONSUMERS) if team.id != consumer.team_id]
+    form = MoveForm()
+    form.team.choices = team_choices(teams)
+    status = 0
+    if form.validate_on_submit():
+        try:
+            with db.begin() as session:
+                team = next((team for team in teams if team.slug == form.team.data), None)
+                if team is None:
+                    raise Invalid({"team": "Choose one of your teams."})
+                agreements.move_consumer(session, consumer, team, by=me(), slug=form.slug.data or "")
+            return back(consumer, f"{consumer.name} belongs to {consumer.team.name} now, with keys and subscriptions.")
+        except (Invalid, Conflict) as error:
+            status = form.refuse(error)
+    current = len(lists.subscriptions_of(db.session(), [consumer]))
+    page = render_template(
+        "consumers/move.html", consumer=consumer, teams=teams, form=form, current=current, address=address
+    )
+    return page, status or form.status
 
 
 @bp.route("/<team>/<consumer>/keys/new", methods=["GET", "POST"])
@@ -268,7 +249,7 @@ def revoke(key: Key) -> ResponseReturnValue:
         return render_template(page, consumer=consumer, key=key, form=Form(), last=_last_call(key), address=address)
     with db.begin() as session:
         registry.revoke(session, key)
-    return _back(consumer, f"The key pco_{key.public_id}_… is revoked. The gateway refuses it within a second.")
+    return back(consumer, f"The key pco_{key.public_id}_… is revoked. The gateway refuses it within a second.")
 
 
 def _last_call(key: Key) -> CallView | None:

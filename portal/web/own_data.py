@@ -22,7 +22,7 @@ from portal.accounts.sessions import SignIn
 from portal.accounts.tokens import AccessToken
 from portal.config import Config
 from portal.notify.models import Channel, Notice, NoticeChoice, NoticeCopy
-from portal.registry.models import Api, Consumer, Import, Key, Release, Subscription, UpstreamSecret
+from portal.registry.models import Api, Approval, Consumer, Import, Key, Release, Subscription, UpstreamSecret
 
 
 def stored(session: Session, config: Config, person: Person) -> str:
@@ -98,6 +98,8 @@ def _stored(session: Session, config: Config, person: Person) -> dict[str, Any]:
                 "slug": consumer.slug,
                 "name": consumer.name,
                 "description": consumer.description,
+                "contacts": consumer.contacts,
+                "metadata": consumer.attributes,
                 "public_id": consumer.public_id,
                 "since": _time(consumer.created_at),
                 "keys": [_key(key) for key in consumer.keys],
@@ -133,6 +135,14 @@ MADE: dict[str, tuple[InstrumentedAttribute[int | None], Callable[[Any], dict[st
     "subscriptions_made": (
         Subscription.created_by_id,
         lambda it: {"consumer": it.consumer.slug, **_subscription(it)},
+    ),
+    "approvals_asked_for": (
+        Approval.asked_by_id,
+        lambda it: {**_approval(it), "at": _time(it.asked_at), "purpose": it.purpose},
+    ),
+    "approvals_decided": (
+        Approval.decided_by_id,
+        lambda it: {**_approval(it), "at": _time(it.decided_at), "words": it.words},
     ),
     "upstream_secrets_stored": (
         UpstreamSecret.created_by_id,
@@ -172,6 +182,15 @@ def _key(key: Key) -> dict[str, Any]:
         "issued": _time(key.created_at),
         "expires": _time(key.expires_at),
         "revoked": _time(key.revoked_at),
+    }
+
+
+def _approval(approval: Approval) -> dict[str, Any]:
+    return {
+        "consumer": approval.subscription.consumer.slug,
+        "api": approval.subscription.api.label,
+        "plan": approval.plan.slug,
+        "state": approval.state.value,
     }
 
 

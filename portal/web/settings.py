@@ -28,7 +28,7 @@ def settings_tabs(active: str) -> list[tuple[str, str, bool]]:
         ("Access tokens", "access_tokens.index"),
         ("Teams", "settings.teams"),
     ]
-    if me().is_administrator:
+    if me().acts_as_administrator:
         parts += [
             ("People", "people.index"),
             ("Installation", "installation.show"),
@@ -60,7 +60,7 @@ def show() -> ResponseReturnValue:
     if not form.validate_on_submit():
         return render_template("settings/me.html", form=form, person=me()), form.status
     with db.begin():
-        me().name = form.name.data or ""
+        accounts.rename_person(me(), form.name.data or "")
     return _back("Your name is saved.", ".show")
 
 

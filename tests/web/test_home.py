@@ -190,6 +190,21 @@ class TestAttention:
         assert "stock.example" not in page
         assert "The disk is full." not in page
 
+    def test_one_host_that_is_away_is_one_thing(self, client, session, cast, own, node):
+        others = [factories.api(session, team=cast.team, live=True, name=f"Other {n}") for n in range(9)]
+        node.problems = [
+            {"api": api.label, "sentence": "orders.example does not resolve."} for api in (own["api"], *others)
+        ]
+        session.commit()
+
+        page = home(client, cast.publisher)
+
+        assert page.count("orders.example does not resolve.") == 1
+        assert "One thing needs your attention" in page
+        [matter] = re.findall(r"<li>.*?orders\.example", page, re.S)
+        assert matter.count('<a href="/apis/cast/') == 6
+        assert "and 4 more: orders.example" in matter
+
     def test_of_administrators_is_everything(self, client, cast, node):
         page = home(client, cast.administrator)
 

@@ -239,8 +239,8 @@ class TestSubscribing:
 
         assert "Orders" not in owner.get(choose).text
         assert owner.get(f"{choose}?api=cast/orders/v1").status_code == 404
-        answer = owner.post(choose, data={"api": "cast/orders/v1", "plan": "gold"})
-        assert answer.status_code == 409
+        answer = owner.post("/catalogue/cast/orders/v1/subscribe", data={"consumer": "shop/app", "plan": "gold"})
+        assert answer.status_code == 404
         assert "Orders" not in answer.text
 
     def test_a_closed_api_says_so(self, client, session, cast, orders, shop):
@@ -251,9 +251,10 @@ class TestSubscribing:
         choose = "/consumers/shop/app/subscriptions/new"
 
         assert "cast/orders/v1" not in owner.get(choose).text
-        assert "takes no new subscriptions" in owner.get(f"{choose}?api=cast/orders/v1").text
-        assert "closed to new subscriptions" in owner.get("/catalogue/cast/orders/v1/subscribe").text
-        assert owner.post(choose, data={"api": "cast/orders/v1", "plan": "gold"}).status_code == 409
+        assert owner.get(f"{choose}?api=cast/orders/v1").status_code == 303
+        subscribe = "/catalogue/cast/orders/v1/subscribe"
+        assert "closed to new subscriptions" in owner.get(subscribe).text
+        assert owner.post(subscribe, data={"consumer": "shop/app", "plan": "gold"}).status_code == 409
 
 
 class TestVisibility:

@@ -88,6 +88,8 @@ def test_a_new_account_has_one_too(client, session):
 REFERS = {
     "access_token.person_id": "access_tokens",
     "api.draft_changed_by_id": "drafts_last_changed",
+    "approval.asked_by_id": "approvals_asked_for",
+    "approval.decided_by_id": "approvals_decided",
     "api_import.made_by_id": "imports_made",
     "channel.created_by_id": "channels_made",
     "invitation.invited_by_id": "invitations_sent",
@@ -135,6 +137,8 @@ class TestIsComplete:
         factories.consumer(session, team=me.teams[0])
         theirs = factories.consumer(session, team=cast.team)
         registry.subscribe(session, theirs, api, plan, by=me)
+        asks = factories.approval(session, factories.consumer(session, team=cast.team), api, by=me)
+        registry.reject(session, asks, by=me, words="Not yet.")
         registry.issue(session, theirs, by=me)
         secret = factories.upstream_secret(session, team=cast.team)
         secret.created_by = me

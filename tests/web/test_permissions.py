@@ -36,6 +36,7 @@ TABLE = {
     Permission.SEE_APIS: MEMBERS,
     Permission.SEE_TEAM: MEMBERS,
     Permission.MANAGE_APIS: PUBLISHERS,
+    Permission.DECIDE: PUBLISHERS,
     Permission.SEE_API_CALLS: PUBLISHERS,
     Permission.MANAGE_TEAM: PUBLISHERS - {"publisher"},
     Permission.ADMINISTER: {"administrator"},
@@ -100,6 +101,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
         consumer = factories.consumer(session, team=team)
         subscription = factories.subscription(session, consumer, api)
         key, _ = factories.key(session, consumer)
+        asks = factories.approval(session, factories.consumer(session, team=team), api)
         category = registry.create_category(session, slug="shelf", name="Shelf")
         invitation = accounts.invite(session, email="invited@portico.example", by=administrator, now=utcnow())
         secret = factories.upstream_secret(session, team=team)
@@ -128,6 +130,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
             "category": category.slug,
             "consumer": consumer.slug,
             "subscription": subscription.id,
+            "approval": asks.id,
             "key": key.public_id,
             "secret": secret.name,
             "import_id": imported.id,

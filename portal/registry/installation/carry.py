@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from portal import accounts
 from portal.accounts.models import Person, Team
 from portal.errors import Conflict, Invalid, NotFound, PortalError
-from portal.registry import apis, categories, consumers, keys, plans, releases
+from portal.registry import apis, categories, consumers, keys, plans, releases, subscriptions
 from portal.registry.consumers import Loss
 from portal.registry.document import Document, read_document
 from portal.registry.installation.settings import SETTINGS
@@ -214,22 +214,51 @@ class _Hand:
                 slug=after.slug,
                 name=after.name,
                 description=after.description,
+                contacts=after.contacts,
+                metadata=after.metadata,
                 public_id=after.id,
             )
             self._made(after.identity, made)
+            if after.suspended:
+                consumers.suspend_consumer(self._session, made)
             return
         if before.id != after.id:
             raise Invalid({"id": f"It has the id {before.id} here, and that stays. Leave the id out of the file."})
-        consumers.change_consumer(self._get(Consumer, *after.identity), name=after.name, description=after.description)
+        consumer = self._get(Consumer, *after.identity)
+        consumers.change_consumer(
+            consumer,
+            name=after.name,
+            description=after.description,
+            contacts=after.contacts,
+            metadata=after.metadata,
+        )
+        if before.suspended != after.suspended:
+            verb = consumers.suspend_consumer if after.suspended else consumers.resume_consumer
+            verb(self._session, consumer)
 
     def _use(self, before: Use | None, after: Use) -> None:
         consumer = self._get(Consumer, "consumer", after.team, after.consumer)
         api: Api = self._get(Api, "api", *after.entry.api.split("/"))
         plan = self._get(Plan, "plan", after.entry.api.partition("/")[0], after.entry.plan)
-        if before is not None and before.entry.plan == after.entry.plan:
-            consumers.limit_subscription(self._session, self._current(before), after.entry.ends_at)
+        entry = after.entry
+        if before is not None and before.entry.plan == entry.plan:
+            subscriptions.settle(
+                self._session,
+                self._current(before),
+                ends_at=entry.ends_at,
+                approved_until=entry.approved_until,
+                suspended=entry.state == "suspended",
+            )
         else:
-            consumers.take_over_subscription(self._session, consumer, api, plan, ends_at=after.entry.ends_at)
+            subscriptions.take_over_subscription(
+                self._session,
+                consumer,
+                api,
+                plan,
+                ends_at=entry.ends_at,
+                approved_until=entry.approved_until,
+                suspended=entry.state == "suspended",
+            )
 
     def _key(self, before: Credential | None, after: Credential) -> None:
         entry = after.entry
@@ -254,7 +283,7 @@ class _Hand:
             keys.revoke(self._session, row, at=entry.revoked_at)
 
     def _end(self, before: Use, _after: None) -> None:
-        consumers.end_subscription(self._session, self._current(before))
+        subscriptions.end_subscription(self._session, self._current(before))
 
     def _revoke(self, before: Credential, _after: None) -> None:
         keys.revoke(self._session, self._row_of(before))
@@ -275,7 +304,9 @@ class _Hand:
 
     def _current(self, use: Use) -> Subscription:
         consumer = self._ids[("consumer", use.team, use.consumer)]
-        found = consumers.current_subscription(self._session, consumer, self._ids[("api", *use.entry.api.split("/"))])
+        found = subscriptions.current_subscription(
+            self._session, consumer, self._ids[("api", *use.entry.api.split("/"))]
+        )
         if found is None:
             raise _NotThere(f"There is no subscription of {use.team}/{use.consumer} to {use.entry.api}.")
         return found

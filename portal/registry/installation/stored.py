@@ -23,7 +23,7 @@ from portal.registry.installation.values import (
     TeamEntry,
 )
 from portal.registry.keys import TOMBSTONE
-from portal.registry.models import Api, Category, Consumer, Key, Plan, Subscription, SubscriptionState
+from portal.registry.models import IN_USE, Api, Category, Consumer, Key, Plan, Subscription, SubscriptionState
 
 _Entry = TypeVar("_Entry", TeamEntry, CategoryEntry, PlanEntry, ApiEntry, ConsumerEntry)
 
@@ -139,25 +139,33 @@ def _consumers(session: Session, teams: dict[int, str], *, keys: bool) -> Iterat
             id=consumer.public_id,
             name=consumer.name,
             description=consumer.description,
+            contacts=tuple(consumer.contacts),
+            metadata=dict(consumer.attributes),
+            suspended=consumer.suspended_at is not None,
             subscriptions=tuple(sorted(uses.get(consumer.id, ()), key=lambda use: use.api)),
             keys=tuple(sorted(held.get(consumer.id, ()), key=lambda key: key.id)) if keys else None,
         )
 
 
 def _uses(session: Session) -> Iterator[tuple[int, SubscriptionEntry]]:
-    """Those that are current, with the number of their consumer."""
+    """Those that were agreed and are not over, with the number of their consumer."""
     rows = session.execute(
         select(Subscription, Team.slug, Api.slug, Api.version, Plan.slug)
         .join(Api, Subscription.api_id == Api.id)
         .join(Team, Api.team_id == Team.id)
         .join(Plan, Subscription.plan_id == Plan.id)
-        .where(Subscription.state != SubscriptionState.ENDED)
+        .where(IN_USE)
     )
     for use, team, slug, version, plan in rows:
         yield (
             use.consumer_id,
             SubscriptionEntry.model_construct(
-                api=f"{team}/{slug}/{version}", plan=plan, state="approved", ends_at=_utc(use.ends_at)
+                api=f"{team}/{slug}/{version}",
+                plan=plan,
+                state="suspended" if use.state is SubscriptionState.SUSPENDED else "approved",
+                # A notice is taken back by the next call, here and nowhere else: what it was before goes along.
+                ends_at=_utc(use.ends_without_notice if use.noticed_at else use.ends_at),
+                approved_until=_utc(use.approved_until),
             ),
         )
 

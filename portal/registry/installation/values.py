@@ -161,13 +161,16 @@ else:
 
 
 class SubscriptionEntry(_Part):
-    """Of the consumer that it stands in. What has ended is the past, and stands in no file."""
+    """Of the consumer that it stands in. What is over is the past, and what waits for a decision is not agreed yet:
+    neither stands in a file."""
 
     api: ApiReference
     plan: Slug
     """Of the API's team."""
-    state: Literal["approved"] = "approved"
+    state: Literal["approved", "suspended"] = "approved"
     ends_at: Instant | None = None
+    approved_until: Instant | None = None
+    """How long the API's team lets it go on."""
 
 
 class KeyEntry(_Part):
@@ -185,6 +188,9 @@ class ConsumerEntry(_Part):
     """What upstreams see; None says nothing about it, and a new consumer gets one."""
     name: Name
     description: Text = ""
+    contacts: tuple[Text, ...] = ()
+    metadata: dict[str, str] = Field(default_factory=dict)
+    suspended: bool = False
     subscriptions: tuple[SubscriptionEntry, ...] | None = None
     keys: tuple[KeyEntry, ...] | None = None
     """None of these two says nothing about them."""

@@ -3,8 +3,16 @@
 from portal.registry.models.apis import Api, Category, Mount, Release, Visibility, api_plan, api_viewer
 from portal.registry.models.catalogue import CatalogueEntry, CatalogueOperation
 from portal.registry.models.consumers import (
+    CURRENT,
+    IN_USE,
+    OVER,
+    Approval,
+    ApprovalState,
     Consumer,
     Key,
+    KeyLineage,
+    KeyOperation,
+    KeySubscription,
     Plan,
     QuotaNotice,
     QuotaUse,
@@ -18,7 +26,12 @@ from portal.registry.models.revision import Revision
 from portal.registry.models.secrets import SecretKind, UpstreamSecret
 
 __all__ = [
+    "CURRENT",
+    "IN_USE",
+    "OVER",
     "Api",
+    "Approval",
+    "ApprovalState",
     "CatalogueEntry",
     "CatalogueOperation",
     "Category",
@@ -27,6 +40,9 @@ __all__ = [
     "ImportSource",
     "ImportState",
     "Key",
+    "KeyLineage",
+    "KeyOperation",
+    "KeySubscription",
     "Mount",
     "OpenAPIDocument",
     "OpenAPIExport",

@@ -80,6 +80,8 @@ class Api(Base):
     """Takes no new subscriptions; those that exist go on."""
     retired_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     """Since when every call is answered with 410. The release and the mounts stay."""
+    overall_per_second: Mapped[int | None]
+    """Calls that one node lets through to the upstream, of all subscriptions together; None for any number."""
     category_id: Mapped[int | None] = mapped_column(ForeignKey("category.id", ondelete="SET NULL"), index=True)
     default_plan_id: Mapped[int | None] = mapped_column(ForeignKey("plan.id", ondelete="SET NULL"), index=True)
     """Of the plans on offer the one that is chosen for who chooses none."""
@@ -195,6 +197,8 @@ def _word_for_api(action: str, changes: audit.Changes) -> str:
             return "closed" if closed else "reopened"
         case {"visibility": _} | {"viewers": _} if action == "changed":
             return "changed visibility"
+        case {"overall_per_second": _} if action == "changed" and len(changes) == 1:
+            return "changed overall limit"
         case {"category_id": _} if action == "changed" and len(changes) == 1:
             return "changed category"
         case {"draft_number": _} if action == "changed":

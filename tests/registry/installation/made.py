@@ -124,6 +124,7 @@ ENDING = EVERYTHING.replace("plans:\n- team", f"{_SHELVES}plans:\n- team", 1).re
   viewers:
   - shop
   category: money
+  overall_per_second: 250
   closed: true
   deprecated:
     since: '2026-01-01T00:00:00Z'
@@ -207,6 +208,7 @@ def _apis(draw: Any, team: str, plans: list[str], shelves: list[str]) -> dict[st
         "note": draw(_texts) if published else "",
         "plans": draw(st.sets(st.sampled_from(plans))) if plans else [],
         "paused": published and draw(st.booleans()),
+        "overall_per_second": draw(st.none() | st.integers(1, 1_000_000)),
         "closed": published and draw(st.booleans()),
         "visibility": draw(st.sampled_from(Visibility)).value,
         "category": draw(st.sampled_from([None, *shelves])),
