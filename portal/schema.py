@@ -5,6 +5,7 @@ from portal.accounts import audit, replays, sessions, throttle, tokens
 from portal.accounts import models as accounts
 from portal.db import Base
 from portal.gateway import models as gateway
+from portal.notify import models as notify
 from portal.registry import models as registry
 from portal.traffic import models as traffic
 
@@ -14,6 +15,7 @@ __all__ = [
     "gateway",
     "jobs",
     "metadata",
+    "notify",
     "registry",
     "replays",
     "sample",

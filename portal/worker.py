@@ -112,6 +112,7 @@ def _turns_of(work: Callable[[Session], int]) -> Iterator[int]:
 
 KINDS: dict[str, Work] = {
     "mail": notify.send,
+    "notice": notify.spread,
     "account_link": letters.answer,
     "forget_calls": forget_calls,
     "bury_keys": bury_keys,

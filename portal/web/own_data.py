@@ -21,6 +21,7 @@ from portal.accounts.audit import AuditEntry
 from portal.accounts.sessions import SignIn
 from portal.accounts.tokens import AccessToken
 from portal.config import Config
+from portal.notify.models import Notice
 from portal.registry.models import Api, Consumer, Import, Key, Release, Subscription, UpstreamSecret
 
 
@@ -140,6 +141,10 @@ MADE: dict[str, tuple[InstrumentedAttribute[int | None], Callable[[Any], dict[st
     "upstream_secrets_replaced": (
         UpstreamSecret.replaced_by_id,
         lambda it: {"team": it.team.slug, "name": it.name, "at": _time(it.replaced_at)},
+    ),
+    "notices": (
+        Notice.person_id,
+        lambda it: {"at": _time(it.created_at), "event": it.event, "subject": it.subject, "text": it.text},
     ),
     # The addresses are other people's.
     "invitations_sent": (

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from portal import accounts, letters, registry, schema
+from portal import accounts, letters, notify, registry, schema
 from portal.accounts import Person, Role, audit
 from portal.accounts.audit import Actor
 from portal.accounts.tokens import Scope
@@ -89,6 +89,7 @@ REFERS = {
     "invitation.invited_by_id": "invitations_sent",
     "key.created_by_id": "keys_issued_for_other_teams",
     "membership.person_id": "memberships",
+    "notice.person_id": "notices",
     "release.published_by_id": "releases_published",
     "sign_in.person_id": "sessions",
     "subscription.created_by_id": "subscriptions_made",
@@ -136,6 +137,7 @@ class TestIsComplete:
         accounts.tokens.make(session, me, label="script", scopes=[Scope.READ], expires_at=ends, now=utcnow())
         accounts.invite(session, email="guest@portico.example", by=me, now=utcnow())
         factories.imported(session, team=cast.team).made_by = me
+        notify.tell(session, "key.leaked", persons=[me], subject="A key is public", text="It is revoked.")
         session.commit()
         number = me.id
         session.rollback()
