@@ -19,8 +19,8 @@ from portal import doctor, jobs, letters, notify, reading, registry
 from portal.accounts import audit, replays, sessions, throttle, tokens
 from portal.config import Config
 from portal.db import db, utcnow
-from portal.registry import exports, imports
-from portal.traffic import retention
+from portal.registry import exports, imports, leaks
+from portal.traffic import retention, usage
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,19 @@ def forget_calls(config: Config, _payload: dict[str, Any]) -> str:
 def bury_keys(_config: Config, _payload: dict[str, Any]) -> str:
     with db.begin() as session:
         gone = registry.bury(session, now=utcnow())
+        usage.forget(session)
     return f"{gone} long dead keys went." if gone else ""
+
+
+def tell_expiring_keys(_config: Config, _payload: dict[str, Any]) -> str:
+    count = sum(_turns_of(lambda session: registry.tell_expiring(session, now=utcnow())))
+    return f"Teams were told of {count} keys that expire soon." if count else ""
+
+
+def look_up_leak(_config: Config, payload: dict[str, Any]) -> str:
+    with db.begin() as session:
+        audit.act_as(session, audit.Actor(by="leak report"))
+        return leaks.look_up(session, payload)
 
 
 def forget_throttles(_config: Config, _payload: dict[str, Any]) -> str:
@@ -116,6 +128,8 @@ KINDS: dict[str, Work] = {
     "account_link": letters.answer,
     "forget_calls": forget_calls,
     "bury_keys": bury_keys,
+    "tell_expiring_keys": tell_expiring_keys,
+    leaks.JOB: look_up_leak,
     "forget_throttles": forget_throttles,
     "forget_sessions": forget_sessions,
     "forget_tokens": forget_tokens,
@@ -129,6 +143,7 @@ KINDS: dict[str, Work] = {
 PERIODIC = {
     "forget_calls": timedelta(minutes=10),
     "bury_keys": timedelta(days=1),
+    "tell_expiring_keys": timedelta(hours=1),
     "forget_throttles": timedelta(hours=1),
     "forget_sessions": timedelta(hours=1),
     "forget_tokens": timedelta(hours=1),

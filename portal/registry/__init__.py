@@ -29,18 +29,34 @@ from portal.registry.consumers import (
 from portal.registry.difference import Difference, differences, facts
 from portal.registry.document import Document, read_document
 from portal.registry.effects import Effect, effects
-from portal.registry.keys import bury, change_key, issue, revoke, take_over_key
+from portal.registry.expiry import tell_expiring
+from portal.registry.keys import (
+    OVER,
+    Restrictions,
+    bury,
+    change_key,
+    choosable,
+    issue,
+    living_successor,
+    operations_of,
+    restrict,
+    revoke,
+    revoke_all,
+    take_over_key,
+)
 from portal.registry.lifecycle import close, deprecate, refusal, reopen, retire, revive, withdraw_deprecation
 from portal.registry.operation_changes import OperationChanges, operation_changes
 from portal.registry.people import Departure, delete_person, departure
 from portal.registry.plans import change_plan, create_plan, delete_plan
 from portal.registry.releases import next_number, obstacles, publish, republish, unpublish, vacate
+from portal.registry.rotation import lineage, rotate, same_lifetime
 from portal.registry.secrets import delete_secret, replace_secret, secrets_of, store_secret, users_of_secrets
 from portal.registry.teams import Estate, belongings, delete_team, estate
 from portal.registry.versions import by_team, carry_subscriptions, new_version, portable, siblings, teams_using
 from portal.registry.visibility import losing_sight, may_see, set_visibility, visible_to
 
 __all__ = [
+    "OVER",
     "Departure",
     "Difference",
     "Document",
@@ -48,6 +64,7 @@ __all__ = [
     "Estate",
     "Loss",
     "OperationChanges",
+    "Restrictions",
     "Token",
     "belongings",
     "bury",
@@ -57,6 +74,7 @@ __all__ = [
     "change_consumer",
     "change_key",
     "change_plan",
+    "choosable",
     "close",
     "create_api",
     "create_category",
@@ -79,6 +97,8 @@ __all__ = [
     "indexing",
     "issue",
     "limit_subscription",
+    "lineage",
+    "living_successor",
     "losing_sight",
     "may_see",
     "new_public_id",
@@ -87,6 +107,7 @@ __all__ = [
     "obstacles",
     "offer_plans",
     "operation_changes",
+    "operations_of",
     "pause",
     "portable",
     "publish",
@@ -95,10 +116,14 @@ __all__ = [
     "reopen",
     "replace_secret",
     "republish",
+    "restrict",
     "resume",
     "retire",
     "revive",
     "revoke",
+    "revoke_all",
+    "rotate",
+    "same_lifetime",
     "save_draft",
     "secrets_of",
     "set_category",
@@ -110,6 +135,7 @@ __all__ = [
     "take_over_key",
     "take_over_subscription",
     "teams_using",
+    "tell_expiring",
     "unpublish",
     "users_of_secrets",
     "vacate",

@@ -80,7 +80,7 @@ def _write(route: Route, parts: dict[str, Any], given: dict[str, Any]) -> Respon
 def _once(route: Route, parts: dict[str, Any], given: dict[str, Any], key: str | None) -> Response:
     try:
         with db.begin() as session:
-            audit.act_as(session, g.actor)
+            audit.act_as(session, g.get("actor") or audit.Actor(by="REST API", address=request.remote_addr))
             if key is not None:
                 kept = replays.claim(session, g.access_token_id, key, _fingerprint(given.get("body")), now=utcnow())
                 if kept is not None:

@@ -38,6 +38,7 @@ class Deltas(NamedTuple):
     by_operation: list[Row]
     by_consumer: list[Row]
     by_key: list[Row]
+    key_use: list[Row]
     by_consumer_operation: list[Row]
     in_all: list[Row]
 
@@ -46,6 +47,7 @@ def tally(calls: Iterable[Row]) -> Deltas:
     """`calls` are tuples of FIELDS. A latency counts where the call was sent to a target."""
     finest: dict[int, _Groups] = {}
     keys: dict[int, _Groups] = {}
+    last_of_key: dict[int, int] = {}
     last, of_minute, of_keys = -1, {}, {}  # type: int, _Groups, _Groups
     bucket = histogram.bucket
     for at, api, operation, consumer, key, status, reason, bytes_in, bytes_out, total, target in calls:
@@ -66,6 +68,8 @@ def tally(calls: Iterable[Row]) -> Deltas:
         if target is not None and total is not None:
             group.append(bucket(total))
         if key is not None:
+            if at > last_of_key.get(key, 0):
+                last_of_key[key] = at
             name = (key, status, reason)
             group = of_keys.get(name)
             if group is not None:
@@ -88,6 +92,7 @@ def tally(calls: Iterable[Row]) -> Deltas:
         _levels(operations, _with_latency),
         _levels(consumers, _with_latency),
         _levels(keys, _without),
+        sorted(last_of_key.items()),
         _callers(finest),
         _levels(in_all, _with_latency),
     )

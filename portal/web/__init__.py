@@ -36,6 +36,8 @@ def set_up(app: Flask, config: Config) -> None:
         imports,
         installation,
         invitations,
+        keys,
+        leaks,
         lifecycle,
         people,
         plans,
@@ -48,6 +50,7 @@ def set_up(app: Flask, config: Config) -> None:
         upstream_secrets,
         versions,
         visibility,
+        why,
     )
 
     # Their views join the blueprint of `apis` by being imported, before it is registered.
@@ -100,6 +103,8 @@ def set_up(app: Flask, config: Config) -> None:
         imports,
         installation,
         invitations,
+        keys,
+        leaks,
         people,
         plans,
         second_factor,
@@ -109,6 +114,7 @@ def set_up(app: Flask, config: Config) -> None:
         traffic,
         trail,
         upstream_secrets,
+        why,
     ):
         app.register_blueprint(room.bp)
     admin.set_up(app)

@@ -17,7 +17,6 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, selectinload
 from portal import registry
 from portal.accounts import Invitation, Membership, Person, Role, Team
 from portal.registry.models import Api, Consumer, Key, Plan, Subscription, SubscriptionState, UpstreamSecret, api_plan
-from portal.traffic.models import Call, instant
 from portal.web.forms import stripped
 from portal.web.intake import LARGEST_ID
 
@@ -55,6 +54,29 @@ def page(
     order = (func.lower(name).desc(), id.desc()) if backwards else (func.lower(name), id)
     found = list(session.scalars(rows.order_by(*order).limit(SIZE + 1)))
     more, found = len(found) > SIZE, found[:SIZE]
+    if backwards:
+        found.reverse()
+    has_newer = more if backwards else anchor is not None
+    has_older = True if backwards else more
+    return Page(
+        found,
+        count,
+        here(before=found[0].id) if found and has_newer else None,  # type: ignore[attr-defined]
+        here(after=found[-1].id) if found and has_older else None,  # type: ignore[attr-defined]
+    )
+
+
+def newest(session: Session, rows: Select[T], id: InstrumentedAttribute[int], size: int = SIZE) -> Page[T]:
+    """The page of `rows` that this request asks for, the newest first. `rows` may bring further tables along."""
+    count = session.scalar(select(func.count()).select_from(rows.order_by(None).subquery())) or 0
+    anchor = request.args.get("after", type=int) or request.args.get("before", type=int)
+    backwards = "after" not in request.args and "before" in request.args
+    if anchor is not None and not 0 < anchor <= LARGEST_ID:
+        anchor = None
+    if anchor is not None:
+        rows = rows.where(id > anchor if backwards else id < anchor)
+    found = list(session.scalars(rows.order_by(None).order_by(id if backwards else id.desc()).limit(size + 1)))
+    more, found = len(found) > size, found[:size]
     if backwards:
         found.reverse()
     has_newer = more if backwards else anchor is not None
@@ -253,14 +275,6 @@ def active_keys(session: Session, consumers: Collection[Consumer], now: datetime
         .group_by(Key.consumer_id)
     )
     return {consumer_id: count for consumer_id, count in session.execute(chosen)}
-
-
-def last_used(session: Session, consumer: Consumer) -> dict[int, datetime | None]:
-    """When each key of the consumer was last used, as far as calls are kept."""
-    # One look into the index for each key; a GROUP BY would read all their calls.
-    latest = select(func.max(Call.at)).where(Call.key_id == Key.id).scalar_subquery()
-    rows = session.execute(select(Key.id, latest).where(Key.consumer_id == consumer.id))
-    return {key_id: None if at is None else instant(at) for key_id, at in rows}
 
 
 def one_subscribable(session: Session, person: Person, label: str) -> Api | None:

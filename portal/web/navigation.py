@@ -6,7 +6,7 @@ from flask import request, url_for
 
 from portal.web import guards
 
-_ELSEWHERE = {"imports": "apis.index"}
+_ELSEWHERE = {"imports": "apis.index", "why": "calls.index"}
 """Pages of a blueprint whose addresses do not tell where in the navigation they belong."""
 
 
