@@ -171,13 +171,12 @@ def _of_missing_subscription(call: CallView, known: Known) -> str:
 
 
 def _advice(call: CallView, known: Known) -> str:
-    key_is_mine = known.key is not None
     match call.reason:
-        case "key_expired" if key_is_mine:
-            return "Choose a later expiry for it, or send its successor."
-        case "key_revoked" if key_is_mine:
+        case "key_expired" if known.key is not None:
+            return f"Choose a later expiry for it, or send {'that one' if known.key.successor else 'another key'}."
+        case "key_revoked" if known.key is not None:
             return "Send another key; a revoked one does not come back."
-        case "key_not_allowed" | "address_not_allowed" if key_is_mine:
+        case "key_not_allowed" | "address_not_allowed" if known.key is not None:
             return "Edit the key if this call is to be let through."
         case "key_missing" | "key_malformed" | "key_unknown":
             return "The docs of the API say where the key goes."

@@ -53,7 +53,8 @@ class TestPage:
         for token in (key[1], new_token()):
             answer = client.post("/leaks", data={"key": token.value})
             page = client.get(answer.location).text
-            answers.append((answer.status_code, answer.location, re.sub(r'(nonce|value|content)="[^"]*"', "", page)))
+            said = re.search(r"<main.*</main>", page, re.DOTALL)[0]
+            answers.append((answer.status_code, answer.location, re.sub(r'value="[^"]*"', "", said)))
             session.rollback()
             (job,) = session.scalars(select(jobs.Job).where(jobs.Job.kind == "leak"))
             left.append((sorted(job.payload), len(job.payload["sha256"])))

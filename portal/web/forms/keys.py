@@ -70,9 +70,9 @@ class RestrictionsForm(Form):
         self.api_names = {each.api_id: f"{each.api.name} {each.api.version}" for each in subscriptions}
         gone = {number: f"A subscription that has ended (number {number})" for number in had.subscriptions}
         self.subscriptions.choices = list((gone | offered).items())
-        listed = {(api, method, path) for api, rows in operations.items() for method, path, _ in rows}
+        listed = [(api, method, path) for api, rows in operations.items() for method, path, _ in rows]
         self.operations.choices = [
-            (_value(each), f"{each[1]} {each[2]}") for each in [*sorted(had.operations - listed), *sorted(listed)]
+            (_value(each), f"{each[1]} {each[2]}") for each in [*sorted(had.operations - set(listed)), *listed]
         ]
         if key is not None and not self.is_submitted():
             self.read_only.data = key.read_only
