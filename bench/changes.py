@@ -3,6 +3,7 @@
 import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from threading import Event
 
@@ -84,7 +85,7 @@ def _change(house: Stack, what: str, n: int) -> None:
         else:
             plan = session.get_one(Plan, 1)
             unchanged = {"per_second_burst": None, "per_minute_burst": None, "per_minute": plan.per_minute}
-            registry.change_plan(session, plan, name=plan.name, description="", per_second=999_999 - n, **unchanged)
+            registry.change_plan(session, plan, zone=UTC, name=plan.name, per_second=999_999 - n, **unchanged)
 
 
 def _is_live(house: Stack) -> bool:

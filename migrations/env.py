@@ -30,7 +30,7 @@ def _migrate(connection: Connection) -> None:
         target_metadata=schema.metadata,
         render_as_batch=sqlite,
         transactional_ddl=True,  # SQLite can, since db.py says BEGIN itself
-        compare_type=True,
+        compare_type=migrate.is_other_type,
         include_name=migrate.is_modelled,
         render_item=_render,
     )

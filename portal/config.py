@@ -6,12 +6,14 @@ import secrets
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import UTC, tzinfo
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.utils import getaddresses
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
 class WrongSetting(Exception):
@@ -89,6 +91,19 @@ def _mailbox(value: str) -> str:
     if not fits:
         raise ValueError("must be one address, such as Portico <portico@example.com>")
     return value
+
+
+def _zone(value: str) -> str:
+    try:
+        _zone_of(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("must be a time zone that this machine knows, such as UTC or Europe/Berlin") from None
+    return value
+
+
+def _zone_of(name: str) -> tzinfo:
+    # UTC is known without the machine's tables, which small containers come without.
+    return UTC if name == "UTC" else ZoneInfo(name)
 
 
 def _keys(value: str) -> tuple[str, ...]:
@@ -199,11 +214,18 @@ class Config:
         30, _one_or_more, "Days that “Stay signed in on this device” lasts, used or not; instead of both limits above."
     )
     call_days: int = _setting(30, _one_or_more, "Days that single calls are kept; charts live on in the roll-ups.")
+    notice_days: int = _setting(90, _one_or_more, "Days that notices are kept, and the log of what channels were sent.")
     import_limit: int = _setting(50, _megabytes, "Megabytes that an imported OpenAPI document may have, at most 50.")
     api_per_minute: int = _setting(
         600,
         _count,
         "Requests to the REST API that an access token may send in a minute of the clock; 0 means any number.",
+    )
+    quota_timezone: str = _setting(
+        "UTC",
+        _zone,
+        "Time zone in which the days and months of quotas begin, such as Europe/Berlin; "
+        "the same on all machines of an installation.",
     )
     log_format: str = _setting("text", _one_of("text", "json"), "Form of the log on standard output.")
     log_level: str = _setting("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "Least level that is logged.")
@@ -260,6 +282,10 @@ class Config:
     @property
     def gateway_dir(self) -> Path:
         return self.data_dir / "gateway"
+
+    @property
+    def quota_zone(self) -> tzinfo:
+        return _zone_of(self.quota_timezone)
 
     @property
     def gateway_tls(self) -> bool:

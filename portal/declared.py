@@ -4,15 +4,17 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from flask import current_app
 from flask.cli import with_appcontext
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal import letters
+from portal import config_of, letters
 from portal.accounts import Person, audit
 from portal.db import db, utcnow
 from portal.errors import Conflict, Invalid, PortalError
@@ -126,7 +128,10 @@ def _planned(wish: _Wish, *, rehearse: bool) -> tuple[list["Step"], list["Thing"
         steps = room.plan(current, wanted, prune=wish.prune)
         problems = [
             wish.loaded.origins[identity].problem(field, sentence)
-            for identity, field, sentence in room.references(current, wanted, steps)
+            for identity, field, sentence in (
+                *room.references(current, wanted, steps),
+                *room.shut_out(current, wanted, steps),
+            )
         ]
         named = room.sources_named(wanted.apis)
         problems += room.unknown_sources(wish.loaded, room.stored_sources(session, named))
@@ -158,7 +163,7 @@ def _rehearse(wish: _Wish, steps: list["Step"]) -> None:
     session = db.lock()
     try:
         room.pretend_sources(session, wish.loaded)
-        room.carry_out(session, steps, owner=_owner(session, wish.owner))
+        room.carry_out(session, steps, zone=_zone(), owner=_owner(session, wish.owner))
         return
     except PortalError:
         session.rollback()
@@ -173,7 +178,7 @@ def _tell_refusals(wish: _Wish, steps: list["Step"]) -> None:
     session = db.lock()
     try:
         room.pretend_sources(session, wish.loaded)
-        found = room.refusals(session, steps, owner=_owner(session, wish.owner))
+        found = room.refusals(session, steps, zone=_zone(), owner=_owner(session, wish.owner))
     finally:
         session.rollback()
     if any(step.publishes for step, _ in found):
@@ -190,9 +195,9 @@ def _apply(wish: _Wish, agreed: list["Step"]) -> None:
         with db.begin() as session:
             room.hold(session, agreed)
             current, wanted = _both(session, wish)
-            if room.plan(current, wanted, prune=wish.prune) != agreed:
+            if room.plan(current, wanted, prune=wish.prune) != agreed or any(room.shut_out(current, wanted, agreed)):
                 raise _Meanwhile
-            lost = room.carry_out(session, agreed, owner=_owner(session, wish.owner))
+            lost = room.carry_out(session, agreed, zone=_zone(), owner=_owner(session, wish.owner))
             letters.apis_deleted(session, [(loss.team, loss.uses) for loss in lost], by=None)
     except _Meanwhile:
         raise
@@ -227,6 +232,10 @@ def _refuse(problems: Iterable["Problem"]) -> None:
         click.echo(str(problem), err=True)
     several = len(found) > 1
     raise click.ClickException(f"{len(found)} {'problems' if several else 'problem'}. Nothing was changed.")
+
+
+def _zone() -> tzinfo:
+    return config_of(current_app).quota_zone
 
 
 def _owner(session: Session, email: str | None) -> Person | None:

@@ -4,6 +4,7 @@ A worker claims a job by a conditional UPDATE, does it outside that transaction 
 done at least once: what it does must bear being done twice.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -18,8 +19,11 @@ from portal.vault import Vault
 LEASE = timedelta(minutes=5)
 """How long a claim holds. A worker that died gives its job back by saying nothing for so long."""
 MOST_ATTEMPTS = 8
+"""Within half an hour."""
+MORE_ATTEMPTS = {"mail": 14}
+"""Within a day and a half: a mail server may be away for a night."""
 _FIRST_PAUSE = timedelta(seconds=15)
-_LONGEST_PAUSE = timedelta(hours=1)
+_LONGEST_PAUSE = timedelta(days=1)
 
 
 class Job(Base):
@@ -96,6 +100,10 @@ def repeat(session: Session, kind: str, every: timedelta, *, now: datetime) -> N
         pass  # another worker said it in between
 
 
+def most_attempts(kind: str) -> int:
+    return MORE_ATTEMPTS.get(kind, MOST_ATTEMPTS)
+
+
 def reseal(session: Session, vault: Vault) -> int:
     """Seal what waiting work keeps secret with the newest key; how many there were. Raises Unreadable."""
     secret = [job for job in session.scalars(select(Job).with_for_update()) if "sealed" in job.payload]
@@ -136,12 +144,17 @@ def last_turn(session: Session, *, now: datetime) -> datetime | None:
     return max((turn for turn, made_at in turns if made_at <= turn <= now), default=None)
 
 
-def claim(session: Session, *, by: str, now: datetime) -> Claim | None:
+def claim(
+    session: Session, *, by: str, now: datetime, only: Collection[str] | None = None, but: Collection[str] = ()
+) -> Claim | None:
     """The job that has been due for longest, now held by `by`; None when there is none or another was faster.
 
-    A job that was claimed too often without an end kills its workers; it steps aside here.
+    Looked for among `only` these kinds, or among all `but` these. A job that was claimed too often without an end kills
+    its workers; it steps aside here.
     """
-    free = (Job.failed_at.is_(None), or_(Job.claimed_until.is_(None), Job.claimed_until <= now))
+    free = [Job.failed_at.is_(None), or_(Job.claimed_until.is_(None), Job.claimed_until <= now), Job.kind.not_in(but)]
+    if only is not None:
+        free.append(Job.kind.in_(only))
     found = session.execute(
         select(Job.id, Job.kind, Job.payload, Job.every, Job.attempts)
         .where(Job.run_at <= now, *free)
@@ -151,11 +164,11 @@ def claim(session: Session, *, by: str, now: datetime) -> Claim | None:
     if found is None:
         return None
     still = update(Job).where(Job.id == found.id, Job.attempts == found.attempts, Job.run_at <= now, *free)
-    if found.every is None and found.attempts >= MOST_ATTEMPTS:
+    if found.every is None and found.attempts >= most_attempts(found.kind):
         session.execute(
             still.values(failed_at=now, claimed_by=None, claimed_until=None, error="No worker that began it came back.")
         )
-        return claim(session, by=by, now=now)
+        return claim(session, by=by, now=now, only=only, but=but)
     if not _changed(session, still.values(claimed_by=by, claimed_until=now + LEASE, attempts=Job.attempts + 1)):
         return None
     every = None if found.every is None else timedelta(seconds=found.every)
@@ -177,10 +190,10 @@ def fail(session: Session, held: Claim, error: str, *, now: datetime) -> datetim
     """
     values: dict[str, Any] = {"error": error[:2000], "claimed_by": None, "claimed_until": None}
     again: datetime | None = None
-    if held.every is None and held.attempt >= MOST_ATTEMPTS:
+    if held.every is None and held.attempt >= most_attempts(held.kind):
         values["failed_at"] = now
     else:
-        pause = min(_FIRST_PAUSE * 2 ** min(held.attempt - 1, 10), held.every or _LONGEST_PAUSE, _LONGEST_PAUSE)
+        pause = min(_FIRST_PAUSE * 2 ** min(held.attempt - 1, 13), held.every or _LONGEST_PAUSE, _LONGEST_PAUSE)
         again = values["run_at"] = now + pause
     return again if _changed(session, update(Job).where(*_own(held)).values(values)) else None
 

@@ -7,8 +7,9 @@ no word that a stranger has typed. Needs an application context; sent when the c
 
 import contextlib
 import json
+import re
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from flask import current_app
@@ -19,18 +20,20 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal import accounts, config_of, jobs, notify, registry
-from portal.accounts import Invitation, Person, Role, Team, audit
+from portal.accounts import Invitation, Person, Team, audit
 from portal.config import Config
 from portal.db import db
-from portal.errors import LinkDead
-from portal.registry.models import Api, Subscription
+from portal.errors import Invalid, LinkDead
+from portal.registry.models import Api, Approval, Release, Subscription
+from portal.registry.periods import Period
 from portal.vault import Unreadable, Vault
 
 RESET_LASTS = timedelta(hours=1)
 CONFIRMATION_LASTS = timedelta(days=2)
 CHANGE_LASTS = timedelta(hours=2)
+APPROVAL_LASTS = timedelta(days=30)
 
-_MOST_TOLD = 200
+_MOST_TOLD = 50
 
 Wish = Literal["reset", "confirm"]
 
@@ -142,67 +145,157 @@ def invitation(session: Session, invited: Invitation, by: Person) -> None:
 def apis_deleted(
     session: Session, lost: Iterable[tuple[Team, Sequence[tuple[str, str]]]], *, by: Person | None
 ) -> None:
-    """To the owners of each team, but not to who did it; None is the command line. With each team what it loses: names
-    of a consumer and of an API."""
-    link = _link("consumers.index")
+    """To each team, but not to who did it; None is the command line. With each team what it loses: names of a consumer
+    and of an API."""
     for team, uses in lost:
-        for owner in (each.person for each in team.memberships if each.role is Role.OWNER):
-            if owner.active and owner != by:
-                told = uses[:_MOST_TOLD] if owner.confirmed_at else []
-                words = {"uses": told, "left": len(uses) - len(told), "link": link}
-                _write(session, owner.email, "APIs that you use were deleted", "apis_deleted", **words)
+        words = {"uses": uses[:_MOST_TOLD], "left": max(0, len(uses) - _MOST_TOLD)}
+        _tell(session, "api.deleted", team, "APIs that you use were deleted", "apis_deleted", by, {}, **words)
 
 
 def api_deprecated(session: Session, api: Api, *, by: Person | None, changed: bool = False) -> None:
-    """To the owners of each team that uses the API, but not to who did it. `changed`: it was deprecated before, and its
-    end or its successor is another now."""
+    """To each team that uses the API, but not to who did it. `changed`: it was deprecated before, and its end or its
+    successor is another now."""
     subject = "The end of an API that you use has changed" if changed else "An API that you use is deprecated"
-    words = {"changed": changed, "sunset_at": api.sunset_at, "message": api.deprecation_message}
-    _about(session, api, registry.teams_using(session, api), by, subject, "api_deprecated", **words)
+    words = {"sunset_at": api.sunset_at, "message": api.deprecation_message}
+    _about(session, "api.deprecated", api, registry.teams_using(session, api), by, subject, "api_deprecated", **words)
 
 
 def deprecation_withdrawn(session: Session, api: Api, *, by: Person | None) -> None:
     subject = "An API that you use goes on"
-    _about(session, api, registry.teams_using(session, api), by, subject, "deprecation_withdrawn")
+    _about(session, "api.continued", api, registry.teams_using(session, api), by, subject, "deprecation_withdrawn")
 
 
 def api_retired(session: Session, api: Api, *, by: Person | None) -> None:
-    _about(session, api, registry.teams_using(session, api), by, "An API that you use is retired", "api_retired")
+    using = registry.teams_using(session, api)
+    _about(session, "api.retired", api, using, by, "An API that you use is retired", "api_retired")
+
+
+def api_broken(session: Session, api: Api, release: int, breaks: Sequence[str], *, by: int | None) -> None:
+    """To each team that uses the API: the release changed what callers rely on. `by` is a person's number."""
+    words = {"release": release, "breaks": breaks[:_MOST_TOLD], "more": max(0, len(breaks) - _MOST_TOLD)}
+    using = registry.teams_using(session, api)
+    _about(session, "api.broken", api, using, by, "An API that you use has changed", "api_broken", **words)
+
+
+def compare_release(_config: Config, payload: dict[str, Any]) -> str:
+    """The worker's part of a publish: who calls the API is told what the release breaks, if it breaks anything."""
+    reading = db.session()  # which takes its time, and holds nobody up
+    before, after = (reading.get(Release, payload[name]) for name in ("before", "after"))
+    breaks = _breaks(reading, before, after) if before is not None and after is not None else []
+    reading.rollback()
+    if not breaks:
+        return ""
+    with db.begin() as session:
+        release = session.get(Release, payload["after"])
+        if release is not None:
+            api_broken(session, release.api, release.number, breaks, by=payload["by"])
+    return f"A release breaks {len(breaks)} things that calls rely on; its callers are told."
+
+
+def _breaks(session: Session, before: Release, after: Release) -> list[str]:
+    """In sentences."""
+    try:
+        was, now = registry.read_document(before.document), registry.read_document(after.document)
+    except Invalid:
+        return []  # of a release that cannot be read any more nothing can be said
+    found = [effect.sentence for effect in registry.effects(was, now) if effect.breaking]
+    compared = registry.operation_changes(session, was.openapi, now.openapi)
+    if compared is None:
+        return found
+    found += [f"{place} is gone." for place in compared.removed_first]
+    if compared.changes is not None:
+        found += [f"{each.method} {each.path} is gone." for each in compared.changes.removed]
+        found += [
+            f"{each.method} {each.path}: {' '.join(each.reasons)}" for each in compared.changes.changed if each.breaking
+        ]
+    return found
 
 
 def subscriptions_carried(session: Session, old: Api, made: Sequence[Subscription], *, by: Person | None) -> None:
-    """To the owners of the teams whose consumers may call the new version too, but not to who did it."""
+    """To the teams whose consumers may call the new version too, but not to who did it."""
     if made:
         subject = "You may call a new version of an API"
-        _about(session, made[0].api, registry.by_team(made), by, subject, "subscriptions_carried", before=old.version)
+        event, using, words = "subscription.carried", registry.by_team(made), {"before": old.version}
+        _about(session, event, made[0].api, using, by, subject, "subscriptions_carried", **words)
 
 
 def _about(
     session: Session,
+    event: str,
     api: Api,
     using: Iterable[tuple[Team, Sequence[str]]],
-    by: Person | None,
+    by: Person | int | None,
     subject: str,
     name: str,
     **words: Any,
 ) -> None:
     """With each team the names of its consumers that are concerned. A successor is named to who may know of it."""
-    link, next_ = _link("consumers.index"), api.successor
+    next_ = api.successor
     for team, consumers in using:
-        for owner in (each.person for each in team.memberships if each.role is Role.OWNER):
-            if not owner.active or owner == by:
-                continue
-            known = None
-            if owner.confirmed_at:
-                named = next_ is not None and next_.live_release_id is not None and registry.may_see(owner, next_)
-                known = {
-                    "name": f"{api.name} {api.version}",
-                    "consumers": consumers[:_MOST_TOLD],
-                    "left": max(0, len(consumers) - _MOST_TOLD),
-                    "successor": f"{next_.name} {next_.version}" if named and next_ else None,
-                    **words,
-                }
-            _write(session, owner.email, subject, name, api=known, link=link)
+        named = next_ is not None and registry.team_may_see(team, next_)
+        known = {
+            "name": f"{api.name} {api.version}",
+            "consumers": consumers[:_MOST_TOLD],
+            "left": max(0, len(consumers) - _MOST_TOLD),
+            "successor": f"{next_.name} {next_.version}" if named and next_ else None,
+            **words,
+        }
+        data = {"api": api.label, "consumers": consumers[:_MOST_TOLD]}
+        _tell(session, event, team, subject, name, by, data, api=known)
+
+
+def _tell(
+    session: Session,
+    event: str,
+    team: Team,
+    subject: str,
+    name: str,
+    by: Person | int | None,
+    data: dict[str, Any],
+    **words: Any,
+) -> None:
+    text = current_app.jinja_env.get_template(f"mail/{name}.txt").render(**words)
+    text = re.sub(r"\n{3,}", "\n\n", text)
+    link = _path("consumers.index")
+    notify.tell(session, event, teams=[team], subject=subject, text=text, link=link, data=data, but=by)
+
+
+def quotas_reached(session: Session, *, now: datetime, limit: int = 100) -> int:
+    """Tell the teams of consumers how much of their quotas is used; how many notices that has settled."""
+    config = config_of(current_app)
+    found, settled = registry.take_untold(session, now=now, zone=config.quota_zone, limit=limit)
+    for each in found:
+        subscription, consumer, api = each.subscription, each.subscription.consumer, each.subscription.api
+        is_over = each.percent == 100
+        when = f"on {each.first.day} {each.first:%B}" if each.period is Period.DAY else f"in {each.first:%B}"
+        anew = each.begins_anew.astimezone(config.quota_zone)
+        what = f"{consumer.name} has used {each.used:,} of the {each.quota:,} calls"
+        then = (
+            "Its calls are answered with 429 quota_exceeded until then."
+            if is_over
+            else "When all are used, its calls are answered with 429 quota_exceeded until then."
+        )
+        notify.tell(
+            session,
+            "quota.used_up" if is_over else "quota.warned",
+            teams=[consumer.team_id],
+            subject=f"{consumer.name} has used {'up' if is_over else f'{each.percent} % of'} its quota for {api.name}",
+            text=f"{what} that the plan {subscription.plan.name} of {api.name} {api.version} allows it {when}. "
+            f"The quota begins anew on {anew.day} {anew:%B %Y} at {anew:%H:%M} ({config.quota_timezone}). {then}",
+            link=_path("consumers.show", team=consumer.team.slug, consumer=consumer.slug),
+            data={
+                "subscription": subscription.id,
+                "consumer": f"{consumer.team.slug}/{consumer.slug}",
+                "api": api.label,
+                "plan": subscription.plan.slug,
+                "period": each.period.value,
+                "percent": each.percent,
+                "used": each.used,
+                "quota": each.quota,
+                "begins_anew_at": each.begins_anew.isoformat(),
+            },
+        )
+    return settled
 
 
 def read_invitation(token: str) -> tuple[int, str]:
@@ -213,6 +306,20 @@ def read_invitation(token: str) -> tuple[int, str]:
     return int(data[0]), str(data[1])
 
 
+def approval_link(approval: Approval) -> str:
+    """The path that leads to where the approval is decided, or to what came of it. It opens nothing by itself: whoever
+    follows it signs in and is shown what they may see."""
+    return _path("approvals.follow", token=_serializer("approval").dumps(approval.id))
+
+
+def read_approval(token: str) -> int:
+    """The number of the approval. Raises LinkDead."""
+    found = _read("approval", token, APPROVAL_LASTS)
+    if not isinstance(found, int):
+        raise LinkDead("Sign in and open Approvals, or the consumer: both show what became of it.")
+    return found
+
+
 def _write(session: Session, to: str, subject: str, name: str, **words: Any) -> None:
     config = config_of(current_app)
     text = current_app.jinja_env.get_template(f"mail/{name}.txt").render(portal=config.url, **words)
@@ -221,8 +328,11 @@ def _write(session: Session, to: str, subject: str, name: str, **words: Any) -> 
 
 def _link(endpoint: str, **values: str) -> str:
     """Absolute, and the same with and without a request."""
-    path = current_app.url_map.bind("portal").build(endpoint, values)
-    return f"{config_of(current_app).url}{path}"
+    return f"{config_of(current_app).url}{_path(endpoint, **values)}"
+
+
+def _path(endpoint: str, **values: str) -> str:
+    return current_app.url_map.bind("portal").build(endpoint, values)
 
 
 def _help() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, MetaData
+from sqlalchemy import Connection, Engine, MetaData, String
 
 from portal.errors import Conflict
 
@@ -67,13 +67,21 @@ def _pending(connection: Connection) -> list[str]:
 def differences(engine: Engine, metadata: MetaData) -> list[str]:
     """What the tables of a fully migrated database have that the models have not, and the other way round."""
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "include_name": is_modelled})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": is_other_type, "include_name": is_modelled}
+        )
         return [repr(each) for each in compare_metadata(context, metadata)]
 
 
 def is_modelled(name: str | None, kind: str = "table", _parents: Any = None) -> bool:
     """Whether a table is one of the models'. SQLite's full-text index is none, nor is what that keeps itself in."""
     return kind != "table" or not (name or "").startswith(_INDEX)
+
+
+def is_other_type(given: Any, _in_database: object, _in_model: object, stored: object, modelled: object) -> bool | None:
+    """None leaves it to Alembic. SQLite pays no heed to the length of a text, so a longer one needs no new table."""
+    both_texts = isinstance(stored, String) and type(modelled) is String
+    return False if both_texts and given.dialect.name == "sqlite" else None
 
 
 def _apply(connection: Connection) -> None:

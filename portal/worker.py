@@ -1,4 +1,8 @@
-"""The worker: does what is due in the job table, one job at a time, until it is told to stop."""
+"""The worker: does what is due in the job table until it is told to stop.
+
+One job at a time, and beside it, each in a thread of its own, what waits for others: documents of 50 MB are read, mail
+is sent, webhooks are delivered, and nothing else waits for that.
+"""
 
 import contextlib
 import logging
@@ -7,19 +11,23 @@ import queue
 import secrets
 import signal
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from portal import doctor, jobs, letters, notify, reading, registry
+from portal import agreements, doctor, gateway, jobs, letters, notify, reading, registry
 from portal.accounts import audit, replays, sessions, throttle, tokens
 from portal.config import Config
 from portal.db import db, utcnow
-from portal.registry import exports, imports, leaks
+from portal.notify import bell, channels, sending
+from portal.registry import exports, imports, leaks, quotas, releases
+from portal.registry.periods import day_of
 from portal.traffic import retention, usage
 
 log = logging.getLogger(__name__)
@@ -28,9 +36,13 @@ Work = Callable[[Config, dict[str, Any]], str]
 """Does one job, in transactions of its own; returns what came of it for the log, '' for nothing worth a line."""
 
 _LOOK = 2.0
+"""Seconds between two looks at the table when nothing was due."""
 _ANNOUNCE_AGAIN = 600.0
 """Seconds after which the periodic work is put right again, in case a clock went back."""
-"""Seconds between two looks at the table when nothing was due."""
+_SENDERS = 4
+"""Threads that send to channels: so many receivers may be slow at once before another one waits."""
+_LAST_WORDS = 4.0
+"""Seconds that the threads are waited for at the end; Supervisor waits for five."""
 _SETTLED = timedelta(minutes=1)
 """Everything of a new installation starts at once. What the doctor misses then would be told for an hour."""
 
@@ -62,6 +74,16 @@ def look_up_leak(_config: Config, payload: dict[str, Any]) -> str:
     with db.begin() as session:
         audit.act_as(session, audit.Actor(by="leak report"))
         return leaks.look_up(session, payload)
+
+
+def end_subscriptions(_config: Config, _payload: dict[str, Any]) -> str:
+    """Whoever has called since the notice goes on; then what has come to its end is ended."""
+    with db.begin() as session:
+        audit.act_as(session, audit.Actor(by="worker"))
+        lifted = agreements.lift_notices(session)
+    ended = sum(_turns_of(lambda session: agreements.end_due(session, now=utcnow())))
+    told = [f"{lifted} notices were withdrawn."] * bool(lifted) + [f"{ended} subscriptions ended."] * bool(ended)
+    return " ".join(told)
 
 
 def forget_throttles(_config: Config, _payload: dict[str, Any]) -> str:
@@ -96,6 +118,13 @@ def forget_letters(config: Config, _payload: dict[str, Any]) -> str:
     return f"{gone} old letters in files went." if gone else ""
 
 
+def forget_notices(config: Config, _payload: dict[str, Any]) -> str:
+    before = utcnow() - timedelta(days=config.notice_days)
+    count = sum(_turns_of(lambda session: bell.sweep(session, before=before)))
+    count += sum(_turns_of(lambda session: channels.sweep(session, before=before)))
+    return f"{count} old notices and deliveries went." if count else ""
+
+
 def write_openapi(_config: Config, payload: dict[str, Any]) -> str:
     """Outside of the transaction that keeps it: what is large takes minutes to write."""
     made = exports.written(db.session(), payload)
@@ -104,6 +133,18 @@ def write_openapi(_config: Config, payload: dict[str, Any]) -> str:
     with db.begin() as session:
         exports.keep(session, *made)
     return f"The OpenAPI document of API {made[0]} is written, {len(made[3]):,} characters."
+
+
+def tell_quotas(_config: Config, _payload: dict[str, Any]) -> str:
+    """In small transactions: a lowered quota may be used up by thousands at once."""
+    settled = sum(_turns_of(lambda session: letters.quotas_reached(session, now=utcnow())))
+    return f"{settled} quotas were used up to 80 or to 100 percent." if settled else ""
+
+
+def forget_quotas(config: Config, _payload: dict[str, Any]) -> str:
+    with db.begin() as session:
+        quotas.sweep(session, today=day_of(utcnow(), config.quota_zone))
+    return ""
 
 
 def mend_catalogue(_config: Config, _payload: dict[str, Any]) -> str:
@@ -130,27 +171,39 @@ KINDS: dict[str, Work] = {
     "bury_keys": bury_keys,
     "tell_expiring_keys": tell_expiring_keys,
     leaks.JOB: look_up_leak,
+    "end_subscriptions": end_subscriptions,
     "forget_throttles": forget_throttles,
     "forget_sessions": forget_sessions,
     "forget_tokens": forget_tokens,
     doctor.KIND: examine,
     "forget_letters": forget_letters,
+    "forget_notices": forget_notices,
     exports.KIND: write_openapi,
+    releases.COMPARE: letters.compare_release,
     imports.JOB: reading.read,
     "forget_imports": reading.forget,
     "mend_catalogue": mend_catalogue,
+    "tell_quotas": tell_quotas,
+    "forget_quotas": forget_quotas,
 }
+LONG = frozenset({imports.JOB, exports.KIND, "mend_catalogue"})
+"""Kinds that take up to minutes. They wait for one another, and nothing else waits for them."""
+MAIL = frozenset({"mail"})
 PERIODIC = {
     "forget_calls": timedelta(minutes=10),
     "bury_keys": timedelta(days=1),
     "tell_expiring_keys": timedelta(hours=1),
+    "end_subscriptions": timedelta(minutes=1),
     "forget_throttles": timedelta(hours=1),
     "forget_sessions": timedelta(hours=1),
     "forget_tokens": timedelta(hours=1),
     doctor.KIND: doctor.EVERY,
     "forget_letters": timedelta(days=1),
+    "forget_notices": timedelta(days=1),
     "forget_imports": timedelta(hours=1),
     "mend_catalogue": timedelta(minutes=10),
+    "tell_quotas": timedelta(minutes=1),
+    "forget_quotas": timedelta(days=1),
 }
 
 
@@ -162,11 +215,19 @@ def announce(now: datetime) -> None:
             jobs.repeat(session, kind, every, now=first)
 
 
-def turn(config: Config, by: str, kinds: dict[str, Work] = KINDS) -> bool:
-    """Do the one job that has been due for longest. False when nothing is due. A job that fails raises nothing."""
+def turn(
+    config: Config,
+    by: str,
+    kinds: dict[str, Work] = KINDS,
+    *,
+    only: Collection[str] | None = None,
+    but: Collection[str] = (),
+) -> bool:
+    """Do the one job that has been due for longest, of `only` these kinds or of all `but` these. False when nothing is
+    due. A job that fails raises nothing."""
     with db.begin() as session:
         audit.act_as(session, audit.Actor(by="worker"))
-        held = jobs.claim(session, by=by, now=utcnow())
+        held = jobs.claim(session, by=by, now=utcnow(), only=only, but=but)
     if held is None:
         return False
     began = time.monotonic()
@@ -192,7 +253,7 @@ def turn(config: Config, by: str, kinds: dict[str, Work] = KINDS) -> bool:
 
 
 def run(config: Config) -> None:
-    """Inside an application context, until SIGTERM or SIGINT, which let the job in hand finish.
+    """Inside an application context, until SIGTERM or SIGINT, which let what is in hand finish, if that takes seconds.
 
     A database that is away is waited for.
     """
@@ -200,6 +261,8 @@ def run(config: Config) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: stops.put(received))
     by = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    stopping = threading.Event()
+    beside = _beside(current_app._get_current_object(), config, by, stopping)  # type: ignore[attr-defined]
     log.info("Worker started.")
     announced, announce_at, worked = False, 0.0, False
     while True:
@@ -210,11 +273,47 @@ def run(config: Config) -> None:
             if time.monotonic() >= announce_at:
                 announce(utcnow())
                 announced, announce_at = True, time.monotonic() + _ANNOUNCE_AGAIN
-            worked = turn(config, by)
+            worked = turn(config, by, but=LONG | MAIL)
         except SQLAlchemyError as error:
             log.error("The worker cannot read the job table, and tries again: %s", error)
             worked = False
         db.session.remove()
+    stopping.set()
+    until = time.monotonic() + _LAST_WORDS
+    for thread in beside:
+        thread.join(max(0.0, until - time.monotonic()))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)  # a second one while the interpreter ends is no failure
     log.info("Worker stopped.")
+
+
+def _beside(app: Flask, config: Config, by: str, stopping: threading.Event) -> list[threading.Thread]:
+    """What takes long or waits for others' servers, each in a thread that does nothing else."""
+    rules = gateway.rules_of(config)
+    works: dict[str, Callable[[str], bool]] = {
+        f"{by}:long": lambda name: turn(config, name, only=LONG),
+        f"{by}:mail": lambda name: turn(config, name, only=MAIL),
+    }
+    for number in range(_SENDERS):
+        works[f"{by}:{number}"] = lambda name: sending.turn(config, rules, name)
+
+    def work(name: str, act: Callable[[str], bool]) -> None:
+        with app.app_context():
+            while not stopping.is_set():
+                try:
+                    worked = act(name)
+                except SQLAlchemyError as error:
+                    log.error("The worker cannot read what is to be done, and tries again: %s", error)
+                    worked = False
+                except Exception:
+                    log.exception("What is to be done cannot be, and is tried again")
+                    worked = False
+                db.session.remove()
+                if not worked:
+                    stopping.wait(_LOOK)
+
+    # Daemons: one that is in the middle of something long when the process ends has its claim end by itself.
+    threads = [threading.Thread(target=work, args=each, name=each[0], daemon=True) for each in works.items()]
+    for thread in threads:
+        thread.start()
+    return threads

@@ -7,9 +7,12 @@ from sqlalchemy.orm import Session
 
 from portal import accounts, openapi, registry
 from portal.accounts import Person, Role, Team
+from portal.notify import channels
+from portal.notify.models import Channel, ChannelKind
 from portal.registry import descriptions, imports
 from portal.registry.models import (
     Api,
+    Approval,
     Consumer,
     Import,
     ImportSource,
@@ -109,9 +112,26 @@ def openapi_document(session: Session, data: bytes = OPENAPI) -> str:
 def plan(session: Session, *, team: Team | None = None, **fields: Any) -> Plan:
     n = next(_n)
     values = {"slug": f"plan-{n}", "name": f"Plan {n}", "per_second": 10, "per_minute": 100} | fields
+    approval = values.pop("approval", False)
     row = registry.create_plan(session, team or globals()["team"](session), **values)
+    row.approval = approval
     session.flush()
     return row
+
+
+def channel(session: Session, *, team: Team, vault: Vault | None = None, **fields: Any) -> Channel:
+    """A webhook, unless said otherwise, that nothing listens at."""
+    n = next(_n)
+    values: dict[str, Any] = {
+        "name": f"channel-{n}",
+        "kind": ChannelKind.WEBHOOK,
+        "url": "http://127.0.0.1:1/hook",
+        "shown": "http://127.0.0.1:1",
+        "events": ["key.expiring"],
+    }
+    made, _secret = channels.create_channel(session, team, vault=vault or Vault(["k" * 40]), by=None, **values | fields)
+    session.flush()
+    return made
 
 
 def upstream_secret(session: Session, *, team: Team, vault: Vault | None = None, **fields: Any) -> UpstreamSecret:
@@ -162,6 +182,17 @@ def subscription(session: Session, consumer: Consumer, api: Api, plan: Plan | No
     row = registry.subscribe(session, consumer, api, plan, by=None)
     session.flush()
     return row
+
+
+def approval(session: Session, consumer: Consumer, api: Api, **said: Any) -> Approval:
+    """What a consumer asks of an API under a plan that wants approval, and waits."""
+    wanted = said.pop("plan", None) or plan(session, team=api.team, approval=True)
+    if wanted not in api.plans:
+        registry.offer_plans(session, api, [*api.plans, wanted])
+    values = {"by": None, "purpose": "Show orders to customers."} | said
+    subscription = registry.subscribe(session, consumer, api, wanted, **values)
+    session.flush()
+    return subscription.approvals[0]
 
 
 def key(session: Session, consumer: Consumer, **fields: Any) -> tuple[Key, registry.Token]:

@@ -419,6 +419,21 @@ class TestRefusals:
             flask, write, text
         )
 
+    def test_a_subscription_to_an_api_that_takes_no_new_ones(self, flask, write, applied, session):
+        one(session, Api, version="v2").closed = True
+        session.commit()
+        text = made.EVERYTHING.replace("api: payments/refunds/v1", "api: payments/orders/v2").replace(
+            "  paused: true\n", "  paused: true\n  closed: true\n"
+        )
+
+        said = self.refused(flask, write, text)
+
+        assert said == (
+            "all.yaml:77: consumers[0].subscriptions[1].api: The API payments/orders/v2 takes no new subscriptions. "
+            "Take this one out, or `closed` out of the API.\nError: 1 problem. Nothing was changed.\n"
+        )
+        assert flask("apply", write(text.replace("  closed: true\n", "")), "--yes").exit_code == 0
+
 
 class TestMeanwhile:
     def test_what_somebody_changes_before_the_answer_is_not_overwritten(
@@ -437,6 +452,23 @@ class TestMeanwhile:
         assert answer.exit_code == 1
         assert "Somebody has changed something meanwhile" in answer.stderr
         assert one(session, Plan, slug="gold").per_second == 50
+
+    def test_api_that_somebody_closes_before_the_answer_gets_no_subscription(
+        self, flask, write, applied, session, monkeypatch
+    ):
+        text = made.EVERYTHING[made.EVERYTHING.index("consumers:") :].replace("refunds/v1", "orders/v2")
+
+        def somebody_else_and_yes(*_words, **_more) -> bool:
+            one(session, Api, version="v2").closed = True
+            session.commit()
+            return True
+
+        monkeypatch.setattr("click.confirm", somebody_else_and_yes)
+        answer = flask("apply", write(f"portico: 1\n{text}"))
+
+        assert answer.exit_code == 1
+        assert "Somebody has changed something meanwhile" in answer.stderr
+        assert count(session, Subscription) == 2
 
     def test_what_somebody_changes_elsewhere_is_no_matter(self, flask, write, applied, session, monkeypatch):
         text = made.EVERYTHING.replace("per_second: 100", "per_second: 99")

@@ -22,7 +22,7 @@ FLOORS = (
     {"letters"},
     {"endings"},
     {"console", "ai", "gateway", "traffic", "reading"},
-    {"sample", "programs", "keeper", "backup"},
+    {"agreements", "sample", "programs", "keeper", "backup"},
     {"schema", "doctor"},
     {"web", "worker", "run"},
     {"rest"},

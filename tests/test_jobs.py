@@ -54,6 +54,18 @@ class TestClaim:
         assert claim(session) is None
         assert claim(session, now=NOW + timedelta(seconds=1)) is not None
 
+    def test_some_kinds_are_left_to_others(self, session):
+        jobs.enqueue(session, "import", run_at=NOW - timedelta(minutes=2))
+        jobs.enqueue(session, "mail", run_at=NOW - timedelta(minutes=1))
+        session.commit()
+
+        found = [
+            jobs.claim(session, by="one", now=NOW, only=kinds, but=others)
+            for kinds, others in ((None, ["import"]), (None, ["import"]), (["import"], ()), (["import"], ()))
+        ]
+
+        assert [each and each.kind for each in found] == ["mail", None, "import", None]
+
     def test_of_two_workers_that_saw_the_same_job_one_gets_it(self, engine: Engine, session):
         jobs.enqueue(session, "mail", run_at=NOW)
         session.commit()
@@ -112,7 +124,7 @@ class TestOutcome:
         assert len(session.scalars(select(Job)).all()) == 3  # the noise
 
     def test_pauses_grow_until_the_job_is_given_up(self, session):
-        jobs.enqueue(session, "mail", run_at=NOW)
+        jobs.enqueue(session, "import", run_at=NOW)
         session.commit()
         now, pauses = NOW, []
         for _ in range(jobs.MOST_ATTEMPTS):
@@ -124,9 +136,21 @@ class TestOutcome:
                 now = again
 
         assert pauses == [15, 30, 60, 120, 240, 480, 960]
-        row = session.scalars(select(Job).where(Job.kind == "mail")).one()
+        row = session.scalars(select(Job).where(Job.kind == "import")).one()
         assert (row.failed_at, row.error, row.claimed_by) == (now, "ConnectionError: no answer", None)
         assert claim(session, now=now + timedelta(days=1)) is None
+
+    def test_a_mail_waits_for_a_server_that_is_away_for_a_day(self, session):
+        jobs.enqueue(session, "mail", run_at=NOW)
+        session.commit()
+        now: datetime | None = NOW
+        last = NOW
+        while now is not None:
+            last = now
+            now = jobs.fail(session, claim(session, now=last), "ConnectionError: no answer", now=last)
+            session.commit()
+
+        assert timedelta(days=1) < last - NOW < timedelta(days=2)
 
 
 @pytest.mark.usefixtures("noise")

@@ -22,7 +22,7 @@ from portal import migrate, schema
 from portal.accounts import Person
 from portal.db import Base, engine_options, engine_url
 from portal.errors import Conflict
-from portal.registry.models import Api, Key, Mount, Subscription, Visibility
+from portal.registry.models import Api, Import, Key, Mount, Subscription, Visibility
 from tests import factories
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -190,6 +190,28 @@ BEFORE_0008 = (
 )
 
 
+class TestSubscriptionsThatAreAskedFor:
+    def test_those_of_before_go_on_and_a_consumer_may_ask_again_after_a_rejection(self, empty):
+        upgrade_to(empty, "0014")
+        with empty.begin() as connection:
+            for statement in BEFORE_0008:
+                connection.execute(text(statement), {"at": BEFORE["created_at"], "yes": True, "no": False})
+
+        migrate.upgrade(empty)
+
+        with Session(empty) as session:
+            (use,) = session.scalars(select(Subscription))
+            assert (use.state, use.approved_until, use.noticed_at, use.approvals) == ("approved", None, None, [])
+            assert (use.consumer.contacts, use.consumer.attributes) == ([], {})
+        again = "INSERT INTO subscription (consumer_id, api_id, plan_id, state, starts_at) VALUES (5, 5, 1, '{}', :at)"
+        for state in ("approved", "pending"):
+            with empty.begin() as connection, pytest.raises(IntegrityError):
+                connection.execute(text(again.format(state)), {"at": BEFORE["created_at"]})
+        with empty.begin() as connection:
+            connection.execute(text("UPDATE subscription SET state = 'rejected'"))
+            connection.execute(text(again.format("pending")), {"at": BEFORE["created_at"]})
+
+
 class TestOperationsOfCalls:
     def test_calls_of_before_have_none_and_who_called_which_api_is_known(self, empty):
         upgrade_to(empty, "0008")
@@ -292,6 +314,28 @@ BEFORE = {
     "created_at": datetime(2026, 5, 17, 12, tzinfo=UTC),
 }
 """A person as the first release knew them."""
+
+
+class TestAddressesOfImports:
+    def test_those_of_before_led_nowhere_else_and_the_release_before_goes_on(self, empty):
+        upgrade_to(empty, "0019")
+        values = {"at": BEFORE["created_at"], "yes": True}
+        with empty.begin() as connection:
+            connection.execute(text(BEFORE_0008[0]), values)
+            connection.execute(text(IMPORT_OF_BEFORE.format(1)), values)
+
+        migrate.upgrade(empty)
+
+        with Session(empty) as session:
+            session.execute(text(IMPORT_OF_BEFORE.format(2)), values)
+            found = session.scalars(select(Import).order_by(Import.id)).all()
+            assert [(each.led_to, each.fetched_from) for each in found] == [("", "https://pets.example/a.yaml")] * 2
+
+
+IMPORT_OF_BEFORE = (
+    "INSERT INTO api_import (id, team_id, source, source_name, state, percent, step, turn, error, size, created_at,"
+    " changed_at) VALUES ({}, 3, 'address', 'https://pets.example/a.yaml', 'applied', 100, '', 1, '', 9, :at, :at)"
+)
 
 
 class TestConfirmedAddresses:

@@ -12,6 +12,7 @@ from portal.accounts.people import (
     deactivate,
     dismiss,
     new_password,
+    rename_person,
     set_password,
     settle_invitation,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "new_password",
     "passwords",
     "remove_member",
+    "rename_person",
     "rename_team",
     "replays",
     "second_factor",

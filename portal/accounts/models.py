@@ -55,6 +55,15 @@ class Person(UserMixin, Base):
     roles: tuple[str, ...] = ()  # type: ignore[assignment]
     """Flask-Security's own roles, which are not used: rights come from memberships (rights.py)."""
 
+    is_narrowed = False
+    """Somebody acts for them with less than their rights: an access token without the scope for an administrator's. It
+    is true of one request, and stored nowhere."""
+
+    @property
+    def acts_as_administrator(self) -> bool:
+        """Whether they may now what administrators may. What is allowed is decided by this, never by the column."""
+        return self.is_administrator and not self.is_narrowed
+
     @property
     def has_second_factor(self) -> bool:
         return bool(self.tf_primary_method and self.tf_totp_secret)

@@ -14,7 +14,7 @@ from portal.accounts import tokens
 from portal.accounts.models import Invitation, Person
 from portal.accounts.teams import create_personal_team
 from portal.db import utcnow
-from portal.errors import Conflict, NameTaken
+from portal.errors import Conflict, Invalid, NameTaken
 
 _ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 """Without what looks alike when it is read aloud or from paper."""
@@ -35,23 +35,31 @@ def create_person(
     must_change_password: bool = False,
 ) -> Person:
     """Somebody with a personal team. `email` comes normalised and known to be theirs; a password that was made for
-    them must be changed. Raises NameTaken."""
+    them must be changed. Raises Invalid and NameTaken."""
     if session.scalar(select(Person.id).where(func.lower(Person.email) == email.lower())):
         raise NameTaken("email", f"{email} has an account already.")
     person = Person(
         email=email,
-        name=" ".join(name.split()),
         password=password_hash,
         fs_uniquifier=uuid.uuid4().hex,
         must_change_password=must_change_password,
         is_administrator=is_administrator,
         confirmed_at=utcnow(),
     )
+    rename_person(person, name)
     session.add(person)
     session.flush()  # the team refers to the person's id
     create_personal_team(session, person)
     settle_invitation(session, email)
     return person
+
+
+def rename_person(person: Person, name: str) -> None:
+    """Raises Invalid."""
+    name = " ".join(name.split())
+    if not name:
+        raise Invalid({"name": "Give a name."})
+    person.name = name
 
 
 def set_password(person: Person, password_hash: str, *, must_change_password: bool = False) -> None:

@@ -42,21 +42,26 @@ class Replay(Base):
     """Without what is shown once only."""
 
 
+def find(session: Session, token_id: int, key: str, asked: bytes, *, now: datetime) -> Replay | None:
+    """The answer that was given before. Raises UsedDifferently."""
+    row = session.get(Replay, (token_id, key))
+    if row is None or row.at < now - KEPT:
+        return None
+    if row.asked != asked:
+        raise UsedDifferently()
+    return row
+
+
 def claim(session: Session, token_id: int, key: str, asked: bytes, *, now: datetime) -> Replay | None:
     """The answer that was given before, or None: then `keep` the one that will be given, in this transaction.
 
     Who comes a moment later waits here on PostgreSQL, and at the beginning of the transaction on SQLite. Raises
     UsedDifferently; IntegrityError when both came at once, and then asking again finds the answer of the first.
     """
-    row = session.get(Replay, (token_id, key))
-    if row is not None and row.at < now - KEPT:
-        session.delete(row)
-        session.flush()
-        row = None
-    if row is not None:
-        if row.asked != asked:
-            raise UsedDifferently()
-        return row
+    kept = find(session, token_id, key, asked, now=now)
+    if kept is not None:
+        return kept
+    session.execute(delete(Replay).where(Replay.token_id == token_id, Replay.key == key))  # one that is too old
     session.add(Replay(token_id=token_id, key=key, asked=asked, at=now, status=0, headers={}, body=b""))
     session.flush()
     return None

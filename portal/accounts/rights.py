@@ -21,6 +21,9 @@ class Permission(StrEnum):
     """Change, publish and pause them. Needs the team's publishing right too."""
     SEE_API_CALLS = "see_api_calls"
     """See the calls of a team's APIs, without other teams' keys, addresses and user agents."""
+    DECIDE = "decide"
+    """Decide who uses a team's APIs: approve and reject, suspend, give notice, end. Needs no publishing right: what is
+    published goes on without it."""
     SEE_TEAM = "see_team"
     MANAGE_TEAM = "manage_team"
     """Members, roles, and deletion of the team's things."""
@@ -29,7 +32,7 @@ class Permission(StrEnum):
 
 
 _DEVELOPER = frozenset({Permission.MANAGE_CONSUMERS, Permission.SEE_APIS, Permission.SEE_TEAM})
-_PUBLISHER = _DEVELOPER | {Permission.MANAGE_APIS, Permission.SEE_API_CALLS}
+_PUBLISHER = _DEVELOPER | {Permission.MANAGE_APIS, Permission.SEE_API_CALLS, Permission.DECIDE}
 _OWNER = _PUBLISHER | {Permission.MANAGE_TEAM}
 
 BY_ROLE: dict[Role, frozenset[Permission]] = {

@@ -21,7 +21,7 @@ def standing(person: Person | None, team: Team) -> Standing:
         return Standing()
     # A page asks this for many teams, and memberships come all at once.
     role = next((each.role for each in person.memberships if each.team_id == team.id), None)
-    return Standing(role, person.is_administrator, team.may_publish)
+    return Standing(role, person.acts_as_administrator, team.may_publish)
 
 
 def create_team(session: Session, *, slug: str, name: str, owner: Person | None, may_publish: bool = False) -> Team:

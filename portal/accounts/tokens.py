@@ -1,4 +1,5 @@
-"""Access tokens: what a person's programs show to the REST API. One does what its person may, as far as its scopes go.
+"""Access tokens: what a person's programs show to the REST API. One does what its person may, as far as its scopes go:
+without `admin` an administrator's does what another member of the person's teams could.
 
 It opens nothing while the person is deactivated or has a password to change, and dies for good when an administrator
 deactivates the account or resets its password.
@@ -43,8 +44,9 @@ SCOPES = {
     Scope.READ: "See what you see: teams, APIs, plans, consumers, calls and traffic",
     Scope.CONSUMERS: "Make and change consumers, subscriptions and keys",
     Scope.APIS: "Make, change, publish and pause APIs; plans and upstream secrets too",
-    Scope.TEAMS: "Make and change teams and their members",
-    Scope.ADMIN: "What only administrators may: see and change people, publishing rights, nodes and the audit trail",
+    Scope.TEAMS: "Make and change teams, their members and channels; choose what you are told",
+    Scope.ADMIN: "What only administrators may: people, publishing rights, nodes, the audit trail; with it the other "
+    "scopes reach all teams, not only your own",
 }
 """What each means, for people who choose."""
 

@@ -3,6 +3,7 @@
 Envoy asks the mappers in order and the first that fits decides. Words and sentences: `traffic/reasons.py`.
 """
 
+from portal.gateway.filters import overall
 from portal.gateway.resource import Resource, typed
 from portal.traffic.reasons import REASONS
 
@@ -15,6 +16,7 @@ def local_replies() -> Resource:
             # then, because what Envoy refuses before front cleaning still has the client's own.
             {"filter": _details("lua_response"), "body_format_override": _body("%REQ(X-CONSUMER-REFUSAL)%")},
             _mapper(_status(200), "ok", message="The gateway answers."),
+            _mapper(_both(_status(429), _expression(f"response.headers['{overall.SCOPE}'] == 'api'")), "api_limit"),
             _mapper(_status(429), "rate_limited"),
             _mapper(_status(413), "too_large"),
             _mapper(_status(431), "headers_too_large"),
@@ -73,12 +75,15 @@ def _flags(*flags: str) -> Resource:
 
 
 def _details(details: str) -> Resource:
+    return _expression(f"response.code_details == '{details}'")
+
+
+def _expression(expression: str) -> Resource:
     return {
         "extension_filter": {
             "name": "details",
             "typed_config": typed(
-                "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
-                expression=f"response.code_details == '{details}'",
+                "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter", expression=expression
             ),
         }
     }

@@ -72,6 +72,8 @@ def _of_api(api: Api) -> Iterator[str]:
             yield f"Its {name} must be longer than nothing."
     if not 0 <= api.retries <= 10:
         yield "Its number of retries must be between 0 and 10."
+    if api.overall_per_second is not None and not 1 <= api.overall_per_second <= _MOST_TOKENS:
+        yield "Its overall limit must be one call a second or more, or none at all."
     if api.body_limit_bytes < 0:
         yield "Its body limit must not be negative."
 

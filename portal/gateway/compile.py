@@ -7,6 +7,7 @@
 | rds/rds.json         | routes               | APIs, place.portal                          |
 | cds/cds.json         | clusters, addresses  | upstreams, addresses, place.ca_bundle       |
 | limits/limits.json   | limit filter         | plans                                       |
+| overall/overall.json | overall limit filter | overall limits of APIs                      |
 | keys/keys.json       | key filter           | the name of the key data, see `keys.py`     |
 | tls/tls.json         | certificate          | the pair of the settings, `certificate.py`  |
 
@@ -19,12 +20,12 @@ from pathlib import Path
 
 from portal.gateway import answers, clusters, routes, tls
 from portal.gateway.clusters import Addresses
-from portal.gateway.filters import chain, chain_inlined, cleaning, key, limits
+from portal.gateway.filters import chain, chain_inlined, cleaning, key, limits, overall
 from portal.gateway.ir import Place, Snapshot, Upstream
 from portal.gateway.resource import Resource, discovery_file, encoded, typed, version_of, watched
 from portal.traffic.line import FIELDS
 
-DIRECTORIES = ("lds", "rds", "cds", "limits", "keys", "tls", "data", "log")
+DIRECTORIES = ("lds", "rds", "cds", "limits", "overall", "keys", "tls", "data", "log")
 """What must exist in `Place.directory` before Envoy starts. The key data lies in `data`, which nothing watches."""
 
 STAT_PREFIX = "gateway"
@@ -47,6 +48,7 @@ VERSION_STATISTICS = {
     "rds/rds.json": f"http.{STAT_PREFIX}.rds.{routes.NAME}.version_text",
     "cds/cds.json": "cluster_manager.cds.version_text",
     "limits/limits.json": f"extension_config_discovery.http_filter.{limits.NAME}.version_text",
+    overall.FILE: f"extension_config_discovery.http_filter.{overall.NAME}.version_text",
     "keys/keys.json": f"extension_config_discovery.http_filter.{key.NAME}.version_text",
     tls.FILE: f"sds.{tls.NAME}.version_text",
 }
@@ -60,18 +62,21 @@ def compile_files(snapshot: Snapshot, place: Place, addresses: Addresses) -> dic
         "lds/lds.json": discovery_file([_listener(place, _discovered_routes(place), chain(place))]),
         "rds/rds.json": discovery_file([routes.route_configuration(snapshot, place.portal)]),
         "cds/cds.json": compile_clusters(snapshot, place, addresses),
-        "limits/limits.json": compile_limits(snapshot),
+        **compile_limits(snapshot),
     }
 
 
-def compile_limits(snapshot: Snapshot) -> bytes:
-    """`limits/limits.json` alone: what must be there before the keys are."""
-    return limits.discovered(snapshot)
+def compile_limits(snapshot: Snapshot) -> dict[str, bytes]:
+    """The files of limits alone: what must be there before the keys are."""
+    return {"limits/limits.json": limits.discovered(snapshot), overall.FILE: overall.discovered(snapshot)}
 
 
 def compile_empty(place: Place) -> dict[str, bytes]:
     """The files of a gateway that knows nothing: no API, and limits that refuse what they cannot judge."""
-    return compile_files(Snapshot(0), place, {}) | {"limits/limits.json": limits.closed()}
+    return compile_files(Snapshot(0), place, {}) | {
+        "limits/limits.json": limits.closed(),
+        overall.FILE: overall.closed(),
+    }
 
 
 def compile_clusters(snapshot: Snapshot, place: Place, addresses: Addresses) -> bytes:

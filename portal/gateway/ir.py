@@ -4,12 +4,14 @@
 since 1970 (UTC), because that is what the key file stores and the key filter compares with its clock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 KeyPlace = Literal["header", "bearer", "query"]
+Standing = Literal["approved", "suspended", "pending"]
+"""Of a subscription. Only the first lets calls through; the others are known so that callers are told which it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class Api:
     """Attempts after a failed connection, for idempotent methods only."""
     body_limit_bytes: int = 10_000_000
     paused: bool = False
+    overall_per_second: int | None = None
+    """Calls that one node lets through, of all subscriptions together; None for any number."""
     deprecated: int | None = None
     """Since when, or from when on; callers are told either way."""
     sunset: int | None = None
@@ -108,6 +112,8 @@ class Consumer(NamedTuple):
     id: int
     public_id: str
     """`con_` and 16 base32 characters."""
+    suspended: bool = False
+    """Not since when: a clock that went ahead must not let its keys live on."""
 
 
 class Subscription(NamedTuple):
@@ -117,6 +123,9 @@ class Subscription(NamedTuple):
     plan_id: int
     starts: int
     ends: int | None
+    standing: Standing = "approved"
+    blocked_until: int | None = None
+    """When the quota that is used up begins anew; long past or None where there is none."""
 
 
 class Key(NamedTuple):
@@ -127,6 +136,22 @@ class Key(NamedTuple):
     expires: int | None
     revoked: int | None
     """Read from the database, every revocation is long past; see `read.py`."""
+    id: int = 0
+    """What `Snapshot.restrictions` calls it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """What one key may do less than its consumer."""
+
+    subscriptions: tuple[int, ...] = ()
+    """Ids of those that it may use; none for all."""
+    read_only: bool = False
+    """Whether it may only GET, HEAD and OPTIONS."""
+    operations: tuple[tuple[int, str, str], ...] = ()
+    """API, method and path template: all that it may do at the APIs that they name."""
+    addresses: tuple[str, ...] = ()
+    """Networks that it may be used from, such as 10.0.0.0/8; none for everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +164,8 @@ class Snapshot:
     consumers: Sequence[Consumer] = ()
     subscriptions: Sequence[Subscription] = ()
     keys: Sequence[Key] = ()
+    restrictions: Mapping[int, Restriction] = field(default_factory=dict)
+    """By `Key.id`, of keys that may not do all that their consumer may."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,31 +2,59 @@
 
 All numbers are little-endian. A file is
 
-    header        64 bytes   magic, counts of the three tables, CRC-32 of all that follows
+    header        64 bytes   magic, CRC-32 of all that follows, counts of the tables in this order
     keys          64 each    sorted by SHA-256, so that the filter finds one by binary search
     consumers     32 each    sorted by id; each names its range in the table of subscriptions
-    subscriptions 32 each    sorted by consumer and API
+    subscriptions 40 each    sorted by consumer and API
+    plans         16 each    sorted by id; those with limits, of which answers tell and which limits.py enforces
+    restrictions  40 each    what a key may not do, named by keys as their place + 1; each names its ranges of the rest:
+    networks6     32 each    first and last address, in the order in which they are sent; sorted and apart
+    operations    16 each    API and place in the texts
+    networks4      8 each    first and last address, as numbers; sorted and apart
+    chosen         4 each    ids of subscriptions
+    texts          1 each    `GET /pets/\\1`: method and path template, without percent-encoding
 
-`filters/key.lua` holds the reader's half of these layouts; `_VERSION` changes with them. The file's name carries a hash
-of its content, so a file that Envoy has mapped is never written again, and Envoy hears of new data by the changed name
-in the filter's own resource.
+`filters/key_data.lua` holds the reader's half of these layouts; `_VERSION` changes with them. The file's name carries a
+hash of its content, so a file that Envoy has mapped is never written again, and Envoy hears of new data by the changed
+name in the filter's own resource. That resource holds the script too: an Envoy that an older or newer Portico has left
+running works with that one's script and data until it is given both anew, and never with one of each.
 """
 
 import hashlib
+import ipaddress
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import lru_cache
 from itertools import repeat
+from operator import attrgetter
 
 from portal.gateway.filters import key
-from portal.gateway.ir import Snapshot
+from portal.gateway.ir import Restriction, Snapshot
+from portal.traffic.operations import is_rest, pieces_of, segments_of
 
-_VERSION = 1
+_VERSION = 2
 _MAGIC = b"PORTICO" + bytes([_VERSION])
-_HEADER = struct.Struct("<8sIIII40x")
-_KEY = struct.Struct("<32s12sIqq")
-_CONSUMER = struct.Struct("<20sII4x")
-_SUBSCRIPTION = struct.Struct("<IIII qq")
+_HEADER = struct.Struct("<8s11I12x")
+_KEY = struct.Struct("<32s12sIqII")
+_CONSUMER = struct.Struct("<20sIII")
+_SUBSCRIPTION = struct.Struct("<IIIIqqq")
+_PLAN = struct.Struct("<IIII")
+_RESTRICTION = struct.Struct("<9I4x")
+_NETWORK6 = struct.Struct("16s16s")
+_OPERATION = struct.Struct("<III4x")
+_NETWORK4 = struct.Struct("<II")
+_CHOSEN = struct.Struct("<I")
 _NEVER = 2**63 - 1
+_NEVER_REVOKED = 2**32 - 1
+_STANDINGS = {"approved": 0, "suspended": 1, "pending": 2}
+"""The better first: of two subscriptions that could let a call through, callers hear of the better one."""
+_READ_ONLY, _SUBSCRIPTIONS, _ADDRESSES = 1, 2, 4
+"""Said apart from the tables: a key whose list holds nothing that can be understood must not be let through by all."""
+_VARIABLE, _REST = "\1", "\2"
+_NOTHING = "() "
+"""An operation that no call is."""
 
 
 def pack_keys(snapshot: Snapshot) -> bytes:
@@ -44,19 +72,28 @@ def pack_keys(snapshot: Snapshot) -> bytes:
     for place, consumer in enumerate(sorted(snapshot.consumers)):
         index[consumer.id] = place
         first, count = ranges.get(consumer.id, (0, 0))
-        consumers.append(_CONSUMER.pack(consumer.public_id.encode("ascii"), first, count))
-    keys = _packed_keys(snapshot, index)
+        consumers.append(_CONSUMER.pack(consumer.public_id.encode("ascii"), first, count, bool(consumer.suspended)))
+    plans = [
+        _PLAN.pack(plan.id, plan.per_second or 0, plan.per_minute or 0, plan.per_minute_burst or plan.per_minute or 0)
+        for plan in sorted(snapshot.plans, key=attrgetter("id"))
+        if plan.per_second or plan.per_minute
+    ]
+    restrictions = _Restrictions(snapshot.restrictions.values())
+    keys = _packed_keys(snapshot, index, restrictions)
     rest = b"".join(
         [
             *keys,
             *consumers,
             *(
-                _SUBSCRIPTION.pack(api, id_, plan, 0, starts, _NEVER if ends is None else ends)
-                for id_, _, api, plan, starts, ends in subscriptions
+                _SUBSCRIPTION.pack(api, id_, plan, _STANDINGS[standing], starts, _instant(ends), blocked_until or 0)
+                for id_, _, api, plan, starts, ends, standing, blocked_until in subscriptions
             ),
+            *plans,
+            *restrictions.packed(),
         ]
     )
-    return _HEADER.pack(_MAGIC, len(keys), len(consumers), len(subscriptions), zlib.crc32(rest)) + rest
+    counts = len(keys), len(consumers), len(subscriptions), len(plans), *restrictions.counts()
+    return _HEADER.pack(_MAGIC, zlib.crc32(rest), *counts) + rest
 
 
 def key_file_name(packed: bytes) -> str:
@@ -69,16 +106,16 @@ def key_filter(file: str) -> bytes:
     return key.discovered(file)
 
 
-def _packed_keys(snapshot: Snapshot, index: dict[int, int]) -> list[bytes]:
+def _packed_keys(snapshot: Snapshot, index: dict[int, int], restrictions: "_Restrictions") -> list[bytes]:
     """Packed and sorted. The hash comes first in a record, so sorting the packed bytes sorts by hash."""
     if not snapshot.keys:
         return []
     # Columns instead of rows, so that the loop over 100 000 keys runs in C.
-    hashes, ids, owners, expires, revoked = zip(*snapshot.keys, strict=True)
+    hashes, ids, owners, expires, revoked, numbers = zip(*snapshot.keys, strict=True)
     places = list(map(index.get, owners))
     if None in places:
         known = [key for key in snapshot.keys if key.consumer_id in index]
-        return _packed_keys(Snapshot(snapshot.revision, keys=known), index)
+        return _packed_keys(replace(snapshot, keys=known), index, restrictions)
     packed = list(
         map(
             _KEY.pack,
@@ -86,7 +123,8 @@ def _packed_keys(snapshot: Snapshot, index: dict[int, int]) -> list[bytes]:
             map(str.encode, ids),
             places,
             map(_instant, expires) if any(expires) else repeat(_NEVER),
-            map(_instant, revoked) if any(revoked) else repeat(_NEVER),
+            map(_revoked, revoked) if any(revoked) else repeat(_NEVER_REVOKED),
+            restrictions.places(map(snapshot.restrictions.get, numbers)) if snapshot.restrictions else repeat(0),
         )
     )
     packed.sort()
@@ -97,3 +135,133 @@ def _packed_keys(snapshot: Snapshot, index: dict[int, int]) -> list[bytes]:
 
 def _instant(moment: int | None) -> int:
     return _NEVER if moment is None else moment
+
+
+def _revoked(moment: int | None) -> int:
+    return _NEVER_REVOKED if moment is None else min(moment, _NEVER_REVOKED)
+
+
+class _Restrictions:
+    """Their tables; equal restrictions, such as those of a key and its successor, stand there once."""
+
+    def __init__(self, restrictions: Iterable[Restriction]) -> None:
+        self._rows: list[bytes] = []
+        self._networks6: list[bytes] = []
+        self._operations: list[bytes] = []
+        self._networks4: list[bytes] = []
+        self._chosen: list[bytes] = []
+        self._texts: dict[str, tuple[int, int]] = {}
+        self._text = bytearray()
+        distinct = sorted(set(map(_sorted, restrictions)), key=_order)
+        self._places = {each: place for place, each in enumerate(distinct, 1)}
+        for each in distinct:
+            self._add(each)
+
+    def places(self, restrictions: Iterable[Restriction | None]) -> Iterator[int]:
+        """For each its place + 1, or 0 for none."""
+        return (0 if each is None else self._places[_sorted(each)] for each in restrictions)
+
+    def counts(self) -> tuple[int, ...]:
+        rows, networks6, operations, networks4, chosen = map(len, self._tables())
+        return rows, networks6, operations, networks4, chosen, len(self._text)
+
+    def packed(self) -> list[bytes]:
+        return [*(row for table in self._tables() for row in table), bytes(self._text)]
+
+    def _tables(self) -> tuple[list[bytes], ...]:
+        return self._rows, self._networks6, self._operations, self._networks4, self._chosen
+
+    def _add(self, restriction: Restriction) -> None:
+        flags = _READ_ONLY * restriction.read_only
+        flags |= _SUBSCRIPTIONS * bool(restriction.subscriptions) | _ADDRESSES * bool(restriction.addresses)
+        v4, v6 = _ranges(restriction.addresses)
+        self._rows.append(
+            _RESTRICTION.pack(
+                flags,
+                *_added(self._chosen, map(_CHOSEN.pack, restriction.subscriptions)),
+                *_added(
+                    self._operations,
+                    (
+                        _OPERATION.pack(api, *self._text_of(_template(method, path)))
+                        for api, method, path in restriction.operations
+                    ),
+                ),
+                *_added(self._networks4, (_NETWORK4.pack(first, last) for first, last in v4)),
+                *_added(self._networks6, (_NETWORK6.pack(first, last) for first, last in v6)),
+            )
+        )
+
+    def _text_of(self, text: str) -> tuple[int, int]:
+        """Where it begins in the texts, and how many bytes it has."""
+        if text not in self._texts:
+            encoded = text.encode("utf-8", "surrogatepass")
+            self._texts[text] = len(self._text), len(encoded)
+            self._text += encoded
+        return self._texts[text]
+
+
+def _added(table: list[bytes], rows: Iterable[bytes]) -> tuple[int, int]:
+    """Where they begin in the table, and how many they are."""
+    first = len(table)
+    table += rows
+    return first, len(table) - first
+
+
+def _sorted(restriction: Restriction) -> Restriction:
+    return Restriction(
+        tuple(sorted(set(restriction.subscriptions))),
+        bool(restriction.read_only),
+        tuple(sorted(set(restriction.operations))),
+        tuple(sorted(set(restriction.addresses))),
+    )
+
+
+def _order(restriction: Restriction) -> tuple[object, ...]:
+    return restriction.subscriptions, restriction.read_only, restriction.operations, restriction.addresses
+
+
+@lru_cache(maxsize=20_000)
+def _template(method: str, path: str) -> str:
+    segments = segments_of(path)
+    made = []
+    for n, segment in enumerate(segments, 1):
+        if n == len(segments) and is_rest(segment):
+            made.append(_REST)
+            continue
+        pieces = pieces_of(segment)
+        if any(_VARIABLE in piece or _REST in piece for piece in pieces):
+            return _NOTHING
+        made.append(_VARIABLE.join(pieces))
+    return f"{method} /{'/'.join(made)}" if made and not set(method) & set(" \n") else _NOTHING
+
+
+@lru_cache(maxsize=20_000)
+def _ranges(networks: tuple[str, ...]) -> tuple[list[tuple[int, int]], list[tuple[bytes, bytes]]]:
+    """First and last addresses of IPv4 and of IPv6. What is no network lets nobody in."""
+    v4: list[tuple[int, int]] = []
+    v6: list[tuple[int, int]] = []
+    for text in networks:
+        try:
+            network = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            continue
+        first, last = int(network[0]), int(network[-1])
+        if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
+            v4.append((first & _NEVER_REVOKED, last & _NEVER_REVOKED))
+        else:
+            (v4 if network.version == 4 else v6).append((first, last))
+    return _apart(v4), [(first.to_bytes(16), last.to_bytes(16)) for first, last in _apart(v6)]
+
+
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+"""IPv4 addresses as IPv6 writes them."""
+
+
+def _apart(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = found[-1][0], max(last, found[-1][1])
+        else:
+            found.append((first, last))
+    return found

@@ -103,7 +103,7 @@ class Node:
         self._publisher = Publisher(self._place, envoy, self._resolver)
         self._certificate = Certificate(self._place, pair_of(config), envoy) if config.gateway_tls else None
         self._reader = Reader(partial(Vault.of, config))
-        self._ingest = Ingest(engine, node=config.node_name, log_path=self._place.access_log)
+        self._ingest = Ingest(engine, node=config.node_name, log_path=self._place.access_log, zone=config.quota_zone)
         self._instance = ""
         self._lock: int | None = None
         self._state = "starting"

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 _ORDER = ("cds/cds.json", "lds/lds.json", "rds/rds.json")
 """A route must not come before its cluster. Limits go with the keys: no right may come before its limits."""
-_LIMITS = "limits/limits.json"
+_LIMITS = ("limits/limits.json", "overall/overall.json")
 _COPIED = ("cds/cds.json", "rds/rds.json")
 _KEY_FILES_KEPT = 3
 """Envoy's workers may still look into the one before; the rest is for whoever wonders."""
@@ -76,22 +76,24 @@ class Publisher:
         self._kept.prepare()
         empty = compile.compile_empty(self._place)
         # Listener and bootstrap depend on the settings alone, and these may have changed.
-        for name, content in {
-            "lds/lds.json": empty.pop("lds/lds.json"),
+        constant = {
             "bootstrap.json": compile.compile_bootstrap(self._place),
-        }.items():
-            if self._read(name) != content:
-                self._write(name, content)
+            "lds/lds.json": empty.pop("lds/lds.json"),
+        }
         for name, nothing in empty.items():
             if not self._is_whole(directory / name):
                 self._write(name, self._kept.last(name) or nothing)
         if not self._keys_are_whole():
             # None rather than older ones, of which some may have been revoked since.
             self._replace_keys(keys.pack_keys(ir.Snapshot(0)))
+        # The listener last: an Envoy that an older Portico has left running reads at once what this one names.
+        for name, content in constant.items():
+            if self._read(name) != content:
+                self._write(name, content)
         self._good = self._kept.apis()
 
     def publish_keys(self, snapshot: ir.Snapshot) -> bool:
-        """Put plans, then keys, consumers and subscriptions before Envoy; whether anything was new.
+        """Put limits, then keys, consumers and subscriptions before Envoy; whether anything was new.
 
         Raises Refused, and OSError when the disk fails.
         """
@@ -120,20 +122,22 @@ class Publisher:
 
     def _publish_limits(self, snapshot: ir.Snapshot) -> bool:
         """Before the keys: Envoy lets a call through whose plan has no limits that it knows of."""
-        content = compile.compile_limits(snapshot)
-        before = self._read(_LIMITS)
-        if content == before:
+        files = compile.compile_limits(snapshot)
+        changed = {name: content for name, content in files.items() if content != self._read(name)}
+        if not changed:
             return False
         _by_label(check.problems(replace(snapshot, apis=())))
         refusals = self._refusals()
-        try:
-            self._step(_LIMITS, content, refusals)
-        except Refused:
-            if before is not None:
-                self._write(_LIMITS, before)
-            raise
-        _to_disk(self._place.directory / _LIMITS)
-        self._kept.copy([_LIMITS])
+        for name, content in changed.items():
+            before = self._read(name)
+            try:
+                self._step(name, content, refusals)
+            except Refused:
+                if before is not None:
+                    self._write(name, before)
+                raise
+            _to_disk(self._place.directory / name)
+            self._kept.copy([name])
         return True
 
     def publish_routes(self, snapshot: ir.Snapshot) -> list[Problem]:
@@ -153,7 +157,7 @@ class Publisher:
         # Also when nothing changed: a node that was killed before it came here has left copies of former secrets.
         self._kept.copy(_COPIED)
         if changed:
-            self._kept.add_set(accepted.revision, (*_ORDER, _LIMITS), self._masked(accepted, addresses))
+            self._kept.add_set(accepted.revision, (*_ORDER, *_LIMITS), self._masked(accepted, addresses))
         return [*problems, *check.lacking(accepted)]
 
     def _accept(

@@ -9,7 +9,7 @@ from itertools import product
 from operator import attrgetter
 
 from portal.gateway import clusters, ending
-from portal.gateway.filters import admission
+from portal.gateway.filters import admission, overall
 from portal.gateway.ir import Api, Credential, Snapshot
 from portal.gateway.resource import Resource, typed
 
@@ -110,7 +110,12 @@ def _route(api: Api, portal: str, *, prefix: str, match: Resource) -> Resource:
         _ROUTE,
         name=route_name(api, prefix),
         match=match,
-        metadata={"filter_metadata": {"envoy.filters.http.lua": mount | ending.for_sentence(api, portal)}},
+        metadata={
+            "filter_metadata": {
+                "envoy.filters.http.lua": mount | ending.for_sentence(api, portal),
+                **overall.on_route(api),
+            }
+        },
         # Of bodies without a Content-Length, which the key filter collects; it checks the others by their length.
         request_body_buffer_limit=api.body_limit_bytes,
         **(_credential(api.credential) if api.credential else {}),

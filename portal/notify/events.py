@@ -30,6 +30,7 @@ EVENTS: dict[str, Event] = {
         Event("subscription.resumed", "A subscription goes on", mailed_from=Role.DEVELOPER),
         Event("subscription.ending", "A subscription is about to end", mailed_from=Role.DEVELOPER),
         Event("subscription.ended", "A subscription has ended", mailed_from=Role.DEVELOPER),
+        Event("subscription.carried", "You may call a new version of an API"),
         Event("consumer.suspended", "A consumer was suspended", mailed_from=Role.DEVELOPER),
         Event("consumer.resumed", "A consumer goes on", mailed_from=Role.DEVELOPER),
         Event("consumer.moved", "A consumer belongs to another team", mailed_from=Role.DEVELOPER),
@@ -41,7 +42,10 @@ EVENTS: dict[str, Event] = {
         Event("key.rotated", "A key has a successor"),
         Event("key.leaked", "A key was made public and is revoked", mailed_from=Role.DEVELOPER, must=True),
         Event("api.deprecated", "An API that you use is deprecated"),
+        Event("api.continued", "An API that you use goes on after all"),
+        Event("api.broken", "An API that you use has changed in a way that breaks calls", mailed_from=Role.DEVELOPER),
         Event("api.retired", "An API that you use is retired"),
         Event("api.deleted", "An API that you use was deleted"),
+        Event("channel.failing", "A channel of your team takes no messages", Role.OWNER),
     )
 }

@@ -26,12 +26,15 @@ from portal.vault import Unreadable, Vault
 KIND = "mail"
 
 
-def mail(session: Session, config: Config, *, to: str, subject: str, text: str) -> None:
-    """Have `text` sent to the address `to`, once the caller's transaction has committed.
+def mail(session: Session, config: Config, *, to: str, subject: str, text: str, unsubscribe: str = "") -> None:
+    """Have `text` sent to the address `to`, once the caller's transaction has committed. `unsubscribe` is the address
+    of the page that ends such mails, where they can be ended.
 
     Raises ValueError for an address that is none and for a subject of several lines.
     """
     message = compose(config, to=to, subject=subject, text=text, now=utcnow())
+    if unsubscribe:
+        message["List-Unsubscribe"] = f"<{unsubscribe}>"  # RFC 2369: mail programs show a button
     sealed = Vault.of(config).seal(message.as_bytes(policy=SMTPUTF8))
     jobs.enqueue(session, KIND, {"sealed": sealed.decode()})
 

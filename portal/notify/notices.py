@@ -3,7 +3,6 @@
 The verb only stores, so that a transaction in the gateway's node or in the ingest can say something, too.
 """
 
-import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,13 +13,15 @@ from portal import jobs
 from portal.accounts.models import Membership, Person, Role, Team
 from portal.config import Config
 from portal.db import db, utcnow
+from portal.notify import choices
+from portal.notify.bodies import Message
 from portal.notify.events import EVENTS, Event
 from portal.notify.mail import mail
-from portal.notify.models import Notice
+from portal.notify.models import Channel, Notice, NoticeCopy, Way
+from portal.notify.queue import new_message_id, queue
 
 KIND = "notice"
 _MOST_SUBJECT = 200
-_RANK = {role: rank for rank, role in enumerate(Role)}
 
 
 def tell(
@@ -40,7 +41,7 @@ def tell(
     `event` is a word of `EVENTS`, which says who of a team hears of it. `text` is plain and needs no greeting, and
     neither names the portal's address nor repeats `link`, which is a path of this portal such as "/consumers/a/shop".
     `data` is told to programs: names, ids and numbers as JSON. Nothing of it all may be a secret: it is stored in
-    clear, and listed. `but` is who did it and need not be told by a mail. Who hears of it as a member of a team and by
+    clear, and listed. `but` is who did it, and is not told. Who hears of it as a member of a team and by
     name as well hears of it once. Raises LookupError for an event that there is not, ValueError for another link.
     """
     if event not in EVENTS:
@@ -52,7 +53,7 @@ def tell(
     person_ids = dict.fromkeys(person if isinstance(person, int) else person.id for person in persons)
     notices = [
         Notice(
-            public_id=f"msg_{secrets.token_hex(16)}",
+            public_id=new_message_id(),
             event=event,
             team_id=team_id,
             person_id=person_id,
@@ -72,7 +73,8 @@ def tell(
 
 
 def spread(config: Config, payload: dict[str, Any]) -> str:
-    """The worker's part: everybody whom these notices concern gets a mail, or is left alone."""
+    """The worker's part: everybody whom these notices concern gets a copy or a mail or both, as they have chosen, and
+    the team's channels a delivery."""
     with db.begin() as session:
         notices = session.scalars(
             select(Notice)
@@ -80,16 +82,26 @@ def spread(config: Config, payload: dict[str, Any]) -> str:
             .order_by(Notice.id)
             .with_for_update()
         ).all()
-        told: set[int] = set()
+        told: set[int] = {payload["but"]} if payload["but"] else set()
         for notice in notices:
             event = EVENTS.get(notice.event)
             if event is not None:
-                for person, role in _hearers(session, notice, event):
-                    if person.id not in told and person.id != payload["but"] and _is_mailed(event, role):
-                        told.add(person.id)
-                        _write(session, config, notice, event, person)
+                _to_people(session, config, notice, event, told)
+                _to_channels(session, config, notice)
             notice.spread_at = utcnow()
     return ""
+
+
+def _to_people(session: Session, config: Config, notice: Notice, event: Event, told: set[int]) -> None:
+    """`told` are those who have heard of it by another of these notices."""
+    hearers = [(person, role) for person, role in _hearers(session, notice, event) if person.id not in told]
+    found = choices.chosen(session, [person.id for person, _ in hearers], [event.word])
+    for person, role in hearers:
+        told.add(person.id)
+        if choices.wants(found, person.id, event, Way.PORTAL, role):
+            session.add(NoticeCopy(notice_id=notice.id, person_id=person.id))
+        if choices.wants(found, person.id, event, Way.MAIL, role):
+            _write(session, config, notice, event, person)
 
 
 def _hearers(session: Session, notice: Notice, event: Event) -> list[tuple[Person, Role | None]]:
@@ -103,21 +115,41 @@ def _hearers(session: Session, notice: Notice, event: Event) -> list[tuple[Perso
         .order_by(Membership.id)
     )
     return [
-        (member.person, member.role)
-        for member in members
-        if member.person.active and _RANK[member.role] >= _RANK[event.heard_from]
+        (member.person, member.role) for member in members if member.person.active and choices.hears(event, member.role)
     ]
-
-
-def _is_mailed(event: Event, role: Role | None) -> bool:
-    return event.must or role is None or _RANK[role] >= _RANK[event.mailed_from]
 
 
 def _write(session: Session, config: Config, notice: Notice, event: Event, person: Person) -> None:
     """Who has not confirmed an address may be a stranger to it, and reads no word that another stranger has typed."""
     if person.confirmed_at is None:
-        subject, text, link = event.title, f"{event.title} at {config.url}. Sign in to see which one.", "/"
+        subject, text, link = event.title, f"{event.title} at {config.url}. Sign in to see which one.", "/notices"
     else:
         subject, text, link = notice.subject, notice.text, notice.link
-    parts = [text, *([f"{config.url}{link}"] if link else [])]
-    mail(session, config, to=person.email, subject=subject, text="\n\n".join(parts) + "\n")
+    parts = [text, f"{config.url}{link}"] if link else [text]
+    stop = ""
+    if event.must:
+        parts.append("-- \nMails of this kind concern your security and cannot be switched off.")
+    else:
+        stop = f"{config.url}/unsubscribe/{choices.Unsubscribing(config).token(person, event)}"
+        parts.append(f"-- \nChoose what you get: {config.url}/settings/notices\nGet no more mails of this kind: {stop}")
+    mail(session, config, to=person.email, subject=subject, text="\n\n".join(parts) + "\n", unsubscribe=stop)
+
+
+def _to_channels(session: Session, config: Config, notice: Notice) -> None:
+    """Not to the channel that the notice is about."""
+    if notice.team is None:
+        return
+    message = Message(
+        event=notice.event,
+        at=notice.created_at,
+        team=notice.team.slug,
+        subject=notice.subject,
+        text=notice.text,
+        link=f"{config.url}{notice.link}" if notice.link else "",
+        data=notice.data,
+    )
+    for channel in session.scalars(
+        select(Channel).where(Channel.team_id == notice.team_id, Channel.paused_at.is_(None)).order_by(Channel.id)
+    ):
+        if notice.event in channel.events and notice.data.get("channel") != channel.name:
+            queue(session, channel, message, message_id=notice.public_id, notice_id=notice.id)

@@ -6,7 +6,7 @@ Direction matters: a request may ask for less than before and a response may pro
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from portal.openapi.comparer import Comparer, Remark
@@ -15,7 +15,7 @@ from portal.openapi.references import Look, looking, operation_at, references_in
 from portal.openapi.values import Description, Operation
 
 MOST_SENTENCES = 50
-"""About one operation; what is beyond is counted."""
+"""About one operation."""
 _MOST_REMARKS = 1_000
 
 
@@ -57,18 +57,32 @@ def compare(before: Description, after: Description) -> Changes:
     comparer = Comparer(look_before, look_after, touched)
     changed = []
     for old, new in pairs:
-        if old == new and not _may_differ(before.tree, after.tree, old, new, touched):
+        whole = (
+            operation_at(before.tree, old.pointer, look_before),
+            operation_at(after.tree, new.pointer, look_after),
+        )
+        if old == new and whole[0] == whole[1] and not (touched and _leads_to(whole[1], touched)):
             continue
-        remarks = list(_moves(old, new))
-        whole = operation_at(before.tree, old.pointer), operation_at(after.tree, new.pointer)
-        remarks += islice(remarks_on(*whole, comparer), _MOST_REMARKS)
-        if remarks:
-            changed.append(_change(old, new, list(dict.fromkeys(remarks))))
+        if remarks := _enough(chain(_moves(old, new), remarks_on(*whole, comparer))):
+            changed.append(_change(old, new, remarks))
     return Changes(
         tuple(Change(it.id, it.method, it.path, (f"{it.method} {it.path} is new.",), False) for it in added),
         tuple(_removed(operation) for operation in removed),
         tuple(changed),
     )
+
+
+def _enough(remarks: Iterator[Remark]) -> list[Remark]:
+    """Each once. Where more would break callers than is said, nothing that comes later would be."""
+    found: dict[Remark, None] = {}
+    breaking = 0
+    for remark in islice(remarks, _MOST_REMARKS):
+        if remark not in found:
+            found[remark] = None
+            breaking += remark.breaking
+            if breaking > MOST_SENTENCES:
+                break
+    return list(found)
 
 
 def _pairs(
@@ -111,8 +125,7 @@ def _change(old: Operation, new: Operation, remarks: list[Remark]) -> Change:
     remarks.sort(key=lambda remark: not remark.breaking)
     sentences = [remark.sentence for remark in remarks]
     if len(sentences) > MOST_SENTENCES:
-        left = len(sentences) - MOST_SENTENCES
-        sentences = [*sentences[:MOST_SENTENCES], f"And {left} more {'difference' if left == 1 else 'differences'}."]
+        sentences = [*sentences[:MOST_SENTENCES], "There are more differences."]
     reasons = tuple(remark.sentence for remark in remarks if remark.breaking)[:MOST_SENTENCES]
     return Change(new.id, new.method, new.path, tuple(sentences), bool(reasons), reasons, old.id)
 
@@ -132,9 +145,8 @@ def _moves(old: Operation, new: Operation) -> Iterator[Remark]:
         yield Remark("Its tags are others.", False)
 
 
-def _may_differ(before: Any, after: Any, old: Operation, new: Operation, touched: set[str]) -> bool:
-    one, other = operation_at(before, old.pointer), operation_at(after, new.pointer)
-    return one != other or any(name in touched for name in references_in(other))
+def _leads_to(operation: dict[str, Any], touched: set[str]) -> bool:
+    return any(name in touched for name in references_in(operation))
 
 
 def _touched(before: Any, after: Any, look_before: Look, look_after: Look) -> set[str]:

@@ -1,22 +1,29 @@
 """Compares schemas of two documents, from wherever an operation uses them."""
 
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
-from portal.openapi.differences import Direction, Pair, Part, Way, differences
+from portal.openapi.differences import Direction, Note, Pair, Way, differences
 from portal.openapi.references import Look, reference_of
+
+Names = tuple[str | None, str | None]
+"""What two schemas refer to, before and after; None for one that stands where it is."""
 
 MOST_PARTS = 60
 """Named schemas that are looked at from one place, the nearest first. In some documents all leads to all: what lies
 further is told where an operation is nearer to it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(NamedTuple):
     sentence: str
     breaking: bool
+
+
+class _Part(NamedTuple):
+    notes: tuple[Note, ...]
+    leads: tuple[tuple[Names, Pair], ...]
+    """Those that are not the same in both documents."""
 
 
 class Comparer:
@@ -27,16 +34,15 @@ class Comparer:
         self.look_before = look_before
         self.look_after = look_after
         self._touched = touched
-        self._parts: dict[tuple[str, str, Direction], Part] = {}
+        self._parts: dict[tuple[str, str, Direction], _Part] = {}
 
     def differences(self, before: Any, after: Any, *, direction: Direction, root: str) -> Iterator[Remark]:
         """`root` names the value, such as `the request body`; sentences tell the way from there."""
-        ahead = deque([Pair((), before, after)])
-        seen: set[tuple[str | None, str | None]] = set()
+        ahead = deque(self._different([Pair((), before, after)]))
+        seen: set[Names] = set()
         while ahead:
-            pair = ahead.popleft()
-            names = reference_of(pair.before), reference_of(pair.after)
-            if names in seen or (names[0] == names[1] is not None and names[1] not in self._touched):
+            names, pair = ahead.popleft()
+            if names in seen:
                 continue
             if names != (None, None):
                 seen.add(names)
@@ -45,16 +51,27 @@ class Comparer:
             part = self._part(pair, names, direction)
             for note in part.notes:
                 yield Remark(f"{_subject(root, pair.way + note.way)} {note.words}.", note.breaking)
-            ahead.extend(Pair(pair.way + lead.way, lead.before, lead.after) for lead in part.leads)
+            # Most of what a schema leads to was seen: on the way from each operation that is looked at only here.
+            for lead_names, lead in part.leads:
+                if lead_names not in seen:
+                    ahead.append((lead_names, Pair(pair.way + lead.way, lead.before, lead.after)))
 
-    def _part(self, pair: Pair, names: tuple[str | None, str | None], direction: Direction) -> Part:
+    def _part(self, pair: Pair, names: Names, direction: Direction) -> _Part:
         before, after = names
-        if before is None or after is None:
-            return differences(pair.before, pair.after, self.look_before, self.look_after, direction)
-        key = before, after, direction
-        if key not in self._parts:
-            self._parts[key] = differences(pair.before, pair.after, self.look_before, self.look_after, direction)
-        return self._parts[key]
+        key = (before, after, direction) if before is not None and after is not None else None
+        part = self._parts.get(key) if key else None
+        if part is None:
+            found = differences(pair.before, pair.after, self.look_before, self.look_after, direction)
+            part = _Part(found.notes, tuple(self._different(found.leads)))
+            if key:
+                self._parts[key] = part
+        return part
+
+    def _different(self, pairs: Iterable[Pair]) -> Iterator[tuple[Names, Pair]]:
+        for pair in pairs:
+            names = reference_of(pair.before), reference_of(pair.after)
+            if names[0] is None or names[0] != names[1] or names[1] in self._touched:
+                yield names, pair
 
 
 def _subject(root: str, way: Way) -> str:

@@ -3,8 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from portal.openapi.constraints import bounds_of, constraints_of
 from portal.openapi.references import Look, name_of, reference_of
@@ -23,8 +22,7 @@ _MOST_NAMED = 5
 _WIDER = {("int32", "int64"), ("float", "double")}
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """A remark to be: what is said of the value that lies that way from here."""
 
     way: Way
@@ -32,8 +30,7 @@ class Note:
     breaking: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(NamedTuple):
     """Two schemas of the two documents, as they are referred to."""
 
     way: Way
@@ -41,8 +38,7 @@ class Pair:
     after: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """What is different between two schemas themselves, and the named ones that they lead to."""
 
     notes: tuple[Note, ...]

@@ -117,11 +117,12 @@ def _ids(found: list[_Found], findings: Findings) -> list[str]:
     taken = {id_.lower() for id_ in ids if id_}
     made = ["" if id_ else _made(it) for it, id_ in zip(found, ids, strict=True)]
     alike = Counter(word.lower() for word in made)
+    given_away = taken | alike.keys()
     for n, (it, word) in enumerate(zip(found, made, strict=True)):
         if word:
             is_alone = alike[word.lower()] == 1 and word.lower() not in taken
-            ids[n] = word if is_alone and len(word) <= LONGEST_ID else _with_hash(word, it, taken | alike.keys())
-            taken.add(ids[n].lower())
+            ids[n] = word if is_alone and len(word) <= LONGEST_ID else _with_hash(word, it, given_away)
+            given_away.add(ids[n].lower())
     _warn_of_ids(found, given, ids, times, findings)
     return ids
 

@@ -94,6 +94,11 @@ def name_of(pointer: str) -> str:
     return unquote(pointer.rsplit("/", 1)[-1]).replace("~1", "/").replace("~0", "~").lstrip("#")
 
 
+def escaped(name: str) -> str:
+    """`name` as one step of a pointer, which `name_of` reads back."""
+    return name.replace("~", "~0").replace("/", "~1").replace("%", "%25")
+
+
 def references_in(part: Any) -> Iterator[str]:
     """The local references that stand anywhere in `part`, repetitions and those of discriminators included."""
     for value, named in _dicts(part):
@@ -113,10 +118,10 @@ def closure(tree: Any, pointer: str) -> dict[str, Any]:
     """Every part that the object at `pointer` reaches by local references: name -> part. Where `pointer` is that of
     an operation, what its path item shares with it is reached too. References that lead nowhere are left out."""
     start = [resolve(tree, pointer)]
+    look = looking(tree)
     above, _, last = pointer.rpartition("/")
     if last in METHODS and above.startswith("/paths/"):
-        start.append({"parameters": _shared_parameters(tree, above)})
-    look = looking(tree)
+        start.append({"parameters": _shared_parameters(tree, above, look)})
     parts: dict[str, Any] = {}
     ahead = [name for part in start for name in references_in(part)]
     while ahead:
@@ -131,15 +136,15 @@ def closure(tree: Any, pointer: str) -> dict[str, Any]:
     return parts
 
 
-def operation_at(tree: Any, pointer: str) -> dict[str, Any]:
+def operation_at(tree: Any, pointer: str, look: Look | None = None) -> dict[str, Any]:
     """The operation object with what its surroundings say of it: the path item's parameters (its own win) and the
-    document's `security` where it has none of its own."""
+    document's `security` where it has none of its own. Who asks for many gives the `looking(tree)` that they share."""
+    look = look or looking(tree)
     operation = resolve(tree, pointer)
     operation = dict(operation) if isinstance(operation, dict) else {}
-    look = looking(tree)
     own = _list(operation.get("parameters"))
     named = {_place(parameter, look) for parameter in own}
-    shared = [it for it in _shared_parameters(tree, pointer.rpartition("/")[0]) if _place(it, look) not in named]
+    shared = [it for it in _shared_parameters(tree, pointer.rpartition("/")[0], look) if _place(it, look) not in named]
     if own or shared:
         operation["parameters"] = [*shared, *own]
     if "security" not in operation and isinstance(tree.get("security"), list):
@@ -147,8 +152,8 @@ def operation_at(tree: Any, pointer: str) -> dict[str, Any]:
     return operation
 
 
-def _shared_parameters(tree: Any, pointer: str) -> list[Any]:
-    item, _ = follow(resolve(tree, pointer), looking(tree))
+def _shared_parameters(tree: Any, pointer: str, look: Look) -> list[Any]:
+    item, _ = follow(resolve(tree, pointer), look)
     return _list(item.get("parameters")) if isinstance(item, dict) else []
 
 

@@ -6,10 +6,13 @@ from typing import Any
 
 from portal.openapi.constraints import constraints_of
 from portal.openapi.references import Look, follow, name_of
-from portal.openapi.shapes import choices_of, flat, properties_of, required_of, types_of
+from portal.openapi.shapes import TYPES, choices_of, flat, json_type, properties_of, required_of, types_of
 
 MOST_NODES = 400
 DEEPEST = 6
+WORDS = 500
+"""Characters that take as much of a page as another node."""
+_HEAVIEST = 20
 _MOST_CHILDREN = 200
 _MOST_WORDS = 100
 _LONGEST_VALUE = 500
@@ -55,16 +58,31 @@ class SchemaNode:
     more: int = 0
     """How many properties or choices are left out."""
 
+    @property
+    def weight(self) -> int:
+        """How much of a page it takes without what is below it, in nodes with little to say."""
+        texts = (self.name, self.type, self.title, self.description, self.default or "", self.const or "")
+        some = (*self.constraints, *self.enum, *self.examples)
+        return 1 + (sum(map(len, texts)) + sum(map(len, some))) // WORDS
 
-def tree_of(schema: Any, look: Look, *, most: int = MOST_NODES, deepest: int = DEEPEST) -> SchemaNode:
+    @property
+    def size(self) -> int:
+        """`weight` of the whole tree."""
+        below = (*self.children, *self.choices, *(it for it in (self.items, self.values) if it is not None))
+        return self.weight + sum(it.size for it in below)
+
+
+def tree_of(schema: Any, look: Look, *, most: int = MOST_NODES, deepest: int = DEEPEST, skip: int = 0) -> SchemaNode:
     """The tree of `schema`, with at most about `most` nodes and `deepest` levels: what is cut says so in `more`, and in
-    `pointer` where a schema of its own begins there."""
-    return _Grower(look, most, deepest).node("", schema, frozenset(), 0)
+    `pointer` where a schema of its own begins there. Nodes with much to say count as several. Of the first properties
+    or choices that there are, so many are left out as `skip` says, and not counted in `more`."""
+    return _Grower(look, most, deepest, skip).node("", schema, frozenset(), 0)
 
 
 class _Grower:
-    def __init__(self, look: Look, most: int, deepest: int) -> None:
+    def __init__(self, look: Look, most: int, deepest: int, skip: int) -> None:
         self._look = look
+        self._skip = skip
         self._left = most
         self._deepest = deepest
 
@@ -78,6 +96,8 @@ class _Grower:
             "required": required,
             **fields,
         }
+        # Not all of a very long text: what is in the schema is to be seen beside it.
+        self._left -= min(SchemaNode(**shown).weight - 1, _HEAVIEST)
         if reference and reference in within:
             return SchemaNode(**shown, repeats=name_of(reference))
         inside = {**shape}
@@ -89,19 +109,28 @@ class _Grower:
             count = len(properties_of(shape)) + len(choices_of(shape)[1])
             return SchemaNode(**shown, pointer=reference, more=count or 1)
         within = within | {reference} if reference else within
-        return SchemaNode(**shown, **self._inside(shape, array, within, depth + 1))
+        found = self._inside(shape, array, within, depth + 1)
+        if found["more"] and not found.get("pointer"):
+            found["pointer"] = reference
+        return SchemaNode(**shown, **found)
 
     def _inside(self, shape: dict[str, Any], array: Any, within: frozenset[str], depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
         word, choices = choices_of(shape)
         named, required = properties_of(shape), required_of(shape)
-        children, more = self._share(list(named.items()))
-        options, more_options = self._share([("", choice) for choice in choices])
+        is_choice = bool(choices) and not _is_nullable_only(choices, self._look)
+        skip = 0
+        if named or is_choice:
+            skip, self._skip = self._skip, 0
+        children, more = self._share(list(named.items())[skip:])
+        options, more_options = self._share(
+            [("", choice) for choice in choices[max(0, skip - len(named)) :]] if is_choice else []
+        )
         found["more"] = more + more_options
         found["children"] = tuple(
             self.node(str(name), below, within, depth, name in required) for name, below in children
         )
-        if choices and not _is_nullable_only(choices, self._look):
+        if is_choice:
             found["choice"] = {"oneOf": "one of", "anyOf": "any of"}[word]
             found["choices"] = tuple(self.node("", choice, within, depth) for _, choice in options)
         elif choices:
@@ -137,7 +166,7 @@ def type_words(schema: Any, look: Look) -> str:
 
 def _type_words(schema: Any, look: Look, depth: int) -> str:
     shape, reference = flat(schema, look)
-    types = types_of(shape)
+    types = types_of(shape) or _types_of_values(shape)
     null = ["null"] if "null" in types else []
     words = [_one_type(kind, shape, look, depth, reference) for kind in types if kind != "null"]
     if not words:
@@ -152,6 +181,14 @@ def _type_words(schema: Any, look: Look, depth: int) -> str:
         elif not null:
             words = ["any"]
     return " or ".join(dict.fromkeys(words + null))
+
+
+def _types_of_values(shape: dict[str, Any]) -> tuple[str, ...]:
+    """Of what is one of some values, and does not say its type beside."""
+    said = shape.get("enum")
+    values = said if isinstance(said, list) else [shape["const"]] if "const" in shape else []
+    words = {json_type(value) for value in values}
+    return tuple(word for word in TYPES if word in words and not (word == "integer" and "number" in words))
 
 
 def _one_type(kind: str, shape: dict[str, Any], look: Look, depth: int, reference: str) -> str:

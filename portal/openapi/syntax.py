@@ -46,7 +46,7 @@ def parse(data: bytes, findings: Findings) -> Any:
         )
     if sentence := packed(data):
         raise Unreadable(sentence)
-    text = _decoded(data, findings)
+    text = _text(data, findings)
     start = text[:1_000].lstrip()
     if not start and not text.strip():
         raise Unreadable("The document is empty.")
@@ -58,7 +58,12 @@ def parse(data: bytes, findings: Findings) -> Any:
     return tree
 
 
-def _decoded(data: bytes, findings: Findings) -> str:
+def decoded(data: bytes) -> str:
+    """The text that `data`, which was parsed before, was read as. Raises Unreadable."""
+    return _text(data, Findings())
+
+
+def _text(data: bytes, findings: Findings) -> str:
     encoding = next((encoding for bom, encoding in _BOMS if data.startswith(bom)), None)
     # Without a mark, UTF-16 is known by the NUL in one half of its first character, which is always ASCII.
     if encoding is None and b"\x00" in data[:2]:

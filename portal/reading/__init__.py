@@ -4,9 +4,11 @@ Effects stand here; what a document means, and what becomes of an import, the re
 """
 
 import zlib
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from portal.accounts import Person, Team
 from portal.config import Config
@@ -16,18 +18,35 @@ from portal.openapi.syntax import MOST_BYTES
 from portal.reading.parent import Refused, Stopped, read_apart
 from portal.registry import descriptions, imports, sweeping
 from portal.registry.models import Api, Import, ImportSource
-from portal.registry.understanding import is_quick, understand
+from portal.registry.understanding import Understood, is_quick, understand
 
-__all__ = ["bring", "forget", "read"]
+__all__ = ["Brought", "bring", "forget", "look_at", "read", "store"]
 
 _AT_ONCE = 100
 """Documents that one transaction of the sweep looks at."""
 
 
-def bring(
-    team: Team, *, api: Api | None, source: ImportSource, source_name: str, data: bytes, by: Person | None
-) -> int:
-    """The number of an import that is ready, or that the worker will read. Raises Unreadable, at once where it can."""
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A document that somebody brings, as far as it is looked at before any transaction."""
+
+    source: ImportSource
+    source_name: str
+    led_to: str
+    size: int
+    """Bytes."""
+    understood: Understood | None
+    """None where the worker shall read it."""
+    packed: bytes | None
+    """The bytes by zlib for the worker, None where it need not read them."""
+    compared_with: str | None
+
+
+def look_at(api: Api | None, data: bytes, *, source: ImportSource, source_name: str, led_to: str = "") -> Brought:
+    """For `api`, or for a new one; `source_name` and `led_to` as in `Import`. Reads it where that is quick.
+
+    What it gives is stored once: the rows of a document are made while they are written. Raises Unreadable.
+    """
     digest = api.draft.get("openapi") if api else None
     base = descriptions.bytes_of(db.session(), digest) if digest else None
     if len(data) > MOST_BYTES:
@@ -35,26 +54,54 @@ def bring(
             f"This document has {len(data) / 1e6:,.0f} MB, and Portico reads up to {MOST_BYTES // 10**6} MB."
         )
     if not is_quick(data, base):
-        packed = zlib.compress(data, 6)
-        with db.begin() as session:
-            row = imports.begin(session, team, api=api, source=source, source_name=source_name, size=len(data), by=by)
-            imports.hand_over(session, row, packed)
-            return row.id
-    understood = understand(data, base)
+        return Brought(source, source_name, led_to, len(data), None, zlib.compress(data, 6), None)
+    compared_with = digest if base is not None else None
+    return Brought(source, source_name, led_to, len(data), understand(data, base), None, compared_with)
+
+
+def store(session: Session, team: Team, brought: Brought, *, api: Api | None, by: Person | None) -> Import:
+    """An import that is ready, or that the worker will read.
+
+    Raises IntegrityError where somebody stores the very same document at the same moment. Look at it again then, and
+    theirs is found.
+    """
+    row = imports.begin(
+        session,
+        team,
+        api=api,
+        source=brought.source,
+        source_name=brought.source_name,
+        led_to=brought.led_to,
+        size=brought.size,
+        by=by,
+    )
+    if brought.understood is None:
+        imports.hand_over(session, row, brought.packed)
+    else:
+        imports.finish(session, row, brought.understood, compared_with=brought.compared_with)
+    session.flush()
+    return row
+
+
+def bring(
+    team: Team,
+    *,
+    api: Api | None,
+    source: ImportSource,
+    source_name: str,
+    led_to: str = "",
+    data: bytes,
+    by: Person | None,
+) -> int:
+    """`look_at` and `store` in a transaction of its own: the import's number. Raises Unreadable."""
     while True:
+        brought = look_at(api, data, source=source, source_name=source_name, led_to=led_to)
         try:
             with db.begin() as session:
-                row = imports.begin(
-                    session, team, api=api, source=source, source_name=source_name, size=len(data), by=by
-                )
-                imports.finish(session, row, understood, compared_with=digest if base is not None else None)
-                session.flush()
-                return row.id
+                return store(session, team, brought, api=api, by=by).id
         except IntegrityError:
-            # Somebody stores the very same document at the same moment. Theirs is found the next time.
-            if descriptions.bytes_of(db.session(), understood.laid.sha256) is None:
+            if descriptions.bytes_of(db.session(), descriptions.digest_of(data)) is None:
                 raise
-            understood = understand(data, base)
 
 
 def read(_config: Config, payload: dict[str, Any]) -> str:

@@ -11,7 +11,8 @@ from portal.errors import Conflict, Invalid, NameTaken
 from portal.registry import descriptions, revision
 from portal.registry.consumers import Loss, guests, hold, losses
 from portal.registry.document import SLUG, VERSION, Document
-from portal.registry.models import Api, Consumer, Plan, Subscription, SubscriptionState
+from portal.registry.models import CURRENT, Api, Consumer, Plan, Subscription
+from portal.registry.plans import MOST_A_SECOND
 from portal.registry.releases import require_draft, unpublish
 
 
@@ -27,13 +28,18 @@ def create_api(session: Session, team: Team, *, slug: str, version: str, documen
         wrong["version"] = "Use small letters, digits, dots and dashes, such as v1."
     if wrong:
         raise Invalid(wrong)
-    if session.scalar(select(Api.id).where(Api.team_id == team.id, Api.slug == slug, Api.version == version)):
-        raise NameTaken("slug", f"{team.name} already has an API {slug} {version}. Choose another slug or version.")
+    require_free_name(session, team, slug, version)
     _hold_source(session, document, None)
     api = Api(team=team, slug=slug, version=version, name=document.name, draft=document.as_json(), draft_changed_by=by)
     api.plans = list(session.scalars(select(Plan).where(Plan.team_id == team.id)))
     session.add(api)
     return api
+
+
+def require_free_name(session: Session, team: Team, slug: str, version: str) -> None:
+    """Raises NameTaken."""
+    if session.scalar(select(Api.id).where(Api.team_id == team.id, Api.slug == slug, Api.version == version)):
+        raise NameTaken("slug", f"{team.name} already has an API {slug} {version}. Choose another slug or version.")
 
 
 def save_draft(session: Session, api: Api, document: Document, *, by: Person | None, expected: int) -> None:
@@ -60,12 +66,30 @@ def resume(session: Session, api: Api) -> None:
     revision.touch(session)
 
 
-def offer_plans(session: Session, api: Api, plans: Collection[Plan]) -> None:
-    """Which plans new subscriptions may choose. Those that exist keep theirs."""
+def limit_api(session: Session, api: Api, *, overall_per_second: int | None) -> None:
+    """How many calls each node lets through to the upstream, of all subscriptions together; None for any number.
+
+    Live at once, also for a draft that is published later. Raises Invalid.
+    """
+    if overall_per_second is not None and not 1 <= overall_per_second <= MOST_A_SECOND:
+        raise Invalid({"overall_per_second": f"Give a number from 1 to {MOST_A_SECOND:,}, or nothing for no limit."})
+    if overall_per_second != api.overall_per_second:
+        api.overall_per_second = overall_per_second
+        revision.touch(session)
+
+
+def offer_plans(session: Session, api: Api, plans: Collection[Plan], *, default: Plan | None = None) -> None:
+    """Which plans new subscriptions may choose. Those that exist keep theirs.
+
+    `default` is chosen for who chooses none. Raises Invalid for a plan of another team, and a default not on offer.
+    """
     strangers = [plan.name for plan in plans if plan.team_id != api.team_id]
     if strangers:
         raise Invalid({"plans": f"{', '.join(strangers)} belongs to another team."})
+    if default is not None and default not in plans:
+        raise Invalid({"default": f"{default.name} is not on offer, so it cannot be the default. Offer it too."})
     api.plans = list(plans)
+    api.default_plan = default
 
 
 def delete_api(session: Session, api: Api) -> list[Loss]:
@@ -90,7 +114,7 @@ def subscribers(session: Session, api: Api) -> list[Subscription]:
         session.scalars(
             select(Subscription)
             .join(Subscription.consumer)
-            .where(Subscription.api_id == api.id, Subscription.state != SubscriptionState.ENDED)
+            .where(Subscription.api_id == api.id, CURRENT)
             .order_by(func.lower(Consumer.name), Subscription.id)
         )
     )

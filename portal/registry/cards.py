@@ -4,15 +4,12 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, literal_column, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session, defer, joinedload
 
 from portal.accounts.models import Membership, Person
-from portal.registry.models import Api, CatalogueEntry, Consumer, Subscription
+from portal.registry.models import IN_USE, Api, CatalogueEntry, Consumer, Subscription
 from portal.registry.search import FoundOperation, operations_found, rows_of
-
-CURRENT = Subscription.state != literal_column("'ended'")
-"""Written out, not bound: only so SQLite sees that the index of current subscriptions has all of them."""
 
 Group = tuple[int, str]
 """The versions of one API: the number of its team, and its slug."""
@@ -103,7 +100,7 @@ def _versions(
 
 def _using(session: Session, numbers: Collection[int]) -> dict[int, set[int]]:
     found: dict[int, set[int]] = defaultdict(set)
-    chosen = select(Subscription.api_id, Subscription.consumer_id).where(Subscription.api_id.in_(numbers), CURRENT)
+    chosen = select(Subscription.api_id, Subscription.consumer_id).where(Subscription.api_id.in_(numbers), IN_USE)
     for api_id, consumer_id in rows_of(session, chosen):
         found[api_id].add(consumer_id)
     return found
@@ -118,7 +115,7 @@ def _own(session: Session, person: Person | None, numbers: Collection[int]) -> d
     rows = session.execute(
         select(Subscription.api_id, Consumer)
         .join(Consumer, Consumer.id == Subscription.consumer_id)
-        .where(Subscription.api_id.in_(numbers), CURRENT, Consumer.team_id.in_(teams))
+        .where(Subscription.api_id.in_(numbers), IN_USE, Consumer.team_id.in_(teams))
         .options(joinedload(Consumer.team))
         .order_by(func.lower(Consumer.name), Consumer.id)
     )

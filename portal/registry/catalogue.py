@@ -14,9 +14,9 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from portal.accounts.models import Person, Team
-from portal.registry.cards import CURRENT, Card, Group, cards_of
+from portal.registry.cards import Card, Group, cards_of
 from portal.registry.folding import words_asked
-from portal.registry.models import Api, CatalogueEntry, Category, Subscription
+from portal.registry.models import IN_USE, Api, CatalogueEntry, Category, Subscription
 from portal.registry.search import places_of, rows_of
 from portal.registry.visibility import visible_to
 
@@ -77,6 +77,9 @@ class Seen:
     """Where the next look goes on; None when this was all."""
     is_empty: bool = False
     """Nothing is published that the person may see, whatever they ask for."""
+    is_behind: bool = False
+    """Of what the person may see, not all is in the index yet, as after an upgrade; asked where nothing, or everything,
+    is looked for and found."""
 
 
 After = tuple[Group, int]
@@ -133,7 +136,14 @@ def look(
         team if rows else None,
         (shown[-1][0], end) if shown and end < len(groups) else None,
         is_empty=not rows and session.scalar(select(Api.id).where(sees).limit(1)) is None,
+        is_behind=(not rows or wish == Wish()) and _is_behind(session, sees),
     )
+
+
+def _is_behind(session: Session, sees: ColumnElement[bool]) -> bool:
+    entry = CatalogueEntry
+    missing = select(Api.id).outerjoin(entry, entry.api_id == Api.id).where(sees, entry.api_id.is_(None)).limit(1)
+    return session.scalar(missing) is not None
 
 
 def _rows(session: Session, sees: ColumnElement[bool], places: dict[int, int] | None, *, retired: bool) -> list[_Row]:
@@ -223,7 +233,7 @@ def _best(groups: Sequence[Group], keys: Sequence[_Key], most: int) -> list[Grou
 
 def _uses(session: Session, numbers: Collection[int]) -> dict[int, int]:
     """How many consumers use each API now; APIs that nobody uses are left out."""
-    chosen = select(Subscription.api_id, func.count()).where(CURRENT).group_by(Subscription.api_id)
+    chosen = select(Subscription.api_id, func.count()).where(IN_USE).group_by(Subscription.api_id)
     if len(numbers) <= _FEW:
         chosen = chosen.where(Subscription.api_id.in_(numbers))
     return dict(rows_of(session, chosen))

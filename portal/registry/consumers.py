@@ -1,22 +1,28 @@
-"""Consumers and their subscriptions."""
+"""Consumers: applications that call APIs. What they use is in `subscriptions.py`."""
 
 import base64
+import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 from sqlalchemy.orm.attributes import instance_state
 
-from portal.accounts.models import Person, Team
+from portal.accounts import audit, slug_of
+from portal.accounts.models import Team
 from portal.db import utcnow
 from portal.errors import Conflict, Invalid, NameTaken, NotFound
-from portal.registry import lifecycle, revision
+from portal.registry import revision
 from portal.registry.document import SLUG
-from portal.registry.models import Api, Consumer, Plan, Subscription, SubscriptionState, UpstreamSecret
-from portal.registry.visibility import may_see
+from portal.registry.models import CURRENT, Api, Consumer, Plan, Subscription, UpstreamSecret
+
+MOST_CONTACTS = 10
+LONGEST_CONTACT = 200
+MOST_METADATA = 20
+LONGEST_METADATA = 200
+METADATA_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,15 @@ class Loss:
 
 
 def create_consumer(
-    session: Session, team: Team, *, slug: str, name: str, description: str = "", public_id: str | None = None
+    session: Session,
+    team: Team,
+    *,
+    slug: str,
+    name: str,
+    description: str = "",
+    contacts: Collection[str] = (),
+    metadata: Mapping[str, str] | None = None,
+    public_id: str | None = None,
 ) -> Consumer:
     """Raises Invalid and NameTaken. It can call nothing before it has a subscription and a key.
 
@@ -42,16 +56,50 @@ def create_consumer(
     if public_id and session.scalar(select(Consumer.id).where(Consumer.public_id == public_id)):
         raise NameTaken("id", f"Another consumer has the id {public_id} already. Leave it out; a new one is made.")
     consumer = Consumer(team=team, slug=slug, public_id=public_id or _public_id())
-    change_consumer(consumer, name=name, description=description)
+    change_consumer(consumer, name=name, description=description, contacts=contacts, metadata=metadata or {})
     session.add(consumer)
     return consumer
 
 
-def change_consumer(consumer: Consumer, *, name: str, description: str) -> None:
+def change_consumer(
+    consumer: Consumer,
+    *,
+    name: str,
+    description: str,
+    contacts: Collection[str] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Raises Invalid. None of the last two leaves it as it is."""
+    wrong = {}
     name = " ".join(name.split())
     if not name:
-        raise Invalid({"name": "Give it a name."})
+        wrong["name"] = "Give it a name."
+    if contacts is not None:
+        contacts = list(filter(None, (" ".join(each.split()) for each in contacts)))
+        if len(contacts) > MOST_CONTACTS or any(len(each) > LONGEST_CONTACT for each in contacts):
+            wrong["contacts"] = f"At most {MOST_CONTACTS} contacts of {LONGEST_CONTACT} characters fit here."
+    if metadata is not None:
+        metadata = {key.strip(): value.strip() for key, value in metadata.items()}
+        if said := _wrong_with(metadata):
+            wrong["metadata"] = said
+    if wrong:
+        raise Invalid(wrong)
     consumer.name, consumer.description = name, description.strip()
+    if contacts is not None:
+        consumer.contacts = list(contacts)
+    if metadata is not None:
+        consumer.attributes = dict(sorted(metadata.items()))
+
+
+def _wrong_with(metadata: Mapping[str, str]) -> str | None:
+    if len(metadata) > MOST_METADATA:
+        return f"At most {MOST_METADATA} entries fit here."
+    for key, value in metadata.items():
+        if not METADATA_KEY.fullmatch(key):
+            return f"{key[:60] or 'Nothing'} is no key. Use up to 40 letters, digits, dots, dashes and underscores."
+        if not value or len(value) > LONGEST_METADATA:
+            return f"Give {key} a value of up to {LONGEST_METADATA} characters, or leave it out."
+    return None
 
 
 def delete_consumer(session: Session, consumer: Consumer) -> None:
@@ -72,68 +120,55 @@ def delete_consumer(session: Session, consumer: Consumer) -> None:
     revision.touch(session)
 
 
-def current_subscription(session: Session, consumer_id: int, api_id: int) -> Subscription | None:
-    """A consumer uses an API once at a time."""
-    return session.scalar(
-        select(Subscription).where(
-            Subscription.consumer_id == consumer_id,
-            Subscription.api_id == api_id,
-            Subscription.state != SubscriptionState.ENDED,
+def unused_slug(session: Session, team: Team, name: str) -> str:
+    """A slug for a new consumer of this name that no other of the team has."""
+    wish = slug_of(name)
+    wish = "app" if wish == "x" else wish
+    taken = set(
+        session.scalars(
+            select(Consumer.slug).where(Consumer.team_id == team.id, Consumer.slug.startswith(wish, autoescape=True))
         )
     )
+    free = (wish, *(f"{wish}-{number}" for number in range(2, len(taken) + 3)))
+    return next(slug for slug in free if slug not in taken)
 
 
-def subscribe(session: Session, consumer: Consumer, api: Api, plan: Plan, *, by: Person | None) -> Subscription:
-    """Raises Conflict when the API is not published, retired or closed, does not offer the plan, or is subscribed to
-    already; NotFound for an API that `by` may not know of."""
-    if by is not None and not may_see(by, api):
-        raise NotFound()
-    if refusal := lifecycle.refusal(api):
-        raise Conflict(refusal)
-    if plan not in api.plans:
-        raise Conflict(f"{api.name} does not offer the plan {plan.name}. Choose one that it offers.")
-    current = current_subscription(session, consumer.id, api.id)
-    if current is not None:
-        raise Conflict(f"{consumer.name} already uses {api.name} under the plan {current.plan.name}.")
-    subscription = Subscription(consumer=consumer, api=api, plan=plan, created_by_id=by.id if by else None)
-    session.add(subscription)
-    revision.touch(session)
-    return subscription
-
-
-def take_over_subscription(
-    session: Session, consumer: Consumer, api: Api, plan: Plan, *, ends_at: datetime | None
-) -> Subscription:
-    """One that was agreed elsewhere: whether the API is published and offers the plan is not asked again.
-
-    One that there is under another plan ends. Raises Conflict for a plan of another team than the API's.
-    """
-    if plan.team_id != api.team_id:
-        raise Conflict(f"{plan.name} belongs to another team than {api.name}. Choose a plan of that team.")
-    current = current_subscription(session, consumer.id, api.id)
-    if current is not None:
-        end_subscription(session, current)
-        session.flush()  # a consumer uses an API once at a time
-    subscription = Subscription(consumer=consumer, api=api, plan=plan, ends_at=ends_at)
-    session.add(subscription)
-    revision.touch(session)
-    return subscription
-
-
-def limit_subscription(session: Session, subscription: Subscription, ends_at: datetime | None) -> None:
-    """When it stops by itself; None for never. Raises Conflict for one that has ended."""
-    if subscription.state is SubscriptionState.ENDED:
-        raise Conflict("This subscription has ended. Subscribe again.")
-    subscription.ends_at = ends_at
-    revision.touch(session)
-
-
-def end_subscription(session: Session, subscription: Subscription) -> None:
-    """The gateway answers `not_subscribed` within a second. Subscribing again is always possible."""
-    if subscription.state is not SubscriptionState.ENDED:
-        subscription.state = SubscriptionState.ENDED
-        subscription.ends_at = utcnow()
+def suspend_consumer(session: Session, consumer: Consumer) -> None:
+    """None of its keys is let through: the gateway answers `consumer_suspended` within a second. Its subscriptions stay
+    as they are, and what it has asked for may still be decided. Suspending one that is suspended changes nothing."""
+    if consumer.suspended_at is None:
+        consumer.suspended_at = utcnow()
         revision.touch(session)
+
+
+def resume_consumer(session: Session, consumer: Consumer) -> None:
+    """Its keys work again as far as its subscriptions go. Resuming one that goes on changes nothing."""
+    if consumer.suspended_at is not None:
+        consumer.suspended_at = None
+        revision.touch(session)
+
+
+def move_consumer(session: Session, consumer: Consumer, team: Team, *, slug: str = "") -> None:
+    """To another team, with its keys, its subscriptions and what it has asked for; upstreams know it by the same id.
+    Subscriptions go on, also to APIs that the other team may not see. The trails of both teams tell of it.
+
+    `slug` is its name in addresses there; the one that it has, when that is left out. Raises Conflict for the team that
+    it is in, Invalid, NameTaken.
+    """
+    slug = slug or consumer.slug
+    if not SLUG.fullmatch(slug):
+        raise Invalid({"slug": "Use small letters, digits and dashes, such as web-shop."})
+    if consumer.team_id == team.id:
+        raise Conflict(f"{consumer.name} belongs to {team.name} already.")
+    # Both teams in the order of their numbers, then the consumer: two may move towards each other's team.
+    both = select(Team.id).where(Team.id.in_([consumer.team_id, team.id])).order_by(Team.id)
+    if len(session.scalars(both.with_for_update(read=True, key_share=True)).all()) < 2:
+        raise NotFound("Somebody else has deleted this team meanwhile.")
+    hold(session, consumer)
+    if session.scalar(select(Consumer.id).where(Consumer.team_id == team.id, Consumer.slug == slug)):
+        raise NameTaken("slug", f"{team.name} already has a consumer {slug}. Give it another slug there.")
+    audit.record(session, "moved away", consumer)
+    consumer.team, consumer.slug = team, slug
 
 
 def guests(session: Session, apis: Collection[Api]) -> list[Subscription]:
@@ -145,7 +180,7 @@ def guests(session: Session, apis: Collection[Api]) -> list[Subscription]:
             .join(Subscription.consumer)
             .where(
                 Subscription.api_id.in_([api.id for api in apis]),
-                Subscription.state != SubscriptionState.ENDED,
+                CURRENT,
                 Consumer.team_id != Api.team_id,
             )
             .options(joinedload(Subscription.api), joinedload(Subscription.consumer).joinedload(Consumer.team))

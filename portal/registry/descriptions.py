@@ -6,6 +6,7 @@ its references lead to.
 
 import secrets
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -13,15 +14,18 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, func, insert, select
 from sqlalchemy.orm import Session, undefer
 
 from portal import openapi
 from portal.openapi.loosely import object_of
-from portal.openapi.references import Look, looking, operation_at, references_in, resolve
+from portal.openapi.references import Look, escaped, looking, name_of, operation_at, references_in, resolve
 from portal.registry.models import OpenAPIDocument, OpenAPIPart, Operation
 
+SCHEMAS = "/components/schemas/"
 _MOST_WARNINGS = 500
+_LARGE_PART = 20_000
+"""Bytes of JSON. Of parts that are only listed, as a page lists a hundred, larger ones are not read."""
 _AT_ONCE = 500
 """Rows of one statement."""
 _FETCHED_AHEAD = 60
@@ -91,7 +95,7 @@ def lay_out(data: bytes, description: openapi.Description, packed: bytes | None 
         size=len(data),
         facts=asdict(Facts.of(description)),
         operation_count=len(description.operations),
-        operations=_operations(digest, description),
+        operations=_operations(digest, description, most=10 * len(data) + 10_000_000),
         parts=_parts(digest, description.tree, most=3 * len(data) + 1_000_000),
     )
 
@@ -201,11 +205,55 @@ def facts_of(row: OpenAPIDocument) -> Facts:
     )
 
 
+def openapi_names(session: Session, digests: Iterable[str | None]) -> dict[str, str]:
+    """What people call documents, by their hash: `Orders 1.2.0, 12 operations`. No two are called the same."""
+    asked = sorted({digest for digest in digests if digest})
+    row = OpenAPIDocument
+    # Not the facts as a whole: with them come up to five hundred warnings.
+    stored = select(
+        row.sha256, row.facts["title"].as_string(), row.facts["api_version"].as_string(), row.operation_count
+    ).where(row.sha256.in_(asked))
+    names = {digest: _name(*said) for digest, *said in session.execute(stored)}
+    names = {digest: names.get(digest, "a document that is not stored here") for digest in asked}
+    often = Counter(names.values())
+    return {digest: name if often[name] == 1 else f"{name} (SHA-256 {digest[:8]}…)" for digest, name in names.items()}
+
+
+def _name(title: str | None, version: str | None, count: int) -> str:
+    words = " ".join(word for word in (_short(title, 80) or "Untitled", _short(version, 40)) if word)
+    return f"{words}, {count:,} {'operation' if count == 1 else 'operations'}"
+
+
+def _short(text: str | None, most: int) -> str:
+    text = " ".join((text or "").split())
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def operation_named(session: Session, digest: str, name: str) -> Operation | None:
     """With its content."""
     return session.scalar(
         select(Operation).where(Operation.sha256 == digest, Operation.name == name).options(undefer(Operation.content))
     )
+
+
+def schemas_of(session: Session, digest: str) -> list[str]:
+    """The pointers of all schemas that the document has under names. One may stand here under several spellings."""
+    row = OpenAPIPart
+    within = row.name.startswith(SCHEMAS, autoescape=True)
+    if session.get_bind().dialect.name == "sqlite":
+        within = row.name.between(SCHEMAS, f"{SCHEMAS[:-1]}0")  # its LIKE would read the parts of all other kinds too
+    return list(session.scalars(select(row.name).where(row.sha256 == digest, within)))
+
+
+def small_parts(session: Session, digest: str, names: Iterable[str]) -> dict[str, Any]:
+    """Those parts, but for the large ones: name -> part."""
+    row = OpenAPIPart
+    rows = session.execute(
+        select(row.name, row.content).where(
+            row.sha256 == digest, row.name.in_(list(names)), func.length(row.content) < _LARGE_PART
+        )
+    )
+    return {name: orjson.loads(content) for name, content in rows}
 
 
 def look_from(session: Session, digest: str, start: Any) -> Look:
@@ -231,8 +279,13 @@ def look_from(session: Session, digest: str, start: Any) -> Look:
     return look
 
 
-def _operations(digest: str, description: openapi.Description) -> Iterator[dict[str, Any]]:
+def _operations(digest: str, description: openapi.Description, most: int) -> Iterator[dict[str, Any]]:
+    """With up to `most` bytes of content: a document made for the purpose could share a long list of parameters, or one
+    path item, among thousands. What is beyond has its method, path and summary alone."""
+    look = looking(description.tree)
     for position, it in enumerate(description.operations):
+        content = orjson.dumps(operation_at(description.tree, it.pointer, look)) if most > 0 else b"{}"
+        most -= len(content)
         yield {
             "sha256": digest,
             "position": position,
@@ -242,7 +295,7 @@ def _operations(digest: str, description: openapi.Description) -> Iterator[dict[
             "summary": it.summary,
             "tags": list(it.tags),
             "deprecated": it.deprecated,
-            "content": orjson.dumps(operation_at(description.tree, it.pointer)),
+            "content": content,
         }
 
 
@@ -252,7 +305,12 @@ def _parts(digest: str, tree: dict[str, Any], most: int) -> Iterator[dict[str, A
     look = looking(tree)
     schemes = object_of(object_of(tree.get("components")).get("securitySchemes"))
     named = [f"/components/securitySchemes/{name}" for name in schemes]
-    for name in dict.fromkeys(_split(pointer)[0] for pointer in ("/info", *named, *references_in(tree))):
+    asked = dict.fromkeys(_split(pointer)[0] for pointer in ("/info", *named, *references_in(tree)))
+    # What nothing refers to comes last: where not all of it fits, it is missed least.
+    spelled = {name_of(pointer) for pointer in asked if pointer.startswith(SCHEMAS)}
+    schemas = object_of(object_of(tree.get("components")).get("schemas"))
+    others = (SCHEMAS + escaped(str(name)) for name in schemas if name not in spelled)
+    for name in (*asked, *others):
         try:
             content = orjson.dumps(look(name))
         except LookupError:

@@ -1,6 +1,6 @@
 """What differs between two documents, in the words of the form. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,19 +16,27 @@ class Difference:
     after: str
 
 
-def differences(before: Document | None, after: Document) -> list[Difference]:
-    """Field by field in the order of the form. Without a `before`, every field of `after` that is not empty."""
+def differences(before: Document | None, after: Document, names: Mapping[str, str] | None = None) -> list[Difference]:
+    """Field by field in the order of the form. Without a `before`, every field of `after` that is not empty.
+
+    `names` are what people call the OpenAPI documents of both (`openapi_names`).
+    """
     found = []
     for label, say in _FIELDS:
         old, new = (None if before is None else say(before)), say(after)
         if old != new and (old is not None or new):
-            found.append(Difference(label, old, new))
+            found.append(Difference(label, None if old is None else _called(old, names), _called(new, names)))
     return found
 
 
-def facts(document: Document) -> list[tuple[str, str]]:
+def facts(document: Document, names: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
     """Every field and its value in words; fields that are empty are left out."""
-    return [(label, said) for label, say in _FIELDS if (said := say(document))]
+    return [(label, _called(said, names)) for label, say in _FIELDS if (said := say(document))]
+
+
+def _called(said: str, names: Mapping[str, str] | None) -> str:
+    """A hash tells nobody anything; what else is said is the name of nothing."""
+    return said if names is None else names.get(said, said)
 
 
 def _targets(document: Document) -> str:
@@ -99,6 +107,6 @@ _FIELDS: tuple[tuple[str, Callable[[Document], str]], ...] = (
     ("Host", _plain("host")),
     ("Key", _key),
     ("Tags", lambda it: ", ".join(it.tags)),
-    ("OpenAPI document", lambda it: f"SHA-256 {it.openapi[:12]}…" if it.openapi else ""),
+    ("OpenAPI document", _plain("openapi")),
     ("Body limit", lambda it: f"{it.body_limit_bytes / 1_000_000:g} MB"),
 )

@@ -10,7 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
-from portal.errors import Invalid
+from portal.errors import AddressRefused, Invalid
+from portal.outbound.addresses import AddressRules
 from portal.registry.headers import is_gateways_own
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -29,7 +30,7 @@ def _is_typed(info: ValidationInfo) -> bool:
     return bool(info.context and info.context["typed"])
 
 
-def _target_url(url: str) -> str:
+def _target_url(url: str, info: ValidationInfo) -> str:
     try:
         parts = urlsplit(url.strip())
         port = parts.port
@@ -52,10 +53,23 @@ def _target_url(url: str) -> str:
         raise ValueError(f"{host} is not a host name.")
     if re.search(r"[\s\\\x00-\x1f\x7f]", parts.path):
         raise ValueError("The path must not hold spaces or backslashes.")
+    if _is_typed(info):
+        _require_allowed(host)
     authority = f"[{host}]" if ":" in host else host
     if port is not None and port != (443 if parts.scheme == "https" else 80):
         authority += f":{port}"
     return f"{parts.scheme}://{authority}{parts.path.rstrip('/')}"
+
+
+def _require_allowed(host: str) -> None:
+    """Refuses addresses that no installation sends calls to. What this one allows beside, and where names lead, each
+    node looks at again and again; the page that publishes says it beforehand."""
+    try:
+        AddressRules(loopback=True).check(host)
+    except AddressRefused as refused:
+        raise ValueError(f"{refused} Give the address of the service itself.") from None
+    except ValueError:
+        pass  # a name
 
 
 def _mount_path(path: str) -> str:

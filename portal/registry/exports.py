@@ -9,7 +9,7 @@ import json
 from hashlib import sha256
 from typing import Any, Literal
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from portal import jobs, openapi
@@ -65,8 +65,11 @@ def kept(session: Session, key: str) -> bytes | None:
 
 
 def keep(session: Session, api_id: int, form: Form, key: str, text: str) -> None:
-    """In place of what was kept for this API and form before."""
-    session.execute(delete(OpenAPIExport).where(OpenAPIExport.api_id == api_id, OpenAPIExport.form == form))
+    """Beside the last one that was kept for this API and form: one may be of the live release, one of the draft."""
+    row = OpenAPIExport
+    of_both = select(row.key).where(row.api_id == api_id, row.form == form, row.key != key)
+    old = of_both.order_by(row.created_at.desc(), row.key).offset(1)
+    session.execute(delete(row).where(or_(row.key == key, row.key.in_(old))))
     session.add(OpenAPIExport(key=key, api_id=api_id, form=form, packed=gzip.compress(text.encode(), 6, mtime=0)))
 
 
@@ -89,11 +92,13 @@ def live_document(api: Api) -> Document | None:
 def written(session: Session, payload: dict[str, Any]) -> tuple[int, Form, str, str] | None:
     """What `keep` takes, for the payload of a job; None where nobody asks for that any more."""
     api = session.get(Api, payload["api"])
-    document = live_document(api) if api is not None else None
-    form: Form = payload["form"]
-    if api is None or document is None or key_of(api, document, form, payload["server"]) != payload["key"]:
+    if api is None:
         return None
-    return api.id, form, payload["key"], write(session, api, document, form, payload["server"])
+    form: Form = payload["form"]
+    for document in (live_document(api), read_document(api.draft)):
+        if document is not None and key_of(api, document, form, payload["server"]) == payload["key"]:
+            return api.id, form, payload["key"], write(session, api, document, form, payload["server"])
+    return None
 
 
 def _words(api: Api, document: Document, server: str) -> dict[str, str]:

@@ -31,6 +31,7 @@ def begin(
     api: Api | None,
     source: ImportSource,
     source_name: str,
+    led_to: str = "",
     size: int,
     by: Person | None,
 ) -> Import:
@@ -41,6 +42,7 @@ def begin(
         made_by=by,
         source=source,
         source_name=source_name[:2000],
+        led_to=led_to,
         state=ImportState.WAITING,
         size=size,
     )

@@ -103,6 +103,15 @@ def refusal(api: Api) -> str | None:
     return None
 
 
+def dead(api: Api) -> str | None:
+    """Why nobody can call the API, also those whom its own team lets in, in a sentence; None when they can."""
+    if api.live_release_id is None:
+        return f"{api.name} is not published, so nobody can call it."
+    if api.retired_at is not None:
+        return f"{api.name} is retired: every call is answered with 410."
+    return None
+
+
 def _require_published(api: Api, verb: str) -> None:
     if api.live_release_id is None:
         raise Conflict(f"{api.name} is not published, so there is nothing to {verb}.")

@@ -10,7 +10,7 @@ from portal.accounts.audit import AuditEntry
 from portal.db import Base, utcnow
 from portal.errors import Conflict, InUse
 from portal.registry.consumers import delete_consumer
-from portal.registry.models import Consumer, Key, Subscription, SubscriptionState
+from portal.registry.models import CURRENT, Consumer, Key, Subscription
 from portal.registry.teams import belongings
 
 
@@ -33,9 +33,7 @@ class Departure:
 def departure(session: Session, person: Person) -> Departure:
     own = select(Consumer.id).join(Consumer.team).where(Team.person_id == person.id)
     keys = select(func.count()).where(Key.consumer_id.in_(own), Key.revoked_at.is_(None))
-    subscriptions = select(func.count()).where(
-        Subscription.consumer_id.in_(own), Subscription.state != SubscriptionState.ENDED
-    )
+    subscriptions = select(func.count()).where(Subscription.consumer_id.in_(own), CURRENT)
     found = Departure(
         consumers=session.scalar(select(func.count()).select_from(own.subquery())) or 0,
         keys=session.scalar(keys) or 0,

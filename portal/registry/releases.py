@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from portal import jobs
 from portal.accounts import audit
 from portal.accounts.models import Person
 from portal.db import utcnow
@@ -15,6 +16,8 @@ from portal.registry.consumers import hold
 from portal.registry.document import Document, read_document
 from portal.registry.models import Api, Mount, Release, Revision, UpstreamSecret
 
+COMPARE = "compare_release"
+"""The job that tells callers what a release breaks. It takes seconds for large documents."""
 _TURN = "portal.registry.releases.turn"
 """In a session: the transaction that holds the turn of publishers."""
 
@@ -137,7 +140,7 @@ def _put_live(
         if taken := mounts.taken(session, host, path, by=by, but=api):
             raise taken
         session.add(Mount(host=host, path=path, api_id=api.id))
-    number = next_number(session, api)
+    number, before = next_number(session, api), api.live_release
     release = Release(
         api=api,
         number=number,
@@ -150,6 +153,8 @@ def _put_live(
     session.add(release)
     api.live_release = release
     session.flush()  # `state` and `pause` read the column behind it
+    if before is not None:
+        jobs.enqueue(session, COMPARE, {"before": before.id, "after": release.id, "by": by.id if by else None})
     revision.touch(session)
     return release
 

@@ -1,6 +1,6 @@
 """The one number that nodes watch."""
 
-from sqlalchemy import event, select, update
+from sqlalchemy import Connection, event, select, update
 from sqlalchemy.orm import Session, SessionTransaction
 
 from portal.registry.models import Revision
@@ -11,6 +11,11 @@ _CHANGED = "portal.registry.revision"
 def touch(session: Session) -> None:
     """Say that this transaction changes what nodes must know. The revision grows once, last before the commit."""
     session.info[_CHANGED] = True
+
+
+def grow(connection: Connection) -> None:
+    """The same for a transaction without a session, where nothing may come after."""
+    connection.execute(update(Revision).values(n=Revision.n + 1))
 
 
 def current(session: Session) -> int:

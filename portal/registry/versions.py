@@ -1,7 +1,6 @@
 """Another version of an API beside it, and the callers of the one carried over to the other."""
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
@@ -11,21 +10,23 @@ from portal.errors import Conflict
 from portal.registry import revision
 from portal.registry.apis import create_api
 from portal.registry.document import read_document
-from portal.registry.models import Api, Consumer, Plan, Subscription, SubscriptionState
+from portal.registry.models import CURRENT, Api, Consumer, Plan, Subscription, SubscriptionState
 
 
 def new_version(session: Session, api: Api, *, version: str, path: str, by: Person | None) -> Api:
     """A draft copy of the API's draft under the same slug, with what its team decided around it: plans offered, who may
-    see it, its category. Nothing leads from one to the other, and a host of the old one's stays with it.
+    see it, its category, its overall limit. Nothing leads from one to the other, and a host of the old one's stays with
+    it.
 
     Raises Invalid for a version or path of the wrong form, NameTaken.
     """
     values = read_document(api.draft).as_json() | {"path": path, "host": None}
     document = read_document(values, typed=True)
     made = create_api(session, api.team, slug=api.slug, version=version, document=document, by=by)
-    made.plans = list(api.plans)
+    made.plans, made.default_plan_id = list(api.plans), api.default_plan_id
     made.visibility, made.viewers = api.visibility, list(api.viewers)
     made.category_id = api.category_id
+    made.overall_per_second = api.overall_per_second
     return made
 
 
@@ -42,17 +43,15 @@ def siblings(session: Session, api: Api) -> list[Api]:
 
 
 def portable(session: Session, old: Api, new: Api) -> list[Subscription]:
-    """Current subscriptions to `old` whose consumers do not use `new` yet, by consumer."""
-    already = select(Subscription.consumer_id).where(
-        Subscription.api_id == new.id, Subscription.state != SubscriptionState.ENDED
-    )
+    """Approved subscriptions to `old` whose consumers neither use `new` yet nor have asked for it, by consumer."""
+    already = select(Subscription.consumer_id).where(Subscription.api_id == new.id, CURRENT)
     return list(
         session.scalars(
             select(Subscription)
             .join(Subscription.consumer)
             .where(
                 Subscription.api_id == old.id,
-                Subscription.state != SubscriptionState.ENDED,
+                Subscription.state == SubscriptionState.APPROVED,
                 Subscription.consumer_id.not_in(already),
             )
             .options(joinedload(Subscription.plan), joinedload(Subscription.consumer).joinedload(Consumer.team))
@@ -72,9 +71,9 @@ def carry_subscriptions(
 ) -> list[Subscription]:
     """Let the consumers of these subscriptions to `old` call `new` too, with the keys that they have; what was made.
 
-    Each gets the plan that `plans` has for the number of its present one, else the same one, and ends when its
-    subscription to `old` does. Subscriptions of other APIs and consumers that use `new` already are passed over.
-    Raises Conflict when `new` is not published or does not offer a plan that is needed.
+    Each gets the plan that `plans` has for the number of its present one, else the same one, without asking for it
+    again, and ends when its subscription to `old` does. Subscriptions of other APIs and consumers that use `new`
+    already are passed over. Raises Conflict when `new` is not published or does not offer a plan that is needed.
     """
     if new.live_release_id is None or new.retired_at is not None:
         raise Conflict(f"Nobody can call {new.name} {new.version}, whose state is {new.state}. Publish it first.")
@@ -84,14 +83,22 @@ def carry_subscriptions(
         plan = plans.get(subscription.plan_id, subscription.plan)
         if plan not in new.plans:
             raise Conflict(f"{new.name} {new.version} does not offer the plan {plan.name}. Choose one that it offers.")
-        made.append(_carried(subscription.consumer, new, plan, subscription.ends_at, by))
+        made.append(_carried(subscription, new, plan, by))
     session.add_all(made)
     revision.touch(session)
     return made
 
 
-def _carried(consumer: Consumer, api: Api, plan: Plan, ends_at: datetime | None, by: Person | None) -> Subscription:
-    return Subscription(consumer=consumer, api=api, plan=plan, ends_at=ends_at, created_by_id=by.id if by else None)
+def _carried(old: Subscription, api: Api, plan: Plan, by: Person | None) -> Subscription:
+    # A notice for want of calls to the old version says nothing of the new one.
+    return Subscription(
+        consumer=old.consumer,
+        api=api,
+        plan=plan,
+        ends_at=old.ends_without_notice if old.noticed_at else old.ends_at,
+        approved_until=old.approved_until,
+        created_by_id=by.id if by else None,
+    )
 
 
 def teams_using(session: Session, api: Api) -> list[tuple[Team, list[str]]]:
@@ -99,7 +106,7 @@ def teams_using(session: Session, api: Api) -> list[tuple[Team, list[str]]]:
     rows = session.scalars(
         select(Subscription)
         .join(Subscription.consumer)
-        .where(Subscription.api_id == api.id, Subscription.state != SubscriptionState.ENDED)
+        .where(Subscription.api_id == api.id, CURRENT)
         .options(joinedload(Subscription.consumer).joinedload(Consumer.team))
         .order_by(func.lower(Consumer.name), Consumer.id)
     )

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, aliased
 from portal.accounts.models import Membership, Person, Team
 from portal.errors import Invalid
 from portal.registry import revision
-from portal.registry.models import Api, Consumer, Subscription, SubscriptionState, Visibility, api_viewer
+from portal.registry.models import CURRENT, Api, Consumer, Subscription, Visibility, api_viewer
 
 
 def visible_to(person: Person | None) -> ColumnElement[bool]:
@@ -18,7 +18,7 @@ def visible_to(person: Person | None) -> ColumnElement[bool]:
     """
     if person is None:
         return and_(Api.live_release_id.is_not(None), Api.visibility == Visibility.PUBLIC)
-    if person.is_administrator:
+    if person.acts_as_administrator:
         return true()
     own = select(Membership.team_id).where(Membership.person_id == person.id)
     chosen = select(api_viewer.c.api_id).where(api_viewer.c.team_id.in_(own))
@@ -32,7 +32,7 @@ def visible_to(person: Person | None) -> ColumnElement[bool]:
 def may_see(person: Person | None, api: Api) -> bool:
     """`visible_to` for one API that is at hand."""
     own = {membership.team_id for membership in person.memberships} if person else set()
-    if person is not None and (person.is_administrator or api.team_id in own):
+    if person is not None and (person.acts_as_administrator or api.team_id in own):
         return True
     if api.live_release_id is None:
         return False
@@ -44,6 +44,16 @@ def may_see(person: Person | None, api: Api) -> bool:
         case Visibility.CHOSEN:
             return any(team.id in own for team in api.viewers)
     return False
+
+
+def team_may_see(team: Team, api: Api) -> bool:
+    """Whether everybody in the team may know of the API, as one of its members."""
+    if api.team_id == team.id:
+        return True
+    if api.live_release_id is None:
+        return False
+    shown = api.visibility in (Visibility.PUBLIC, Visibility.SIGNED_IN)
+    return shown or (api.visibility is Visibility.CHOSEN and team in api.viewers)
 
 
 def is_told(api: type[Api], successor: type[Api]) -> ColumnElement[bool]:
@@ -100,7 +110,7 @@ def losing_sight(
         .join(Subscription, Subscription.consumer_id == Consumer.id)
         .where(
             Subscription.api_id == api.id,
-            Subscription.state != SubscriptionState.ENDED,
+            CURRENT,
             Consumer.team_id.not_in(seeing),
             ~sees,
         )

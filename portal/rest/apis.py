@@ -13,9 +13,10 @@ from portal.errors import Invalid
 from portal.registry.consumers import hold
 from portal.registry.document import Document
 from portal.registry.models import Api, Consumer, Visibility
+from portal.registry.plans import MOST_A_SECOND
 from portal.rest import drafts, lists, subscriptions
 from portal.rest.route import Answer, tagged
-from portal.rest.serving import etag_of
+from portal.rest.serving import state_of
 from portal.rest.shapes import Asked, Instant, Listed, Search, Slug, Told
 from portal.rest.subscriptions import Subscriptions
 from portal.web import lists as pages
@@ -44,8 +45,12 @@ class ApiAnswer(Told):
     """Slugs of the teams that see it where the visibility is `chosen`."""
     plans: list[str]
     """Slugs of the plans that new subscriptions may choose."""
+    default_plan: str | None
+    """The one of them that is chosen for who chooses none."""
     is_closed: bool
     """Takes no new subscriptions."""
+    overall_per_second: int | None
+    """Calls that each gateway node lets through, of all subscriptions together; null for any number."""
     deprecated_at: Instant | None
     sunset_at: Instant | None
     """When it is meant to be retired."""
@@ -78,6 +83,13 @@ class ApiSearch(Search):
 class Offer(Asked):
     plans: Annotated[list[Slug], Field(max_length=200)]
     """Slugs of plans of the API's team."""
+    default: Slug | None = None
+    """One of them, which is chosen for who chooses none."""
+
+
+class OverallLimit(Asked):
+    overall_per_second: Annotated[int, Field(ge=1, le=MOST_A_SECOND)] | None
+    """Null for any number."""
 
 
 def shown(api: Api) -> ApiAnswer:
@@ -92,7 +104,9 @@ def shown(api: Api) -> ApiAnswer:
         has_unpublished_changes=api.has_unpublished_changes,
         viewers=sorted(team.slug for team in api.viewers),
         plans=sorted(plan.slug for plan in api.plans),
+        default_plan=api.default_plan.slug if api.default_plan else None,
         is_closed=api.closed,
+        overall_per_second=api.overall_per_second,
         deprecated_at=api.deprecated_at,
         sunset_at=api.sunset_at,
         successor=api.successor.label if api.successor and registry.may_see(me(), api.successor) else None,
@@ -103,9 +117,7 @@ def shown(api: Api) -> ApiAnswer:
     )
 
 
-def state(session: Session, api: Api) -> str:
-    hold(session, api)
-    return etag_of(shown(api))
+state = state_of(shown, hold)
 
 
 def act(route: Callable[..., Any], verb: str) -> Callable[..., Any]:
@@ -197,10 +209,33 @@ def unpublish(session: Session, api: Api) -> ApiAnswer:
 def offer(session: Session, api: Api, body: Offer) -> ApiAnswer:
     """Say which plans new subscriptions may choose. Those that exist keep theirs."""
     theirs = {plan.slug: plan for plan in session.scalars(pages.plans_of(api.team))}
-    unknown = sorted({slug for slug in body.plans if slug not in theirs})
+    asked = {*body.plans} if body.default is None else {*body.plans, body.default}
+    unknown = sorted(slug for slug in asked if slug not in theirs)
     if unknown:
         raise Invalid({"plans": f"{api.team.name} has no plan {', '.join(unknown)}."})
-    registry.offer_plans(session, api, [theirs[slug] for slug in sorted(set(body.plans))])
+    offered = [theirs[slug] for slug in sorted(set(body.plans))]
+    registry.offer_plans(session, api, offered, default=theirs[body.default] if body.default else None)
+    session.flush()
+    return shown(api)
+
+
+@route(
+    "PUT",
+    f"{ADDRESS}/limit",
+    Permission.MANAGE_APIS,
+    an_api,
+    scope=Scope.APIS,
+    body=OverallLimit,
+    answer=ApiAnswer,
+    etag=True,
+    match=state,
+)
+def limit(session: Session, api: Api, body: OverallLimit) -> ApiAnswer:
+    """Protect the target: so many calls a second on each node, of all subscriptions together.
+
+    Calls beyond it are answered with 429 `api_limit`.
+    """
+    registry.limit_api(session, api, overall_per_second=body.overall_per_second)
     session.flush()
     return shown(api)
 

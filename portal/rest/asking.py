@@ -47,6 +47,8 @@ def identify() -> AccessToken:
         with db.begin() as session:
             throttle.attempt(session, throttle.access_token(request.remote_addr or ""), now=now)
         raise NotSignedIn("This access token is unknown, expired or revoked, or its person may not sign in now.")
+    # Without that scope an administrator's token reaches what any member of the person's teams would.
+    found.person.is_narrowed = not found.may(Scope.ADMIN)
     g.access_token, g.access_token_id, g.token_of = found, found.id, found.person
     g.actor = audit.Actor(found.person_id, f"token {tokens.PREFIX}{found.public_id}", request.remote_addr)
     return found

@@ -34,6 +34,8 @@ class CallAnswer(Told):
     api: str | None
     """`<team>/<slug>/<version>`, or the number of a deleted one."""
     release: int | None
+    operation: str | None
+    """Id of the API's operation; null for a call that its release does not describe."""
     consumer: str | None
     """`<team>/<slug>`, or the number of a deleted one."""
     method: str | None
@@ -80,6 +82,8 @@ class CallSearch(Paging):
     reason: Annotated[str, Field(max_length=40)] | None = None
     api: Annotated[str, Field(max_length=200)] | None = None
     """`<team>/<slug>/<version>`."""
+    operation: Annotated[str, Field(max_length=63)] | None = None
+    """Id of an operation; `-` for calls that none describes."""
     consumer: Annotated[str, Field(max_length=200)] | None = None
     """`<team>/<slug>`."""
     key: Annotated[str, Field(max_length=60)] | None = None
@@ -148,6 +152,7 @@ def _shown(session: Session, scope: View, found: Iterable[CallView]) -> list[Cal
             at=call.at,
             api=apis[call.api_id].label if call.api_id else None,
             release=call.release,
+            operation=call.operation or None,
             consumer=consumers[call.consumer_id].label if call.consumer_id else None,
             method=call.method,
             host=call.host,

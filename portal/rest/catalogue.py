@@ -17,8 +17,12 @@ from portal.registry import exports
 from portal.registry.cards import Version
 from portal.registry.catalogue import After, Wish, look
 from portal.registry.models import Api
+from portal.registry.sentences import first_sentence
+from portal.registry.visibility import may_see
+from portal.rest import plans
+from portal.rest.plans import PlanAnswer
 from portal.rest.route import tagged
-from portal.rest.shapes import Flag, Listed, Paging, Told, cursor_of, read_cursor
+from portal.rest.shapes import Flag, Instant, Listed, Paging, Told, cursor_of, read_cursor
 from portal.web import curl
 from portal.web.guards import a_shown_api, me
 
@@ -57,6 +61,28 @@ class Cards(Listed):
     items: list[CardAnswer]
     count: int
     """APIs on all pages; the versions of one count once."""
+
+
+class CatalogueEntry(VersionAnswer):
+    description: str
+    """Markdown."""
+    addresses: list[str]
+    """Where it is called."""
+    key_place: str
+    """Where the key goes: `header`, `query` or `bearer`."""
+    key_name: str
+    """Of that header or parameter."""
+    plans: list[PlanAnswer]
+    """Those that a new subscription may choose."""
+    is_closed: bool
+    """It takes no new subscriptions."""
+    deprecated_at: Instant | None
+    sunset_at: Instant | None
+    """When it is meant to be retired."""
+    successor: str | None
+    """`<team>/<slug>/<version>`, where you may know of it."""
+    deprecation_message: str
+    retired_at: Instant | None
 
 
 class CatalogueSearch(Paging):
@@ -113,6 +139,40 @@ def index(session: Session, query: CatalogueSearch) -> Cards:
         ],
         count=seen.count,
         next=cursor_of(*seen.following[0], seen.following[1]) if seen.following else None,
+    )
+
+
+@route(
+    "GET",
+    "/catalogue/<team>/<slug>/<version>",
+    Permission.SIGNED_IN,
+    a_shown_api,
+    scope=Scope.READ,
+    answer=CatalogueEntry,
+)
+def show(session: Session, api: Api) -> CatalogueEntry:
+    """What a published API is, where it is called, and under which plans. Its operations are in its `openapi`."""
+    document = exports.live_document(api)
+    assert document is not None, "the guard lets published ones in only"
+    successor = api.successor
+    knows = successor is not None and successor.live_release_id is not None and may_see(me(), successor)
+    return CatalogueEntry(
+        api=api.label,
+        name=document.name,
+        summary=first_sentence(document.description),
+        tags=list(document.tags),
+        state=api.state,
+        description=document.description,
+        addresses=curl.addresses(document, config_of(current_app).gateway_url),
+        key_place=document.key.place,
+        key_name=document.key.name,
+        plans=[plans.shown(plan) for plan in sorted(api.plans, key=lambda plan: (plan.name.lower(), plan.id))],
+        is_closed=api.closed,
+        deprecated_at=api.deprecated_at,
+        sunset_at=api.sunset_at,
+        successor=successor.label if successor is not None and knows else None,
+        deprecation_message=api.deprecation_message,
+        retired_at=api.retired_at,
     )
 
 

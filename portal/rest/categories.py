@@ -15,7 +15,7 @@ from portal.registry.models import Api, Category
 from portal.rest import lists
 from portal.rest.apis import ADDRESS, ApiAnswer, shown, state
 from portal.rest.route import Answer, tagged
-from portal.rest.serving import etag_of
+from portal.rest.serving import state_of
 from portal.rest.shapes import Asked, Listed, Name, Search, Slug, Told
 from portal.web.guards import a_category, an_api
 
@@ -60,9 +60,7 @@ def _shown(category: Category) -> CategoryAnswer:
     return CategoryAnswer.model_validate(category, from_attributes=True)
 
 
-def _state(session: Session, category: Category) -> str:
-    session.refresh(category, with_for_update=True)
-    return etag_of(_shown(category))
+_state = state_of(_shown)
 
 
 @route("GET", "/categories", Permission.SIGNED_IN, scope=Scope.READ, query=Search, answer=Categories)

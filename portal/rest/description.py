@@ -18,11 +18,12 @@ from portal.web.problems import PROBLEM
 
 _PART = re.compile(r"<(?:(\w+):)?(\w+)>")
 _ABOUT = """\
-Everything that a page of Portico can do, a script can do here.
+What a page of Portico can do, a script can do here.
 
 **Signing in.** Send an access token, which people make under *Settings → Access tokens*: `Authorization: Bearer ppt_…`.
 It does what its person may, as far as its scopes go; cookies count nothing here. What you may not know of answers 404,
-what you may not do 403.
+what you may not do 403. An administrator's token without the scope `admin` is as good as another member's of the
+person's own teams: other teams' things answer 404, and lists leave them out.
 
 **Lists** come in pages of `limit` rows (50, at most 100). `next` in the body is the `cursor` of the next page, the
 header `Link` has its whole address.
@@ -39,6 +40,9 @@ with a JSON pointer, `request_id` is what the log has.
 
 **Limits.** `RateLimit` says how many requests this token has left in this minute of the clock, and for how many
 seconds.
+
+**For pages alone** are what belongs to a person (name, address, password, second factor, sessions, access tokens, the
+file of one's own data), the deletion of people, which asks for a password, and the tables of the back office.
 """
 _PROBLEMS = {
     400: "What was sent cannot be read.",
@@ -69,6 +73,7 @@ _PARTS = {
     "subscription": "Number of the subscription.",
     "key": "Public id of the key, without `pco_`.",
     "secret": "Name of the secret.",
+    "name": "Name of the file.",
     "person": "Number of the person.",
     "invitation": "Number of the invitation.",
     "request_id": "Id of the call, as the gateway gave it.",

@@ -35,6 +35,12 @@ def operation(rest_operation: str) -> ResponseReturnValue:
     return docs.show_operation(_source(), rest_operation)
 
 
+@bp.get("/schemas")
+@requires(Permission.SIGNED_IN)
+def schemas() -> ResponseReturnValue:
+    return docs.show_schemas(_source())
+
+
 @bp.get("/schemas/<rest_schema>")
 @requires(Permission.SIGNED_IN)
 def schema(rest_schema: str) -> ResponseReturnValue:

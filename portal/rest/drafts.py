@@ -6,7 +6,9 @@ from sqlalchemy.orm import Session
 from portal import registry
 from portal.accounts import Permission
 from portal.accounts.tokens import Scope
-from portal.errors import Invalid
+from portal.errors import Invalid, NotFound
+from portal.openapi.syntax import decoded
+from portal.registry import descriptions
 from portal.registry.document import Document
 from portal.registry.models import Api, Release
 from portal.rest.route import Answer, tagged
@@ -62,6 +64,24 @@ def check_openapi(session: Session, api: Api | None, document: Document) -> None
 def show(session: Session, api: Api) -> Answer:
     """The draft, with the ETag that saving and publishing ask for."""
     return shown(api)
+
+
+class OriginalAnswer(Told):
+    """An OpenAPI document as it was brought."""
+
+    sha256: str
+    """Of its bytes."""
+    text: str
+
+
+@route("GET", f"{ADDRESS}/openapi", Permission.SEE_APIS, an_api, scope=Scope.READ, answer=OriginalAnswer)
+def original(session: Session, api: Api) -> OriginalAnswer:
+    """The OpenAPI document of the draft, as it was brought; 404 where it has none."""
+    digest = api.draft.get("openapi")
+    data = descriptions.bytes_of(session, digest) if digest else None
+    if digest is None or data is None:
+        raise NotFound("This draft has no OpenAPI document. Import one.")
+    return OriginalAnswer(sha256=digest, text=decoded(data))
 
 
 @route(

@@ -5,8 +5,10 @@ from sqlalchemy.orm import Session
 from portal import gateway
 from portal.accounts import Permission
 from portal.accounts.tokens import Scope
+from portal.errors import NotFound
 from portal.rest.route import tagged
 from portal.rest.shapes import Instant, Told
+from portal.web.gateway import envoy_files, meaning_of
 
 route = tagged("Gateway")
 
@@ -45,6 +47,21 @@ class GatewayAnswer(Told):
     nodes: list[NodeAnswer]
 
 
+class EnvoyFile(Told):
+    name: str
+    meaning: str
+    size: int
+    """Bytes."""
+
+
+class EnvoyFiles(Told):
+    items: list[EnvoyFile]
+
+
+class WholeEnvoyFile(EnvoyFile):
+    text: str
+
+
 @route("GET", "/gateway", Permission.ADMINISTER, scope=Scope.ADMIN, answer=GatewayAnswer)
 def show(session: Session) -> GatewayAnswer:
     """All nodes, and on how many of them the newest revision is live."""
@@ -71,3 +88,21 @@ def show(session: Session) -> GatewayAnswer:
             for node in gateway.nodes(session)
         ],
     )
+
+
+@route("GET", "/gateway/files", Permission.ADMINISTER, scope=Scope.ADMIN, answer=EnvoyFiles)
+def files(session: Session) -> EnvoyFiles:
+    """The files that Envoy gets with the next publish, made anew. With thousands of APIs it takes a second."""
+    found = envoy_files(session)
+    return EnvoyFiles(
+        items=[EnvoyFile(name=name, meaning=meaning_of(name), size=len(made)) for name, made in found.items()]
+    )
+
+
+@route("GET", "/gateway/files/<path:name>", Permission.ADMINISTER, scope=Scope.ADMIN, answer=WholeEnvoyFile)
+def file(session: Session, name: str) -> WholeEnvoyFile:
+    """One of them. Secrets are hidden, and of key data there is only how much of it."""
+    made = envoy_files(session).get(name)
+    if made is None:
+        raise NotFound(f"Envoy gets no file {name[:100]}. Choose one from the list.")
+    return WholeEnvoyFile(name=name, meaning=meaning_of(name), size=len(made), text=made.decode(errors="replace"))

@@ -47,7 +47,7 @@ class CallerAnswer(Told):
     last_call: Instant
 
 
-class ImportAnswer(Told):
+class ImportSummary(Told):
     id: int
     team: str
     api: str | None
@@ -60,8 +60,17 @@ class ImportAnswer(Told):
     """Why it was refused."""
     source: ImportSource
     source_name: str
+    """The file's name, or the address as it was given."""
+    led_to: str
+    """Where that address led by redirects, without query."""
     size: int
     created_at: Instant
+    is_stale: bool
+    """The API has another OpenAPI document than it was compared with: it cannot be applied before it is compared again.
+    """
+
+
+class ImportAnswer(ImportSummary):
     proposal: ProposalAnswer | None
     """Once it is ready."""
     warnings: list[WarningAnswer]
@@ -75,6 +84,28 @@ class ImportAnswer(Told):
     """Who called within 30 days what it breaks, for those who may see the API's calls."""
 
 
+def summary(imported: Import) -> ImportSummary:
+    return ImportSummary.model_validate(_facts(imported))
+
+
+def _facts(imported: Import) -> dict[str, object]:
+    return {
+        "id": imported.id,
+        "team": imported.team.slug,
+        "api": imported.api.label if imported.api else None,
+        "state": imported.state,
+        "percent": imported.percent,
+        "step": imported.step,
+        "error": imported.error,
+        "source": imported.source,
+        "source_name": imported.source_name,
+        "led_to": imported.led_to,
+        "size": imported.size,
+        "created_at": imported.created_at,
+        "is_stale": imported.state is ImportState.READY and imports.is_stale(imported),
+    }
+
+
 def shown(session: Session, imported: Import) -> ImportAnswer:
     # A document that nobody has used for long may be gone.
     kept = session.get(OpenAPIDocument, imported.sha256) if imported.sha256 else None
@@ -82,17 +113,7 @@ def shown(session: Session, imported: Import) -> ImportAnswer:
     facts = descriptions.facts_of(kept) if is_ready and kept is not None else None
     proposed = imports.proposal_of(session, imported) if is_ready else None
     return ImportAnswer(
-        id=imported.id,
-        team=imported.team.slug,
-        api=imported.api.label if imported.api else None,
-        state=imported.state,
-        percent=imported.percent,
-        step=imported.step,
-        error=imported.error,
-        source=imported.source,
-        source_name=imported.source_name,
-        size=imported.size,
-        created_at=imported.created_at,
+        **_facts(imported),
         proposal=_proposal(proposed) if proposed else None,
         warnings=[
             WarningAnswer(pointer=each.pointer, detail=each.sentence)

@@ -4,31 +4,32 @@ from typing import Annotated, Any, Literal
 
 from flask import Flask, current_app
 from pydantic import Field
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session, selectinload
 
 from portal import config_of, gateway, reading, registry
 from portal.accounts import Permission, Team
 from portal.accounts.tokens import Scope
+from portal.db import db
 from portal.errors import Invalid, Unreadable
-from portal.outbound.fetch import NotFetched, fetch
+from portal.outbound.fetch import NotFetched
 from portal.registry import Document, imports
 from portal.registry.merging import meetings, merged
-from portal.registry.models import Api, Import, ImportSource
+from portal.registry.models import Api, Import, ImportSource, ImportState
 from portal.registry.proposals import Proposal
-from portal.rest import apis, drafts
+from portal.rest import apis, drafts, lists, operations
 from portal.rest.apis import ApiAnswer, Version
-from portal.rest.imported import ImportAnswer, shown
+from portal.rest.imported import ImportAnswer, ImportSummary, shown, summary
+from portal.rest.operations import Operations, OperationSearch
 from portal.rest.route import Answer, tagged
-from portal.rest.shapes import Asked, Name, Slug
+from portal.rest.shapes import Asked, Listed, Name, Paging, Slug
 from portal.web import described
 from portal.web.guards import a_team, an_api, an_import, me
 
 route = tagged("Imports")
 
-_ACCEPT = "application/openapi+json, application/json, application/yaml, text/yaml, text/plain;q=0.9, */*;q=0.5"
 
-
-class Brought(Asked):
+class NewImport(Asked):
     """One of the two."""
 
     text: Annotated[str, Field(min_length=1)] | None = None
@@ -55,6 +56,14 @@ class Application(Asked):
     changed by hand."""
 
 
+class ImportSearch(Paging):
+    state: ImportState | None = None
+
+
+class Imports(Listed):
+    items: list[ImportSummary]
+
+
 def _most_bytes(app: Flask) -> int:
     """JSON escapes line ends and quotes."""
     return 2 * config_of(app).import_limit * 1_000_000 + 1_000_000
@@ -64,36 +73,36 @@ def _state(_session: Session, imported: Import) -> str:
     return drafts.etag(imported.api) if imported.api else f"import-{imported.id}"
 
 
-def _bring(team: Team, body: Brought, api: Api | None) -> int:
+def _looked_at(body: NewImport, api: Api | None) -> reading.Brought:
     """Raises Invalid."""
     most = config_of(current_app).import_limit * 1_000_000
     if (body.text is None) == (body.address is None):
         raise Invalid({"text": "Give the document itself, or its address."})
     field = "text" if body.address is None else "address"
-    source, name, data = ImportSource.PASTE, "", (body.text or "").encode()
+    source, name, led_to, data = ImportSource.PASTE, "", "", (body.text or "").encode()
     try:
         if body.address is not None:
             rules = gateway.rules_of(config_of(current_app))
-            fetched = fetch(body.address, rules, most_bytes=most, accept=_ACCEPT)
-            described.require_text(fetched)
-            source, name, data = ImportSource.ADDRESS, fetched.url, fetched.data
+            db.session.rollback()  # no transaction is held open for as long as others take to answer
+            fetched = described.document_at(body.address, rules, most_bytes=most)
+            source, name, led_to, data = ImportSource.ADDRESS, body.address, fetched.led_to, fetched.data
         if len(data) > most:
             raise Invalid({field: f"It has more than {most / 1e6:,.0f} MB, which is the most here."})
-        return reading.bring(team, api=api, source=source, source_name=name, data=data, by=me())
+        return reading.look_at(api, data, source=source, source_name=name, led_to=led_to)
     except (Unreadable, NotFetched) as error:
         raise Invalid({field: str(error)}) from None
 
 
-def _bring_new(team: Team, body: Brought) -> int:
-    return _bring(team, body, None)
+def _look_at_new(team: Team, body: NewImport) -> reading.Brought:
+    return _looked_at(body, None)
 
 
-def _bring_again(api: Api, body: Brought) -> int:
-    return _bring(api.team, body, api)
+def _look_at_newer(api: Api, body: NewImport) -> reading.Brought:
+    return _looked_at(body, api)
 
 
-def _begun(session: Session, number: int) -> Answer:
-    return Answer(shown(session, session.get_one(Import, number)), location=f"/imports/{number}")
+def _begun(session: Session, imported: Import) -> Answer:
+    return Answer(shown(session, imported), location=f"/imports/{imported.id}")
 
 
 @route(
@@ -102,18 +111,18 @@ def _begun(session: Session, number: int) -> Answer:
     Permission.MANAGE_APIS,
     a_team,
     scope=Scope.APIS,
-    body=Brought,
+    body=NewImport,
     answer=ImportAnswer,
     most_bytes=_most_bytes,
-    prepare=_bring_new,
-    status=201,
+    prepare=_look_at_new,
+    creates=True,
 )
-def bring(session: Session, team: Team, body: Brought, prepared: int) -> Answer:
+def bring(session: Session, team: Team, body: NewImport, prepared: reading.Brought) -> Answer:
     """Bring a document for a new API. Nothing is made before it is applied.
 
     A small one is `ready` in this answer; the worker reads a large one.
     """
-    return _begun(session, prepared)
+    return _begun(session, reading.store(session, team, prepared, api=None, by=me()))
 
 
 @route(
@@ -122,15 +131,51 @@ def bring(session: Session, team: Team, body: Brought, prepared: int) -> Answer:
     Permission.MANAGE_APIS,
     an_api,
     scope=Scope.APIS,
-    body=Brought,
+    body=NewImport,
     answer=ImportAnswer,
     most_bytes=_most_bytes,
-    prepare=_bring_again,
-    status=201,
+    prepare=_look_at_newer,
+    creates=True,
 )
-def bring_again(session: Session, api: Api, body: Brought, prepared: int) -> Answer:
+def bring_again(session: Session, api: Api, body: NewImport, prepared: reading.Brought) -> Answer:
     """Bring a newer document for an API. Policies, plans, subscriptions and keys stay whatever it says."""
-    return _begun(session, prepared)
+    return _begun(session, reading.store(session, api.team, prepared, api=api, by=me()))
+
+
+@route(
+    "GET",
+    "/teams/<team>/imports",
+    Permission.MANAGE_APIS,
+    a_team,
+    scope=Scope.READ,
+    query=ImportSearch,
+    answer=Imports,
+)
+def of_team(session: Session, team: Team, query: ImportSearch) -> Imports:
+    """What a team has brought, the newest first. What is over stays for a while."""
+    return _listed(session, Import.team_id == team.id, query)
+
+
+@route(
+    "GET",
+    f"{apis.ADDRESS}/imports",
+    Permission.MANAGE_APIS,
+    an_api,
+    scope=Scope.READ,
+    query=ImportSearch,
+    answer=Imports,
+)
+def of_api(session: Session, api: Api, query: ImportSearch) -> Imports:
+    """What was brought for an API, the newest first."""
+    return _listed(session, Import.api_id == api.id, query)
+
+
+def _listed(session: Session, condition: ColumnElement[bool], query: ImportSearch) -> Imports:
+    rows = select(Import).where(condition).options(selectinload(Import.team), selectinload(Import.api))
+    if query.state is not None:
+        rows = rows.where(Import.state == query.state)
+    found, following = lists.by_number(session, rows, Import.id, query)
+    return Imports(items=[summary(each) for each in found], next=following)
 
 
 @route(
@@ -202,6 +247,37 @@ def _document(imported: Import, proposed: Proposal, body: Application, slug: str
     if proposed.key is not None:
         values["key"] = proposed.key.model_dump()
     return registry.read_document(values, typed=True)
+
+
+@route(
+    "POST",
+    "/imports/<int:import_id>/compare",
+    Permission.MANAGE_APIS,
+    an_import,
+    scope=Scope.APIS,
+    answer=ImportAnswer,
+)
+def compare(session: Session, imported: Import) -> ImportAnswer:
+    """Compare it with the document that its API has by now, as it has to be when it `is_stale`.
+
+    The worker does it: the import is `waiting`, and `ready` again after a moment.
+    """
+    imports.compare_again(session, imported)
+    return shown(session, imported)
+
+
+@route(
+    "GET",
+    "/imports/<int:import_id>/operations",
+    Permission.MANAGE_APIS,
+    an_import,
+    scope=Scope.READ,
+    query=OperationSearch,
+    answer=Operations,
+)
+def its_operations(session: Session, imported: Import, query: OperationSearch) -> Operations:
+    """Operations of the document that was brought, in its order; none while it is not read."""
+    return operations.listed(session, imported.sha256, query)
 
 
 @route("DELETE", "/imports/<int:import_id>", Permission.MANAGE_APIS, an_import, scope=Scope.APIS)

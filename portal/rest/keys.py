@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 from sqlalchemy import Select, or_, select
-from sqlalchemy.orm import Session, contains_eager
+from sqlalchemy.orm import Session, contains_eager, object_session
 
 from portal import registry
 from portal.accounts import Permission, Team, audit
@@ -20,6 +20,7 @@ from portal.registry.models import Api, Consumer, Key
 from portal.registry.networks import MOST as MOST_NETWORKS
 from portal.rest import consumers, lists
 from portal.rest.route import Answer, tagged
+from portal.rest.serving import state_of
 from portal.rest.shapes import Asked, Instant, Label, Listed, Moment, Number, Paging, Told
 from portal.traffic import usage
 from portal.traffic.models import KeyUse
@@ -76,6 +77,9 @@ class KeyAnswer(Told):
     """The key that it came after by rotation; null also when that one is forgotten."""
     successor: str | None
     """The key that came after it and is not revoked."""
+
+
+class ListedKey(KeyAnswer):
     last_used_at: Instant | None
 
 
@@ -85,7 +89,7 @@ class IssuedKey(KeyAnswer):
 
 
 class Keys(Listed):
-    items: list[KeyAnswer]
+    items: list[ListedKey]
 
 
 class NewKey(_Rights):
@@ -157,7 +161,7 @@ class KeyUsage(Told):
     """The old key of a rotation, when no call came with it for 24 hours."""
 
 
-class TeamKeyAnswer(KeyAnswer):
+class TeamKeyAnswer(ListedKey):
     consumer: str
     """Slug of its consumer."""
 
@@ -224,6 +228,15 @@ def _shown(session: Session, key: Key) -> KeyAnswer:
     return KeyAnswer.model_validate(_facts(session, [key])[0])
 
 
+def _state_of(key: Key) -> KeyAnswer:
+    session = object_session(key)
+    assert session is not None
+    return _shown(session, key)
+
+
+_state = state_of(_state_of)
+
+
 def _told(session: Session, key: Key, token: registry.Token) -> Answer:
     session.flush()  # numbers and times are told that the database gives
     audit.record(session, "shown", key)
@@ -264,7 +277,7 @@ def index(session: Session, consumer: Consumer, query: Paging) -> Keys:
     """A consumer's keys, the newest first. Dead ones stay for 30 days."""
     rows = select(Key).where(Key.consumer_id == consumer.id).options(*_LOADED)
     found, following = lists.by_number(session, rows, Key.id, query)
-    return Keys(items=[KeyAnswer.model_validate(each) for each in _facts(session, found)], next=following)
+    return Keys(items=[ListedKey.model_validate(each) for each in _facts(session, found)], next=following)
 
 
 @route(
@@ -302,6 +315,7 @@ def issue(session: Session, consumer: Consumer, body: NewKey) -> Answer:
     a_key,
     scope=Scope.READ,
     answer=KeyAnswer,
+    etag=True,
 )
 def show(session: Session, key: Key) -> KeyAnswer:
     """One key, without its secret."""
@@ -316,6 +330,8 @@ def show(session: Session, key: Key) -> KeyAnswer:
     scope=Scope.CONSUMERS,
     body=KeyChange,
     answer=KeyAnswer,
+    etag=True,
+    match=_state,
 )
 def change(session: Session, key: Key, body: KeyChange) -> KeyAnswer:
     """Change a key's label, its expiry, or what it may do. Its secret stays."""
@@ -346,6 +362,7 @@ def change(session: Session, key: Key, body: KeyChange) -> KeyAnswer:
     Permission.MANAGE_CONSUMERS,
     a_key,
     scope=Scope.CONSUMERS,
+    match=_state,
 )
 def revoke(session: Session, key: Key) -> None:
     """Revoke a key. The gateway refuses it within a second; it stays in the list for 30 days.

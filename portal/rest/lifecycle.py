@@ -14,13 +14,11 @@ from portal.registry.lifecycle import LONGEST_MESSAGE
 from portal.registry.models import Api
 from portal.rest.apis import ADDRESS, ApiAnswer, act, shown, state
 from portal.rest.route import tagged
-from portal.rest.shapes import Asked, Instant, Moment, Told
+from portal.rest.shapes import Asked, Instant, Listed, Moment, Paging, Told, cursor_of, read_cursor
 from portal.web.guards import an_api, may, me
 from portal.web.remaining import remaining
 
 route = tagged("Lifecycle")
-
-_MOST_REMAINING = 1_000
 
 
 class Deprecation(Asked):
@@ -123,18 +121,31 @@ class RemainingCaller(Told):
     last_call: Instant | None
 
 
-class Remainder(Told):
+class Remainder(Listed):
     count: int
+    """On all pages."""
     items: list[RemainingCaller]
-    """Whoever called last comes first; at most a thousand."""
 
 
-@route("GET", f"{ADDRESS}/remaining", Permission.SEE_APIS, an_api, scope=Scope.READ, answer=Remainder)
-def still_calling(session: Session, api: Api) -> Remainder:
-    """Who still uses an API: its subscriptions with their last call, and who called without one."""
+@route("GET", f"{ADDRESS}/remaining", Permission.SEE_APIS, an_api, scope=Scope.READ, query=Paging, answer=Remainder)
+def still_calling(session: Session, api: Api, query: Paging) -> Remainder:
+    """Who still uses an API: its subscriptions with their last call, and who called without one.
+
+    Whoever called last comes first. Who calls while the pages are asked for moves to the first of them.
+    """
     found = remaining(session, api, utcnow(), with_calls=may(Permission.SEE_API_CALLS, api.team))
+    left = found
+    if query.cursor is not None:
+        called, name, consumer_id = read_cursor(query.cursor, int, str, int)
+        left = [each for each in found if each.place > (-called, name, consumer_id)]
+    shown_ones = left[: query.limit]
+    following = None
+    if len(left) > query.limit:
+        negative, name, consumer_id = shown_ones[-1].place
+        following = cursor_of(-negative, name, consumer_id)
     return Remainder(
         count=len(found),
+        next=following,
         items=[
             RemainingCaller(
                 consumer=each.consumer.name if each.consumer else None,
@@ -143,6 +154,6 @@ def still_calling(session: Session, api: Api) -> Remainder:
                 calls=each.calls,
                 last_call=each.last,
             )
-            for each in found[:_MOST_REMAINING]
+            for each in shown_ones
         ],
     )

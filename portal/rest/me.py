@@ -34,6 +34,7 @@ class MeAnswer(Told):
     email: str
     name: str
     is_administrator: bool
+    """The token acts as one if it has the scope `admin`."""
     teams: list[OwnTeam]
     token: TokenAnswer
 

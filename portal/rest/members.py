@@ -13,6 +13,7 @@ from portal.db import db, utcnow
 from portal.errors import Invalid, NotFound
 from portal.rest import lists
 from portal.rest.route import Answer, tagged
+from portal.rest.serving import hold_row, state_of
 from portal.rest.shapes import Asked, Listed, Paging, Told
 from portal.web.guards import a_member, a_team, me
 
@@ -44,6 +45,15 @@ class MemberChange(Asked):
 def shown(member: Membership) -> MemberAnswer:
     person = member.person
     return MemberAnswer(id=member.id, person=person.id, name=person.name, email=person.email, role=member.role)
+
+
+def _hold(session: Session, member: Membership) -> None:
+    # The team first, as whoever deletes it does: the other way round the two would wait for each other.
+    accounts.hold_team(session, member.team)
+    hold_row(session, member)
+
+
+_state = state_of(shown, _hold)
 
 
 @route(
@@ -98,6 +108,7 @@ def add(session: Session, team: Team, body: NewMember, prepared: None) -> Answer
     a_member,
     scope=Scope.READ,
     answer=MemberAnswer,
+    etag=True,
 )
 def show(session: Session, member: Membership) -> MemberAnswer:
     """One member."""
@@ -112,6 +123,8 @@ def show(session: Session, member: Membership) -> MemberAnswer:
     scope=Scope.TEAMS,
     body=MemberChange,
     answer=MemberAnswer,
+    etag=True,
+    match=_state,
 )
 def change(session: Session, member: Membership, body: MemberChange) -> MemberAnswer:
     """Change a member's role. A team keeps an owner (409)."""
@@ -125,6 +138,7 @@ def change(session: Session, member: Membership, body: MemberChange) -> MemberAn
     Permission.MANAGE_TEAM,
     a_member,
     scope=Scope.TEAMS,
+    match=_state,
 )
 def remove(session: Session, member: Membership) -> None:
     """Take somebody out of a team. A team keeps an owner (409)."""

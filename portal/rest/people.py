@@ -13,7 +13,7 @@ from portal.accounts.tokens import Scope
 from portal.errors import Invalid
 from portal.rest import lists
 from portal.rest.route import Answer, tagged
-from portal.rest.serving import etag_of
+from portal.rest.serving import state_of
 from portal.rest.shapes import Asked, Instant, Listed, Name, Search, Told
 from portal.web import lists as pages
 from portal.web.guards import a_person
@@ -52,6 +52,7 @@ class NewPerson(Asked):
 class PersonChange(Asked):
     """What is left out stays."""
 
+    name: Name | None = None
     is_active: bool | None = None
     is_administrator: bool | None = None
 
@@ -85,9 +86,7 @@ def _newcomer(person: Person, password: str | None) -> NewcomerAnswer:
     return NewcomerAnswer.model_validate(_facts(person) | {"password": password})
 
 
-def _state(session: Session, somebody: Person) -> str:
-    session.refresh(somebody, with_for_update=True)
-    return etag_of(shown(somebody))
+_state = state_of(shown)
 
 
 @route("GET", "/people", Permission.ADMINISTER, scope=Scope.ADMIN, query=Search, answer=People)
@@ -148,11 +147,13 @@ def show(session: Session, somebody: Person) -> PersonAnswer:
     match=_state,
 )
 def change(session: Session, somebody: Person, body: PersonChange) -> PersonAnswer:
-    """Shut somebody out or let them in again, make them an administrator or no longer.
+    """Rename somebody, shut them out or let them in again, make them an administrator or no longer.
 
     The last administrator stays one (409). Who is shut out is signed out everywhere and loses the access tokens; keys
     of their teams go on working.
     """
+    if body.name is not None:
+        accounts.rename_person(somebody, body.name)
     if body.is_active is True:
         accounts.activate(somebody)
     if body.is_administrator is True and not somebody.is_administrator:

@@ -1,27 +1,46 @@
-"""Plans: the limits that subscriptions are under."""
+"""Plans: limits, quotas and terms that subscriptions are under."""
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 from pydantic import Field
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import registry
 from portal.accounts import Permission, Team
 from portal.accounts.tokens import Scope
+from portal.db import utcnow
+from portal.errors import Invalid
 from portal.registry.consumers import hold
 from portal.registry.models import Plan
-from portal.registry.plans import MOST_A_MINUTE, MOST_A_SECOND
+from portal.registry.plans import (
+    LONGEST_PRICE,
+    LONGEST_TERMS,
+    MOST_A_DAY,
+    MOST_A_MINUTE,
+    MOST_A_MONTH,
+    MOST_A_SECOND,
+    checked,
+)
 from portal.rest import lists
 from portal.rest.route import Answer, tagged
-from portal.rest.serving import etag_of
-from portal.rest.shapes import Asked, Instant, Listed, Name, Search, Slug, Text, Told
+from portal.rest.serving import state_of
+from portal.rest.shapes import Asked, Instant, Listed, Name, Number, Search, Slug, Text, Told
+from portal.traffic.foresight import Affected, foresee
 from portal.web import lists as pages
+from portal.web import quotas
 from portal.web.guards import a_plan, a_team, me
 
 route = tagged("Plans")
 
 PerSecond = Annotated[int, Field(ge=1, le=MOST_A_SECOND)]
 PerMinute = Annotated[int, Field(ge=1, le=MOST_A_MINUTE)]
+PerDay = Annotated[int, Field(ge=1, le=MOST_A_DAY)]
+PerMonth = Annotated[int, Field(ge=1, le=MOST_A_MONTH)]
+
+
+_MOST_AFFECTED = 500
 
 
 class PlanAnswer(Told):
@@ -33,6 +52,18 @@ class PlanAnswer(Told):
     per_second_burst: int | None
     per_minute: int | None
     per_minute_burst: int | None
+    quota_day: int | None
+    """Calls of the whole installation that may reach the upstream on a day of the quotas' time zone."""
+    quota_month: int | None
+    approval: bool
+    """Whether a subscription waits until the API's team has decided."""
+    terms: str
+    """Markdown."""
+    price: str
+    public: bool
+    """Whether everybody who may subscribe may choose it."""
+    chosen: list[str]
+    """Slugs of the teams that may, beside its own, where it is not public."""
     created_at: Instant
 
 
@@ -41,7 +72,7 @@ class Plans(Listed):
 
 
 class PlanChange(Asked):
-    """A limit that is left out, or null, does not exist; a burst needs the limit that it belongs to."""
+    """A limit or quota that is left out, or null, does not exist; a burst needs the limit that it belongs to."""
 
     name: Name
     description: Text = ""
@@ -49,6 +80,14 @@ class PlanChange(Asked):
     per_second_burst: PerSecond | None = None
     per_minute: PerMinute | None = None
     per_minute_burst: PerMinute | None = None
+    quota_day: PerDay | None = None
+    quota_month: PerMonth | None = None
+    approval: bool = False
+    terms: Annotated[str, Field(max_length=LONGEST_TERMS)] = ""
+    price: Annotated[str, Field(max_length=LONGEST_PRICE)] = ""
+    public: bool = True
+    chosen: Annotated[list[Slug], Field(max_length=200)] = []
+    """Slugs of teams of several people, where it is not public."""
 
 
 class NewPlan(PlanChange):
@@ -58,6 +97,59 @@ class NewPlan(PlanChange):
 class PlanSearch(Search):
     team: Annotated[str, Field(max_length=63)] = ""
     """Slug of a team."""
+
+
+class Limits(Asked):
+    """Limits and quotas to be tried; what is left out does not exist."""
+
+    per_second: Annotated[Number, Field(ge=1, le=MOST_A_SECOND)] | None = None
+    per_second_burst: Annotated[Number, Field(ge=1, le=MOST_A_SECOND)] | None = None
+    per_minute: Annotated[Number, Field(ge=1, le=MOST_A_MINUTE)] | None = None
+    per_minute_burst: Annotated[Number, Field(ge=1, le=MOST_A_MINUTE)] | None = None
+    quota_day: Annotated[Number, Field(ge=1, le=MOST_A_DAY)] | None = None
+    quota_month: Annotated[Number, Field(ge=1, le=MOST_A_MONTH)] | None = None
+
+
+class RuleMet(Told):
+    rule: str
+    """`per_second`, `per_minute`, `quota_day` or `quota_month`."""
+    judged_by: str
+    """`minute`, `hour`, `day` or `month`."""
+    times: int
+    """Minutes, hours, days or months in which calls would have been refused for certain."""
+    highest: int
+    """Calls of the busiest of them."""
+
+
+class AffectedConsumer(Told):
+    team: str
+    consumer: str
+    api: str
+    """`<team>/<slug>/<version>`."""
+    calls: int
+    """Let through in the seven days."""
+    refused_at_least: int
+    """Of those, however they were spread within each minute or hour."""
+    refused_at_most: int
+    """If all calls of each minute or hour had come at once."""
+    rules: list[RuleMet]
+    blocked_until: Instant | None
+    """It has used up such a quota already, and would be blocked at once."""
+
+
+class WhatIf(Told):
+    since: Instant
+    minutes_since: Instant
+    """Limits are judged by minutes from here on, and by hours before."""
+    until: Instant
+    subscriptions: int
+    """Current ones under the plan."""
+    refused: list[AffectedConsumer]
+    """For certain; the first 500."""
+    refused_count: int
+    perhaps: list[AffectedConsumer]
+    """Only if their calls came in bursts; the first 500."""
+    perhaps_count: int
 
 
 def shown(plan: Plan) -> PlanAnswer:
@@ -70,13 +162,20 @@ def shown(plan: Plan) -> PlanAnswer:
         per_second_burst=plan.per_second_burst,
         per_minute=plan.per_minute,
         per_minute_burst=plan.per_minute_burst,
+        quota_day=plan.quota_day,
+        quota_month=plan.quota_month,
+        approval=plan.approval,
+        terms=plan.terms,
+        price=plan.price,
+        public=plan.public,
+        chosen=sorted(team.slug for team in plan.chosen),
         created_at=plan.created_at,
     )
 
 
-def _state(session: Session, plan: Plan) -> str:
-    hold(session, plan)
-    return etag_of(shown(plan))
+# Whoever changes which plan a subscription has holds that one first, and then its new plan in this way.
+_state = state_of(shown, partial(hold, but_subscriptions=True))
+_state_to_delete = state_of(shown, hold)
 
 
 @route("GET", "/plans", Permission.SIGNED_IN, scope=Scope.READ, query=PlanSearch, answer=Plans)
@@ -99,7 +198,7 @@ def index(session: Session, query: PlanSearch) -> Plans:
 )
 def create(session: Session, team: Team, body: NewPlan) -> Answer:
     """Make a plan. APIs of its team may offer it."""
-    plan = registry.create_plan(session, team, **body.model_dump())
+    plan = registry.create_plan(session, team, **_values(session, body))
     session.flush()
     return Answer(shown(plan), location=f"/teams/{team.slug}/plans/{plan.slug}")
 
@@ -122,12 +221,65 @@ def show(session: Session, plan: Plan) -> PlanAnswer:
     match=_state,
 )
 def change(session: Session, plan: Plan, body: PlanChange) -> PlanAnswer:
-    """Change a plan as a whole. New limits hold within a second, for everybody who has it."""
-    registry.change_plan(session, plan, **body.model_dump())
+    """Change a plan as a whole. New limits and quotas hold within a second, for everybody who has it.
+
+    Ask `what-if` first whom they would refuse.
+    """
+    registry.change_plan(session, plan, zone=quotas.zone(), **_values(session, body))
     return shown(plan)
 
 
-@route("DELETE", "/teams/<team>/plans/<plan>", Permission.MANAGE_TEAM, a_plan, scope=Scope.APIS, match=_state)
+@route(
+    "GET",
+    "/teams/<team>/plans/<plan>/what-if",
+    Permission.MANAGE_APIS,
+    a_plan,
+    scope=Scope.READ,
+    query=Limits,
+    answer=WhatIf,
+)
+def what_if(session: Session, plan: Plan, query: Limits) -> WhatIf:
+    """Whom other limits and quotas would have refused in the last seven days. Nothing is changed."""
+    values = checked(registry.PlanValues(name=plan.name, **query.model_dump()))
+    found = foresee(session, plan, values, now=utcnow(), zone=quotas.zone())
+    return WhatIf(
+        since=found.since,
+        minutes_since=found.minutes_since,
+        until=found.until,
+        subscriptions=found.subscriptions,
+        refused=[_affected(each) for each in found.refused[:_MOST_AFFECTED]],
+        refused_count=len(found.refused),
+        perhaps=[_affected(each) for each in found.perhaps[:_MOST_AFFECTED]],
+        perhaps_count=len(found.perhaps),
+    )
+
+
+@route("DELETE", "/teams/<team>/plans/<plan>", Permission.MANAGE_TEAM, a_plan, scope=Scope.APIS, match=_state_to_delete)
 def delete(session: Session, plan: Plan) -> None:
     """Delete a plan that no subscription has or had (409)."""
     registry.delete_plan(session, plan)
+
+
+def _values(session: Session, body: PlanChange) -> dict[str, Any]:
+    """Raises Invalid."""
+    chosen: dict[str, Team] = {}
+    if not body.public:
+        teams = session.scalars(select(Team).where(Team.slug.in_(body.chosen), Team.person_id.is_(None)))
+        chosen = {team.slug: team for team in teams}
+        if missing := [slug for slug in body.chosen if slug not in chosen]:
+            raise Invalid({"chosen": f"There is no team {missing[0]} of several people. Correct its slug."})
+    return body.model_dump() | {"chosen": [chosen[slug] for slug in sorted(chosen)]}
+
+
+def _affected(each: Affected) -> AffectedConsumer:
+    subscription = each.subscription
+    return AffectedConsumer(
+        team=subscription.consumer.team.slug,
+        consumer=subscription.consumer.slug,
+        api=subscription.api.label,
+        calls=each.calls,
+        refused_at_least=each.least,
+        refused_at_most=each.most,
+        rules=[RuleMet(rule=hit.rule, judged_by=hit.step, times=hit.times, highest=hit.highest) for hit in each.hits],
+        blocked_until=each.blocked_until,
+    )

@@ -91,13 +91,20 @@ def _whole(release: Release) -> ReleaseAnswer:
     return ReleaseAnswer(**_facts(release), document=registry.read_document(release.document))
 
 
+def compared_with(session: Session, api: Api, since: int | None) -> Release | None:
+    """The release of that number, the live one without it; None where nothing is live. Raises Invalid."""
+    if since is None:
+        return api.live_release
+    found = session.scalar(select(Release).where(Release.api_id == api.id, Release.number == since))
+    if found is None:
+        raise Invalid({"since": f"{api.name} has no release {since}."})
+    return found
+
+
 def _changes(session: Session, api: Api, values: dict[str, Any], since: int | None) -> Changes:
-    before = api.live_release
-    if since is not None:
-        before = session.scalar(select(Release).where(Release.api_id == api.id, Release.number == since))
-        if before is None:
-            raise Invalid({"since": f"{api.name} has no release {since}."})
+    before = compared_with(session, api, since)
     was, wanted = registry.read_document(before.document) if before else None, registry.read_document(values)
+    names = registry.openapi_names(session, [each.openapi for each in (was, wanted) if each])
     return Changes(
         since=before.number if before else None,
         effects=[
@@ -105,7 +112,7 @@ def _changes(session: Session, api: Api, values: dict[str, Any], since: int | No
         ],
         differences=[
             DifferenceAnswer(field=each.label, before=each.before, after=each.after)
-            for each in registry.differences(was, wanted)
+            for each in registry.differences(was, wanted, names)
         ],
         obstacles=[str(each) for each in registry.obstacles(session, api, values, by=me())],
     )

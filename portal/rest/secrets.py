@@ -15,7 +15,7 @@ from portal.registry.models import SecretKind, UpstreamSecret
 from portal.registry.secrets import TEXTS
 from portal.rest import lists
 from portal.rest.route import Answer, tagged
-from portal.rest.serving import etag_of
+from portal.rest.serving import state_of
 from portal.rest.shapes import Asked, Instant, Listed, Paging, Slug, Told
 from portal.vault import Vault
 from portal.web import lists as pages
@@ -79,9 +79,7 @@ def shown(secret: UpstreamSecret) -> SecretAnswer:
     )
 
 
-def _state(session: Session, secret: UpstreamSecret) -> str:
-    hold(session, secret)
-    return etag_of(shown(secret))
+_state = state_of(shown, hold)
 
 
 def _vault() -> Vault:

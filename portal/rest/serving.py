@@ -2,13 +2,15 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import orjson
 from flask import Response, current_app, g, request
 from pydantic import BaseModel
+from sqlalchemy import inspect
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -16,13 +18,23 @@ from portal import config_of
 from portal.accounts import Permission, audit, replays
 from portal.accounts.replays import Replay
 from portal.db import db, utcnow
-from portal.errors import BadRequest, Changed, MatchNeeded, Stale
+from portal.errors import BadRequest, Changed, MatchNeeded, NotFound, Stale
 from portal.rest import asking, reading
 from portal.rest.route import ROOT, Answer, Route
 from portal.rest.shapes import Listed
 from portal.web.guards import requires
 
+T = TypeVar("T")
 REPLAYED = "Idempotent-Replayed"
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """A request that happens once, however often it comes."""
+
+    key: str
+    asked: bytes
+    """What it asks for, as a hash."""
 
 
 def view_of(route: Route) -> Callable[..., Response]:
@@ -59,8 +71,6 @@ def _serve(route: Route, parts: dict[str, Any]) -> Response:
         if route.most_bytes is not None:
             request.max_content_length = route.most_bytes(current_app)
         given["body"] = reading.body(route.body, route.context)
-    if route.prepare is not None:
-        given["prepared"] = route.prepare(**given)
     if not route.writes:
         return _respond(route, route.view(db.session(), **given))[0]
     return _write(route, parts, given)
@@ -68,31 +78,44 @@ def _serve(route: Route, parts: dict[str, Any]) -> Response:
 
 def _write(route: Route, parts: dict[str, Any], given: dict[str, Any]) -> Response:
     key = _idempotency_key() if route.creates else None
+    once = Once(key, _fingerprint(given.get("body"))) if key is not None else None
     try:
-        return _once(route, parts, given, key)
+        return _once(route, parts, given, once)
     except IntegrityError:
-        if key is None:
-            raise
-    # The same key came twice at one moment: the other one's answer is here now.
-    return _once(route, parts, given, key)
+        # The same came twice at one moment, by this key or by its own name: the other one is there now.
+        return _once(route, parts, given, once)
 
 
-def _once(route: Route, parts: dict[str, Any], given: dict[str, Any], key: str | None) -> Response:
+def _once(route: Route, parts: dict[str, Any], given: dict[str, Any], once: Once | None) -> Response:
+    if route.prepare is not None:
+        if once is not None:
+            # What was answered is answered again, whether or not what it was made of can still be had.
+            kept = replays.find(db.session(), g.access_token_id, once.key, once.asked, now=utcnow())
+            if kept is not None:
+                return _replay(kept)
+        given = given | {"prepared": route.prepare(**given)}
     try:
         with db.begin() as session:
             audit.act_as(session, g.get("actor") or audit.Actor(by="REST API", address=request.remote_addr))
-            if key is not None:
-                kept = replays.claim(session, g.access_token_id, key, _fingerprint(given.get("body")), now=utcnow())
+            if once is not None:
+                kept = replays.claim(session, g.access_token_id, once.key, once.asked, now=utcnow())
                 if kept is not None:
                     return _replay(kept)
             _check_match(session, route, parts)
             response, repeated = _respond(route, route.view(session, **given))
-            if key is not None:
+            if once is not None:
                 headers = {name: value for name, value in response.headers.items() if name in {"Location", "ETag"}}
-                replays.keep(session, g.access_token_id, key, response.status_code, headers, repeated)
+                replays.keep(session, g.access_token_id, once.key, response.status_code, headers, repeated)
         return response
     except Changed:
         raise Stale() from None
+
+
+def hold_row(session: Session, thing: Any) -> None:
+    """Nobody else changes this row until the commit. Raises NotFound when somebody has deleted it meanwhile."""
+    identity = inspect(thing).identity
+    if session.get(type(thing), identity, with_for_update={"of": type(thing)}, populate_existing=True) is None:
+        raise NotFound("Somebody else has deleted it meanwhile.")
 
 
 def _check_match(session: Session, route: Route, parts: dict[str, Any]) -> None:
@@ -109,6 +132,18 @@ def _check_match(session: Session, route: Route, parts: dict[str, Any]) -> None:
 
 def etag_of(body: BaseModel) -> str:
     return hashlib.sha256(body.model_dump_json().encode()).hexdigest()[:32]
+
+
+def state_of(
+    shown: Callable[[T], BaseModel], hold: Callable[[Session, T], None] = hold_row
+) -> Callable[[Session, T], str]:
+    """A route's `match` for things whose ETag is made of what is shown: nobody else changes it after `hold`."""
+
+    def state(session: Session, thing: T) -> str:
+        hold(session, thing)
+        return etag_of(shown(thing))
+
+    return state
 
 
 def _respond(route: Route, returned: Any) -> tuple[Response, bytes]:

@@ -7,7 +7,7 @@ from portal.accounts import Permission, Team
 from portal.accounts.tokens import Scope
 from portal.rest import lists
 from portal.rest.route import Answer, tagged
-from portal.rest.serving import etag_of
+from portal.rest.serving import state_of
 from portal.rest.shapes import Asked, Instant, Listed, Name, Search, Slug, Told
 from portal.web import lists as pages
 from portal.web.guards import a_team, me
@@ -51,9 +51,7 @@ def shown(team: Team) -> TeamAnswer:
     )
 
 
-def _state(session: Session, team: Team) -> str:
-    accounts.hold_team(session, team)
-    return etag_of(shown(team))
+_state = state_of(shown, accounts.hold_team)
 
 
 @route("GET", "/teams", Permission.SIGNED_IN, scope=Scope.READ, query=Search, answer=Teams)
@@ -113,6 +111,8 @@ def delete(session: Session, team: Team) -> None:
     scope=Scope.ADMIN,
     body=Publishing,
     answer=TeamAnswer,
+    etag=True,
+    match=_state,
 )
 def allow_publishing(session: Session, team: Team, body: Publishing) -> TeamAnswer:
     """Let a team publish APIs, or no longer.

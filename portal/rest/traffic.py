@@ -11,14 +11,16 @@ from portal.accounts import Permission
 from portal.accounts.tokens import Scope
 from portal.db import utcnow
 from portal.errors import Invalid
+from portal.registry.models import Api
 from portal.rest.route import tagged
 from portal.rest.shapes import Asked, Instant, Moment, Number, Told
 from portal.traffic import rankings, series
+from portal.traffic.filters import NO_OPERATION
 from portal.traffic.rankings import Ranking
 from portal.traffic.scope import Scope as View
 from portal.traffic.series import Counts, Latency
 from portal.traffic.window import Window
-from portal.web import scopes
+from portal.web import operations, scopes
 from portal.web.guards import me
 
 route = tagged("Traffic")
@@ -34,6 +36,8 @@ class TrafficSearch(Asked):
     until: Moment | None = None
     api: Annotated[str, Field(max_length=200)] | None = None
     """`<team>/<slug>/<version>`."""
+    operation: Annotated[str, Field(min_length=1, max_length=63)] | None = None
+    """Id of an operation of that API; `-` for calls that none describes."""
     consumer: Annotated[str, Field(max_length=200)] | None = None
     """`<team>/<slug>`."""
 
@@ -101,6 +105,24 @@ class RankingAnswer(WindowAnswer):
     items: list[Ranked]
 
 
+class RankedOperation(Told):
+    id: str | None
+    """Null for calls that no operation describes."""
+    method: str | None
+    """Null where no release of the API describes it any more."""
+    path: str | None
+    calls: int
+    errors: int
+    """Calls with a status of 400 and above."""
+    latency: LatencyAnswer
+
+
+class OperationRanking(WindowAnswer):
+    of: int
+    """How many there are in all."""
+    items: list[RankedOperation]
+
+
 class ReasonCount(Told):
     reason: str
     calls: int
@@ -143,6 +165,35 @@ def apis(session: Session, query: RankingSearch) -> RankingAnswer:
 def consumers(session: Session, query: RankingSearch) -> RankingAnswer:
     """The consumers that called most."""
     return _ranked(session, query, rankings.top_consumers, scopes.name_consumers)
+
+
+@route(
+    "GET", "/traffic/operations", Permission.SIGNED_IN, scope=Scope.READ, query=RankingSearch, answer=OperationRanking
+)
+def top_operations(session: Session, query: RankingSearch) -> OperationRanking:
+    """The operations of an API that were called most; `api` is one of which you may see all calls."""
+    scope, window = _asked(session, query)
+    api = session.get(Api, scope.api_id) if scope.api_id is not None else None
+    if api is None:
+        raise Invalid({"api": "Say of which API: <team>/<slug>/<version>."})
+    found = rankings.top_operations(session, scope, window, query.limit)
+    named = operations.name_operations(session, api, [each.id for each in found.first if each.id])
+    return OperationRanking(
+        since=window.since,
+        until=window.until,
+        of=found.of,
+        items=[
+            RankedOperation(
+                id=each.id or None,
+                method=named[each.id].method if each.id else None,
+                path=named[each.id].path if each.id else None,
+                calls=each.calls,
+                errors=each.errors,
+                latency=_latency(each.latency),
+            )
+            for each in found.first
+        ],
+    )
 
 
 @route("GET", "/traffic/reasons", Permission.SIGNED_IN, scope=Scope.READ, query=TrafficSearch, answer=Reasons)
@@ -196,6 +247,10 @@ def _asked(session: Session, query: TrafficSearch) -> tuple[View, Window]:
         if consumer_id is None:
             wrong["consumer"] = f"There is no consumer {query.consumer} whose calls you may see."
         narrow = narrow.narrowed(consumer_id=consumer_id)
+    if query.operation is not None:
+        if query.api is None:
+            wrong["operation"] = "Say of which API, with api."
+        narrow = narrow.narrowed(operation="" if query.operation == NO_OPERATION else query.operation)
     since, until = query.since, query.until or now
     if query.window is not None and (query.since or query.until):
         wrong["window"] = "Give a window, or times of your own."

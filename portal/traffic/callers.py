@@ -28,6 +28,12 @@ class Caller:
     """The minute of the last call."""
 
 
+def days_since(since: datetime, now: datetime) -> range:
+    """What `at` of ByConsumerOperation may be for calls since then: named one by one, so that the index goes on to the
+    API; to tomorrow, since the clocks of nodes differ."""
+    return range(int(since.timestamp()) // DAY * DAY, int((now + timedelta(days=1)).timestamp()), DAY)
+
+
 def callers(session: Session, api_id: int, operations: Collection[str] | None, since: datetime) -> list[Caller]:
     """The known consumers that called these operations since then, one row for each operation and consumer; without
     `operations` those that called the API at all, one row for each. Whoever called most comes first.
@@ -38,9 +44,7 @@ def callers(session: Session, api_id: int, operations: Collection[str] | None, s
     table, now = ByConsumerOperation, utcnow()
     operations = None if operations is None else frozenset(operations)
     first = max(since, now - KEPT[HOUR])
-    # One by one, so that the index goes on to the API; to tomorrow, since the clocks of nodes differ.
-    days = range(int(first.timestamp()) // DAY * DAY, int((now + timedelta(days=1)).timestamp()), DAY)
-    asked = [table.at.in_(days), table.api_id == api_id]
+    asked = [table.at.in_(days_since(first, now)), table.api_id == api_id]
     if operations is not None and len(operations) <= _FEW:
         asked.append(table.operation.in_(sorted(operations)))
     called = [table.consumer_id] if operations is None else [table.consumer_id, table.operation]

@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, tzinfo
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, insert, or_, select, update
 
 from portal.db import utcnow
-from portal.registry.models import Consumer, Key
+from portal.registry import quotas, revision
+from portal.registry.models import Consumer, Key, Subscription
 from portal.traffic import logfiles, store
 from portal.traffic.described import Described, operation_of
 from portal.traffic.logfiles import LogFile
@@ -46,6 +48,8 @@ _POSITION: Any = LogPosition.__table__
 _MISREAD: Any = MisreadLine.__table__
 _LONGEST_LINE = 1024 * 1024
 _COMPACT_EVERY = 16
+_AT_ONCE = 500
+"""Values of one statement."""
 _BEGINNING = re.compile(rb'(?=\{")')
 """Of a line. After a full disk or a power failure, whole lines stand behind a torn one without a newline between them.
 No text in a line holds this: quotes in texts are escaped."""
@@ -59,7 +63,18 @@ _counted = itemgetter(*([column.name for column in Call.__table__.columns].index
 class Ingest:
     """The tail of one node's log. Used by one thread; `step` until it returns 0, wait a little, again."""
 
-    def __init__(self, engine: Engine, *, node: str, log_path: Path) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        node: str,
+        log_path: Path,
+        zone: tzinfo = UTC,
+        clock: Callable[[], datetime] = utcnow,
+    ) -> None:
+        """`zone` is that of the quotas' days."""
+        self._zone = zone
+        self._clock = clock
         self._engine = engine.execution_options(sqlite_begin="IMMEDIATE")
         self._reader = engine
         self._node = node
@@ -149,13 +164,14 @@ class Ingest:
     def _store(self, file: LogFile, head: bytes, known: Any, offset: int, lines: list[bytes], *, plain: bool) -> None:
         calls, misreads = _parse(lines)
         rows = self._rows(calls)
-        deltas = tally(map(_counted, rows))
+        deltas = tally(map(_counted, rows), self._zone)
         with self._engine.connect() as connection, store.unhurried(connection):
             with connection.begin():
                 began = time.thread_time()
                 self._advance(connection, file, head, known, offset)
                 store.write(connection, rows, deltas, plain=plain)
                 self._set_aside(connection, misreads)
+                self._settle_quotas(connection, deltas.quota_use)
             if len(lines) >= FEWEST:
                 self._seconds_a_line += ((time.thread_time() - began) / len(lines) - self._seconds_a_line) / 2
             self._touched |= {(row[0], row[1]) for row in deltas.by_operation}
@@ -206,6 +222,22 @@ class Ingest:
         )
         if moved.rowcount != 1:
             raise RuntimeError(f"Another process stores the log of node {self._node}. Stop one of the two.")
+
+    def _settle_quotas(self, connection: Connection, used: list[Row]) -> None:
+        """Comes last in the transaction: whoever changes the revision holds its row until the commit."""
+        numbers = list(dict.fromkeys(row[0] for row in used))
+        settled = [
+            quotas.settle(
+                connection,
+                Subscription.id.in_(numbers[first : first + _AT_ONCE]),
+                now=self._clock(),
+                zone=self._zone,
+                counting=True,
+            )
+            for first in range(0, len(numbers), _AT_ONCE)
+        ]
+        if any(settled):
+            revision.grow(connection)
 
     def _set_aside(self, connection: Connection, misreads: list[tuple[bytes, str]]) -> None:
         kept = misreads[:KEPT_MISREADS]
@@ -304,9 +336,9 @@ def _hide_keys(file: LogFile, offset: int, chunk: bytes) -> None:
 def _learn(connection: Connection, table: Any, known: dict[str, int], names: Iterable[str | None]) -> None:
     """Numbers of public ids, asked for once. What was deleted is asked for again with each batch that names it."""
     unknown = [name for name in names if name is not None and name not in known]
-    for first in range(0, len(unknown), 500):
+    for first in range(0, len(unknown), _AT_ONCE):
         found = connection.execute(
-            select(table.c.public_id, table.c.id).where(table.c.public_id.in_(unknown[first : first + 500]))
+            select(table.c.public_id, table.c.id).where(table.c.public_id.in_(unknown[first : first + _AT_ONCE]))
         )
         known.update((public_id, id_) for public_id, id_ in found)
 

@@ -41,7 +41,7 @@ class Call(Base):
     """As the client sent it, without the query, cut after 2 000 characters."""
     status: Mapped[int] = mapped_column(SmallInteger)
     """0 when the client went away before any answer."""
-    reason: Mapped[str] = mapped_column(String(20))
+    reason: Mapped[str] = mapped_column(String(24))
     """A word of `reasons.py`."""
     flags: Mapped[str | None] = mapped_column(String(60))
     """Envoy's response flags, such as `UF`."""
@@ -102,7 +102,7 @@ class ByOperation(_Counts, Base):
     operation: Mapped[str] = mapped_column(String(63), primary_key=True)
     """'' for calls that no operation of the API describes."""
     status: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
-    reason: Mapped[str] = mapped_column(String(20), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(24), primary_key=True)
     latency: Mapped[bytes] = mapped_column(LargeBinary, sort_order=20)
     """`histogram.py` of the total microseconds of those calls that were sent to an upstream."""
 
@@ -117,7 +117,7 @@ class ByConsumer(_Counts, Base):
     consumer_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     api_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     status: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
-    reason: Mapped[str] = mapped_column(String(20), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(24), primary_key=True)
     latency: Mapped[bytes] = mapped_column(LargeBinary, sort_order=20)
 
     __table_args__ = ({"sqlite_with_rowid": False},)
@@ -130,7 +130,7 @@ class ByKey(_Counts, Base):
 
     key_id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     status: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
-    reason: Mapped[str] = mapped_column(String(20), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(24), primary_key=True)
 
     __table_args__ = ({"sqlite_with_rowid": False},)
 
@@ -171,7 +171,7 @@ class InAll(_Counts, Base):
     __tablename__ = "calls_in_all"
 
     status: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
-    reason: Mapped[str] = mapped_column(String(20), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(24), primary_key=True)
     latency: Mapped[bytes] = mapped_column(LargeBinary, sort_order=20)
 
     __table_args__ = ({"sqlite_with_rowid": False},)

@@ -39,7 +39,7 @@ class Trie:
         texts: dict[str, str] = {}  # each text once, however many nodes have it
         for method, path, name in operations:
             self.size += 1
-            segments = re.split(r"[?#]", path, maxsplit=1)[0].split("/")[1:]
+            segments = segments_of(path)
             if len(segments) <= _LONGEST_TEMPLATE:
                 node = self._root
                 for n, segment in enumerate(segments, 1):
@@ -151,11 +151,25 @@ def _fits(segment: str, at: int, middle: tuple[str, ...], stop: int) -> bool:
     return at < stop
 
 
+def pieces_of(segment: str) -> list[str]:
+    """What stands before, between and after the variables of a template's segment, without percent-encoding."""
+    return [_plain(piece) for piece in _VARIABLE.split(segment)]
+
+
+def is_rest(segment: str) -> bool:
+    """Whether a template's last segment is a variable for all that is left."""
+    return _REST.fullmatch(segment) is not None
+
+
+def segments_of(template: str) -> list[str]:
+    return re.split(r"[?#]", template, maxsplit=1)[0].split("/")[1:]
+
+
 def _below(node: _Node, segment: str, texts: dict[str, str], *, is_last: bool) -> _Node:
     """The node that this segment of a template leads to, made if need be."""
     found: _Node
-    pieces = [_plain(piece) for piece in _VARIABLE.split(segment)]
-    if is_last and _REST.fullmatch(segment):
+    pieces = pieces_of(segment)
+    if is_last and is_rest(segment):
         found = node.setdefault(_LEFT, {})
     elif len(pieces) == 1:
         found = node.setdefault(texts.setdefault(pieces[0], pieces[0]), {})

@@ -55,7 +55,7 @@ class ParsedCall(NamedTuple):
 _NUMBERS = {"st": 999, "n": 32_767} | dict.fromkeys(("bi", "bo", "du", "us"), 2**60)
 """The fields that are numbers, and the largest that is possible; all others are texts."""
 _LONGEST = {
-    "cid": 100, "m": 20, "h": 255, "p": 2_000, "rs": 20, "f": 60, "d": 200, "ip": 45, "ua": 300, "up": 100
+    "cid": 100, "m": 20, "h": 255, "p": 2_000, "rs": 24, "f": 60, "d": 200, "ip": 45, "ua": 300, "up": 100
 }  # fmt: skip
 """Characters that the table takes of a text."""
 
@@ -91,7 +91,7 @@ def hidden_keys(lines: bytes) -> list[tuple[int, bytes]]:
     return [(start, stars) for start, stars in found if not lines.startswith(stars, start)]
 
 
-_LATEST = 2**62
+_LATEST = 2**48 * 1_000  # what the time in a UUIDv7 has room for
 _SOONEST_MS, _LATEST_MS = -60_000, 60_000
 _new, _fromhex, _from_bytes = tuple.__new__, bytes.fromhex, int.from_bytes
 
@@ -106,7 +106,7 @@ def parse(line: bytes) -> ParsedCall:
         # PostgreSQL stores no NUL, and no field of a true call has one.
         raise Misread("holds a NUL character")
     (
-        time, id_, client_id, method, host, path, route, consumer, subscription, key, plan, status, refusal,
+        time, id_, client_id, method, host, path, route, consumer, subscription, key, plan, status, refusal, scope,
         flags, details, bytes_in, bytes_out, total, upstream, address, agent, target, attempts, trace,
     ) = told  # fmt: skip
     status = status or 0
@@ -127,6 +127,8 @@ def parse(line: bytes) -> ParsedCall:
                 reason = "ok" if status < 400 else "upstream_status"
             else:
                 reason = reason_of(status, flags, details or "", target)
+                if scope == "api" and details == "local_rate_limited":
+                    reason = "api_limit"
         return _new(
             ParsedCall,
             (

@@ -11,12 +11,13 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
+from portal.registry.models import QuotaUse
 from portal.traffic import histogram
 from portal.traffic.models import ByConsumer, ByConsumerOperation, ByKey, ByOperation, Call, InAll, KeyUse
 from portal.traffic.tally import Deltas, Row
 
 TABLES: tuple[Any, ...] = tuple(
-    table.__table__ for table in (ByOperation, ByConsumer, ByKey, KeyUse, ByConsumerOperation, InAll)
+    table.__table__ for table in (ByOperation, ByConsumer, ByKey, KeyUse, ByConsumerOperation, QuotaUse, InAll)
 )
 """In the order of `Deltas`. What all nodes add to comes last, so that they wait for each other shortly."""
 WITH_LATENCY = tuple(table for table in TABLES if "latency" in table.columns)
@@ -166,7 +167,7 @@ def _question_marks(table: Any) -> str:
 
 
 def _arrays(table: Any) -> str:
-    kinds = {"BIGINT": "bigint", "INTEGER": "integer", "SMALLINT": "smallint"}
+    kinds = {"BIGINT": "bigint", "INTEGER": "integer", "SMALLINT": "smallint", "DATE": "date"}
     arrays = [f"%s::{kinds.get(str(column.type), 'text')}[]" for column in table.columns]
     names = [column.name for column in table.columns]
     values = ["decode(latency, 'hex')" if name == "latency" else name for name in names]

@@ -4,6 +4,7 @@ Hours and days are added up from the batch's minutes, so that all levels say the
 """
 
 from collections.abc import Iterable
+from datetime import UTC, datetime, tzinfo
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -24,8 +25,11 @@ FIELDS = (
     "bytes_out",
     "total_us",
     "target",
+    "subscription_id",
 )
 """What is read of a call, in the order that `tally` takes it in."""
+
+_END_OF_CALENDARS = 253_402_128_000  # two days before the year 10000
 
 _Group = list[int]
 """Calls, bytes in, bytes out, and then the bucket of each latency."""
@@ -40,22 +44,28 @@ class Deltas(NamedTuple):
     by_key: list[Row]
     key_use: list[Row]
     by_consumer_operation: list[Row]
+    quota_use: list[Row]
+    """Subscription, day as 2026-11-20, calls."""
     in_all: list[Row]
 
 
-def tally(calls: Iterable[Row]) -> Deltas:
-    """`calls` are tuples of FIELDS. A latency counts where the call was sent to a target."""
+def tally(calls: Iterable[Row], zone: tzinfo = UTC) -> Deltas:
+    """`calls` are tuples of FIELDS. A latency counts where the call was sent to a target, and a quota's call where it
+    reached one; the days of quotas are those of `zone`."""
     finest: dict[int, _Groups] = {}
     keys: dict[int, _Groups] = {}
     last_of_key: dict[int, int] = {}
+    uses: dict[int, dict[int, int]] = {}
     last, of_minute, of_keys = -1, {}, {}  # type: int, _Groups, _Groups
+    used: dict[int, int] = {}
     bucket = histogram.bucket
-    for at, api, operation, consumer, key, status, reason, bytes_in, bytes_out, total, target in calls:
+    for at, api, operation, consumer, key, status, reason, bytes_in, bytes_out, total, target, subscription in calls:
         minute = at // 60_000_000
         if minute != last:
             last = minute
             of_minute = finest.setdefault(minute * MINUTE, {})
             of_keys = keys.setdefault(minute * MINUTE, {})
+            used = uses.setdefault(minute * MINUTE, {})
         # The operation stands last, so that the others of its group are told by what is before it.
         name: Row = (consumer or 0, api or 0, status, reason, operation)
         group = of_minute.get(name)
@@ -65,8 +75,11 @@ def tally(calls: Iterable[Row]) -> Deltas:
             group[2] += bytes_out
         else:
             of_minute[name] = group = [1, bytes_in, bytes_out]
-        if target is not None and total is not None:
-            group.append(bucket(total))
+        if target is not None:
+            if total is not None:
+                group.append(bucket(total))
+            if subscription is not None and reason != "upstream_unreachable":
+                used[subscription] = used.get(subscription, 0) + 1
         if key is not None:
             if at > last_of_key.get(key, 0):
                 last_of_key[key] = at
@@ -94,6 +107,7 @@ def tally(calls: Iterable[Row]) -> Deltas:
         _levels(keys, _without),
         sorted(last_of_key.items()),
         _callers(finest),
+        _uses(uses, zone),
         _levels(in_all, _with_latency),
     )
 
@@ -109,6 +123,17 @@ def _callers(minutes: dict[int, _Groups]) -> list[Row]:
                 have = found.get(name)
                 found[name] = [group[0] + (have[0] if have is not None else 0), minute]
     return [(*name, *counted) for name, counted in sorted(found.items())]
+
+
+def _uses(minutes: dict[int, dict[int, int]], zone: tzinfo) -> list[Row]:
+    found: dict[tuple[int, str], int] = {}
+    for minute, used in minutes.items():
+        # No day of any zone begins within a minute. A line may claim a year that no calendar has.
+        if used and minute < _END_OF_CALENDARS:
+            day = datetime.fromtimestamp(minute, zone).date().isoformat()
+            for subscription, calls in used.items():
+                found[subscription, day] = found.get((subscription, day), 0) + calls
+    return [(*name, calls) for name, calls in sorted(found.items())]
 
 
 def _levels(minutes: dict[int, _Groups], rows_of: Any) -> list[Row]:

@@ -23,8 +23,10 @@ def set_up(app: Flask, config: Config) -> None:
         accounts,
         admin,
         apis,
+        approvals,
         calls,
         catalogue,
+        channels,
         consumers,
         docs,
         duties,
@@ -39,12 +41,16 @@ def set_up(app: Flask, config: Config) -> None:
         keys,
         leaks,
         lifecycle,
+        notices,
         people,
         plans,
         releases,
         second_factor,
         settings,
         shelving,
+        subscribers,
+        subscribing,
+        subscriptions,
         traffic,
         trail,
         upstream_secrets,
@@ -53,8 +59,9 @@ def set_up(app: Flask, config: Config) -> None:
         why,
     )
 
-    # Their views join the blueprint of `apis` by being imported, before it is registered.
-    assert all((lifecycle, releases, versions, visibility))
+    # Their views join the blueprints of `apis`, `catalogue` and `consumers` by being imported, before these are
+    # registered.
+    assert all((lifecycle, releases, subscribers, subscribing, subscriptions, versions, visibility))
     if config.trusted_hops:
         hops = config.trusted_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
@@ -91,8 +98,10 @@ def set_up(app: Flask, config: Config) -> None:
         account,
         accounts,
         apis,
+        approvals,
         calls,
         catalogue,
+        channels,
         consumers,
         docs,
         duties,
@@ -105,6 +114,7 @@ def set_up(app: Flask, config: Config) -> None:
         invitations,
         keys,
         leaks,
+        notices,
         people,
         plans,
         second_factor,
@@ -121,6 +131,7 @@ def set_up(app: Flask, config: Config) -> None:
     app.jinja_env.globals.update(
         csp_nonce=lambda: g.csp_nonce,
         nav=navigation.entries,
+        unread=notices.unread,
         may=guards.may,
         portal_url=config.url,
         gateway_url=config.gateway_url,

@@ -17,8 +17,9 @@ from portal.gateway.models import Node
 from portal.jobs import Job
 from portal.registry.models import Api, Category, Consumer, Key, Plan, Release, Subscription, SubscriptionState
 from portal.traffic.models import MisreadLine
+from portal.web import quotas
 from portal.web.forms import Form, NumberField, one_line, slug_from, stripped
-from portal.web.forms.plans import PlanForm
+from portal.web.forms.plans import LimitsForm
 from portal.web.guards import View, requires
 from portal.web.where import Where, is_given, is_true, one_of, since
 from portal.web.window import Window
@@ -70,7 +71,7 @@ class People(Window):
     )
 
     def change(self, session: Session, thing: Any, form: Any) -> None:
-        thing.name = form.name.data
+        accounts.rename_person(thing, form.name.data)
         # Activated before and deactivated after, because only somebody active can be an administrator.
         if form.active.data and not thing.active:
             accounts.activate(thing)
@@ -151,7 +152,7 @@ class Releases(Window):
 
 
 class Plans(Window):
-    model, title, form = Plan, "Plans", PlanForm
+    model, title, form = Plan, "Plans", LimitsForm
     sentence = "The limits that subscriptions are under. A change is live at once, for everybody who has the plan."
     shown = {
         "team.slug": "Team",
@@ -161,14 +162,19 @@ class Plans(Window):
         "per_second_burst": "Burst a second",
         "per_minute": "Per minute",
         "per_minute_burst": "Burst a minute",
+        "quota_day": "Per day",
+        "quota_month": "Per month",
+        "approval": "Approval",
+        "public": "Public",
         "created_at": "Since",
     }
-    only_in_details = {"description": "Description"}
+    only_in_details = {"description": "Description", "price": "Price", "terms": "Terms"}
     find = ("slug", "name", "team.slug")
     newest_by = "created_at"
 
     def change(self, session: Session, thing: Any, form: Any) -> None:
-        registry.change_plan(session, thing, **form.limits())
+        kept = registry.PlanValues.of(thing).as_dict()
+        registry.change_plan(session, thing, zone=quotas.zone(), **kept | form.values())
 
 
 class Categories(Window):

@@ -3,6 +3,7 @@
 `releases.py`, `lifecycle.py`, `visibility.py` and `versions.py` have its other parts, on the same addresses.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
@@ -12,12 +13,12 @@ from werkzeug.wrappers import Response
 from portal import config_of, letters, registry
 from portal.accounts import Permission, Team
 from portal.db import db
-from portal.errors import BadRequest, Changed, Conflict, Forbidden, Invalid
-from portal.registry import Difference, Document, descriptions
+from portal.errors import BadRequest, Changed, Conflict, Forbidden, Invalid, NameTaken
+from portal.registry import Difference, Document, descriptions, mounts
 from portal.registry.models import Api, Consumer, OpenAPIDocument
 from portal.web import curl, lists
 from portal.web.forms import Form
-from portal.web.forms.apis import DocumentForm, NewAPIForm, with_targets
+from portal.web.forms.apis import DocumentForm, NewAPIForm, OverallLimitForm, with_targets
 from portal.web.guards import an_api, may, me, requires, teams_for
 
 bp = Blueprint("apis", __name__, url_prefix="/apis")
@@ -44,6 +45,14 @@ def api_tabs(api: Api, active: str) -> list[tuple[str, str, bool]]:
 
 def address(api: Api, endpoint: str = "apis.show", **more: Any) -> str:
     return url_for(endpoint, team=api.team.slug, slug=api.slug, version=api.version, **more)
+
+
+def openapi_links(api: Api, names: Mapping[str, str]) -> dict[str, str]:
+    """Where the operations of these OpenAPI documents are listed, by what people call them: those of old releases are
+    nowhere."""
+    live = api.live_release.document.get("openapi") if api.live_release else None
+    shown = {live: address(api, "docs.operations"), api.draft.get("openapi"): address(api, "imports.operations")}
+    return {name: shown[digest] for digest, name in names.items() if digest in shown}
 
 
 def back(api: Api, message: str, endpoint: str = "apis.show") -> Response:
@@ -84,13 +93,20 @@ def new() -> ResponseReturnValue:
     form.choose_among({team: registry.secrets_of(db.session(), team) for team in teams})
     if request.method == "GET" and any(team.slug == lists.query("team") for team in teams):
         form.team.data = lists.query("team")
-    if form.was_reshaped or not form.validate_on_submit():
+    if request.method == "GET" or form.was_reshaped:
         return _registration(form, teams), form.status
-    team = next(team for team in teams if team.slug == form.team.data)
     publish = "publish" in request.form
+    form.validate_on_submit()
     try:
         document = form.document()
         check_tls(document, None)
+    except Invalid as error:
+        form.refuse_more(error)
+    team = next((team for team in teams if team.slug == form.team.data), None)
+    if form.errors or team is None:
+        _say_what_is_taken(form, team, publish)
+        return _registration(form, teams), form.status
+    try:
         with db.begin() as session:
             api = registry.create_api(
                 session, team, slug=form.slug.data, version=form.version.data, document=document, by=me()
@@ -104,8 +120,24 @@ def new() -> ResponseReturnValue:
     return back(api, f"{api.name} is published." if publish else f"{api.name} is a draft. Publish it to let calls in.")
 
 
+def _say_what_is_taken(form: NewAPIForm, team: Team | None, publish: bool) -> None:
+    """Beside what else is wrong: who has mended that is not to be told the next thing."""
+    session = db.session()
+    if team is not None and not {"slug", "version"} & form.errors.keys():
+        try:
+            registry.require_free_name(session, team, form.slug.data or "", form.version.data or "")
+        except NameTaken as taken:
+            form.refuse(taken)
+    for place, host, path in (("path", "*", form.served_at), ("host", form.host.data, "/")):
+        is_asked = publish and host and path and place not in form.errors
+        if is_asked and (met := mounts.taken(session, host or "", path or "", by=me())):
+            form.refuse(met)
+
+
 def _registration(form: NewAPIForm, teams: list[Team]) -> str:
-    return render_template("apis/new.html", form=form, secret_teams=teams, may_switch_off_tls=me().is_administrator)
+    return render_template(
+        "apis/new.html", form=form, secret_teams=teams, may_switch_off_tls=me().acts_as_administrator
+    )
 
 
 @bp.get("/<team>/<slug>/<version>")
@@ -137,8 +169,12 @@ def show(api: Api) -> ResponseReturnValue:
 @requires(Permission.SEE_APIS, an_api)
 def document(api: Api) -> ResponseReturnValue:
     if not may(Permission.MANAGE_APIS, api.team):
-        facts = registry.facts(registry.read_document(api.draft))
-        return render_template("apis/document_read.html", api=api, facts=facts, address=address)
+        draft = registry.read_document(api.draft)
+        names = registry.openapi_names(db.session(), [draft.openapi])
+        facts = registry.facts(draft, names)
+        return render_template(
+            "apis/document_read.html", api=api, facts=facts, links=openapi_links(api, names), address=address
+        )
     form = _document_form(api)
     form.number.data = str(api.draft_number)
     return _editor(api, form)
@@ -148,15 +184,24 @@ def document(api: Api) -> ResponseReturnValue:
 @requires(Permission.MANAGE_APIS, an_api)
 def save_document(api: Api) -> ResponseReturnValue:
     form = _document_form(api)
-    if form.was_reshaped or not form.validate_on_submit():
+    if form.was_reshaped:
         return _editor(api, form, form.status)
+    form.validate_on_submit()
     try:
         typed = form.document()
+        check_tls(typed, registry.read_document(api.draft))
+    except Invalid as error:
+        form.refuse_more(error)
+    if form.errors:
+        return _editor(api, form, form.status)
+    try:
         with db.begin() as session:
             check_tls(typed, registry.read_document(api.draft))
             registry.save_draft(session, api, typed, by=me(), expected=draft_number(form))
     except Changed as error:
-        theirs = registry.differences(typed, registry.read_document(api.draft))
+        stored = registry.read_document(api.draft)
+        names = registry.openapi_names(db.session(), (typed.openapi, stored.openapi))
+        theirs = registry.differences(typed, stored, names)
         return _editor(api, form, form.refuse(error), theirs)
     except Invalid as error:
         return _editor(api, form, form.refuse(error))
@@ -177,7 +222,7 @@ def _editor(
         form=form,
         theirs=theirs,
         secret_teams=[api.team],
-        may_switch_off_tls=me().is_administrator,
+        may_switch_off_tls=me().acts_as_administrator,
         address=address,
     )
     return page, status
@@ -186,13 +231,35 @@ def _editor(
 @bp.get("/<team>/<slug>/<version>/plans")
 @requires(Permission.SEE_APIS, an_api)
 def plans(api: Api) -> ResponseReturnValue:
-    return render_template(
+    return _plans(api, OverallLimitForm(obj=api))
+
+
+@bp.post("/<team>/<slug>/<version>/limit")
+@requires(Permission.MANAGE_APIS, an_api)
+def limit(api: Api) -> ResponseReturnValue:
+    form = OverallLimitForm()
+    if not form.validate_on_submit():
+        return _plans(api, form, form.status)
+    try:
+        with db.begin() as session:
+            registry.limit_api(session, api, overall_per_second=form.overall_per_second.data)
+    except Invalid as error:
+        return _plans(api, form, form.refuse(error))
+    rate = api.overall_per_second
+    held = f"lets {rate:,} {'call' if rate == 1 else 'calls'} a second through" if rate else "has no overall limit"
+    return back(api, f"{api.name} {held}, on each node within a second.", "apis.plans")
+
+
+def _plans(api: Api, form: OverallLimitForm, status: int = 200) -> ResponseReturnValue:
+    page = render_template(
         "apis/plans.html",
         api=api,
+        form=form,
         plans=list(db.session.scalars(lists.plans_of(api.team))),
         may_manage=may(Permission.MANAGE_APIS, api.team),
         address=address,
     )
+    return page, status
 
 
 @bp.post("/<team>/<slug>/<version>/plans")
@@ -201,26 +268,12 @@ def offer(api: Api) -> ResponseReturnValue:
     chosen = set(request.form.getlist("plan"))
     with db.begin() as session:
         theirs = session.scalars(lists.plans_of(api.team))
-        registry.offer_plans(session, api, [plan for plan in theirs if plan.slug in chosen])
+        offered = [plan for plan in theirs if plan.slug in chosen]
+        # A default that was ticked off with its plan says nothing.
+        default = next((plan for plan in offered if plan.slug == request.form.get("default")), None)
+        registry.offer_plans(session, api, offered, default=default)
     count = len(api.plans)
     return back(api, f"{api.name} offers {count} {'plan' if count == 1 else 'plans'}.", "apis.plans")
-
-
-@bp.get("/<team>/<slug>/<version>/subscribers")
-@requires(Permission.SEE_APIS, an_api)
-def subscribers(api: Api) -> ResponseReturnValue:
-    session = db.session()
-    page = lists.page(session, lists.subscribers(api, q=lists.query()), Consumer.name, Consumer.id)
-    by_consumer = {each.consumer_id: each for each in lists.subscriptions_of(session, page.rows, api)}
-    return render_template(
-        "apis/subscribers.html",
-        api=api,
-        page=page,
-        subscriptions=by_consumer,
-        q=lists.query(),
-        opens={each.id for each in page.rows if may(Permission.MANAGE_CONSUMERS, each.team)},
-        address=address,
-    )
 
 
 @bp.route("/<team>/<slug>/<version>/delete", methods=["GET", "POST"])
@@ -251,7 +304,7 @@ def draft_number(form: Form) -> int:
 
 def check_tls(document: Document, stored: Document | None) -> None:
     """Switching certificate checks off is an administrator's act; others may keep it for the same targets only."""
-    if document.upstream.tls_verify or me().is_administrator:
+    if document.upstream.tls_verify or me().acts_as_administrator:
         return
     kept = stored is not None and not stored.upstream.tls_verify
     if not (kept and stored is not None and stored.upstream.targets == document.upstream.targets):

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, joinedload
 from portal import gateway
 from portal.accounts import Team
 from portal.gateway import NodeView
-from portal.registry.models import Api, Consumer, Key, Subscription, SubscriptionState
+from portal.registry.models import CURRENT, Api, Consumer, Key, Subscription
 from portal.traffic.models import MisreadLine
 from portal.traffic.scope import Scope
 from portal.web import format
@@ -29,8 +29,10 @@ class Matter:
     """`bad` for what callers notice, `warn` for what they may notice later."""
     sentence: str
     about: str = ""
-    """What the sentence is about: an API's label, a node's name."""
+    """What the sentence is about: an API's name, a node's name."""
     url: str | None = None
+    also: tuple[tuple[str, str], ...] = ()
+    """Names and addresses of what else it holds for."""
 
 
 def matters(session: Session, scope: Scope, now: datetime) -> list[Matter]:
@@ -88,11 +90,12 @@ def _of_apis(session: Session, scope: Scope, nodes: list[NodeView]) -> list[Matt
     if said:
         teams = {label.partition("/")[0] for label, _ in said}
         by_label = {api.label: api for api in session.scalars(own.where(Team.slug.in_(teams)))}
-        found += [
-            Matter("bad", sentence, by_label[label].name, _address(by_label[label]))
-            for label, sentence in sorted(said)
-            if label in by_label
-        ]
+        of_each: dict[str, list[tuple[str, str]]] = {}
+        for label, sentence in sorted(said):
+            if label in by_label:
+                # One host that is away is one thing to look at, however many APIs use it.
+                of_each.setdefault(sentence, []).append((by_label[label].name, _address(by_label[label])))
+        found += [Matter("bad", sentence, *first, tuple(others)) for sentence, (first, *others) in of_each.items()]
     paused = own.where(Api.paused, Api.live_release_id.is_not(None)).order_by(func.lower(Api.name)).limit(MOST)
     found += [
         Matter("warn", "It is paused. Its calls are answered with 503.", api.name, _address(api))
@@ -119,7 +122,7 @@ def _of_ends(session: Session, scope: Scope, now: datetime) -> list[Matter]:
         .options(joinedload(Subscription.api), joinedload(Subscription.consumer).joinedload(Consumer.team))
         .where(
             Subscription.consumer_id.in_(scope.consumer_ids),
-            Subscription.state != SubscriptionState.ENDED,
+            CURRENT,
             alive,
             Api.deprecated_at.is_not(None),
         )

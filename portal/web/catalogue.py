@@ -4,19 +4,16 @@ from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy import func, select
-from sqlalchemy.orm import joinedload
 
-from portal import registry
 from portal.accounts import Permission
 from portal.db import db
 from portal.registry.catalogue import Seen, Wish, look
-from portal.registry.models import Api, Consumer
+from portal.registry.models import Api
 from portal.web import lists
 from portal.web.forms import stripped
-from portal.web.guards import a_shown_api, person, requires, teams_for
+from portal.web.guards import person, requires, teams_for
 from portal.web.intake import LARGEST_ID
 
 bp = Blueprint("catalogue", __name__, url_prefix="/catalogue")
@@ -63,31 +60,6 @@ def index() -> ResponseReturnValue:
     if is_part:
         response.headers["HX-Replace-Url"] = here(page=seen.page)
     return response
-
-
-@bp.get("/<team>/<slug>/<version>/subscribe")
-@requires(Permission.SIGNED_IN, a_shown_api)
-def subscribe(api: Api) -> ResponseReturnValue:
-    """Which consumer shall use it. With one there is nothing to choose; the plan is chosen after."""
-    teams = teams_for(Permission.MANAGE_CONSUMERS)
-    statement = (
-        select(Consumer)
-        .where(Consumer.team_id.in_([team.id for team in teams]))
-        .options(joinedload(Consumer.team))
-        .order_by(func.lower(Consumer.name), Consumer.id)
-    )
-    consumers = list(db.session.scalars(statement))
-    using = {each.consumer_id: each for each in lists.subscriptions_of(db.session(), consumers, api)}
-    is_open = bool(api.plans) and registry.refusal(api) is None
-    if is_open and len(consumers) == 1 and not using:
-        return redirect(_choose(consumers[0], api), 303)
-    return render_template(
-        "catalogue/subscribe.html", api=api, consumers=consumers, using=using, is_open=is_open, choose=_choose
-    )
-
-
-def _choose(consumer: Consumer, api: Api) -> str:
-    return url_for("consumers.choose", team=consumer.team.slug, consumer=consumer.slug, api=api.label)
 
 
 def _wish() -> Wish:

@@ -1,20 +1,23 @@
 """Consumers: applications that call APIs, with their subscriptions and keys."""
 
+from collections.abc import Collection
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
+from wtforms import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
 
-from portal import registry
-from portal.accounts import Permission
+from portal import agreements, registry
+from portal.accounts import Permission, Team
 from portal.db import db, utcnow
-from portal.errors import Conflict, Invalid, NotFound
-from portal.registry.models import Api, Consumer, Plan, Subscription
-from portal.web import lists
+from portal.errors import Conflict, Invalid
+from portal.registry.models import Consumer
+from portal.web import inbox, lists, quotas
 from portal.web.forms import choices, slug_from
-from portal.web.forms.consumers import ConsumerForm, NewConsumerForm
-from portal.web.guards import a_consumer, a_subscription, may, me, requires, teams_for
+from portal.web.forms.consumers import ConsumerForm, NewConsumerForm, written
+from portal.web.forms.subscriptions import MoveForm
+from portal.web.guards import a_consumer, may, me, requires, teams_for
 from portal.web.keyring import keyring
 
 bp = Blueprint("consumers", __name__, url_prefix="/consumers")
@@ -31,7 +34,11 @@ def address(consumer: Consumer, endpoint: str = "consumers.show", **more: Any) -
     return url_for(endpoint, team=consumer.team.slug, consumer=consumer.slug, **more)
 
 
-def _back(consumer: Consumer, message: str) -> Response:
+def team_choices(teams: Collection[Team]) -> list[SelectChoice]:
+    return choices({team.slug: f"{team.name} (personal)" if team.is_personal else team.name for team in teams})
+
+
+def back(consumer: Consumer, message: str) -> Response:
     flash(message, "success")
     return redirect(address(consumer), 303)
 
@@ -59,9 +66,7 @@ def index() -> ResponseReturnValue:
 def new() -> ResponseReturnValue:
     teams = teams_for(Permission.MANAGE_CONSUMERS)
     form = NewConsumerForm()
-    form.team.choices = choices(
-        {team.slug: f"{team.name} (personal)" if team.is_personal else team.name for team in teams}
-    )
+    form.team.choices = team_choices(teams)
     if request.method == "GET" and any(team.slug == lists.query("team") for team in teams):
         form.team.data = lists.query("team")
     if not form.validate_on_submit():
@@ -74,20 +79,18 @@ def new() -> ResponseReturnValue:
                 team,
                 slug=slug_from(form.slug, form.name),
                 name=form.name.data or "",
-                description=form.description.data or "",
+                **form.facts(),
             )
     except (Invalid, Conflict) as error:
         status = form.refuse(error)
         return render_template("consumers/new.html", form=form), status
-    if api := lists.query("api"):  # somebody came here to subscribe to it, and had no consumer
-        flash(f"{consumer.name} is made.", "success")
-        return redirect(address(consumer, "consumers.choose", api=api), 303)
-    return _back(consumer, f"{consumer.name} is made. Subscribe it to an API next.")
+    return back(consumer, f"{consumer.name} is made. Subscribe it to an API next.")
 
 
 @bp.get("/<team>/<consumer>")
 @requires(Permission.MANAGE_CONSUMERS, a_consumer)
 def show(consumer: Consumer) -> ResponseReturnValue:
+    current = lists.subscriptions_of(db.session(), [consumer])
     return render_template(
         "consumers/show.html",
         consumer=consumer,
@@ -97,8 +100,11 @@ def show(consumer: Consumer) -> ResponseReturnValue:
             for each in consumer.subscriptions
             if each.api.live_release_id is not None and registry.may_see(me(), each.api)
         },
-        current=lists.subscriptions_of(db.session(), [consumer]),
+        current=current,
+        waiting=inbox.waiting(db.session(), consumer),
+        may_move=may(Permission.MANAGE_TEAM, consumer.team),
         keyring=keyring(db.session(), consumer, utcnow()),
+        allowances=quotas.of(db.session(), current),
         may_delete=may(Permission.MANAGE_TEAM, consumer.team),
         address=address,
     )
@@ -107,12 +113,17 @@ def show(consumer: Consumer) -> ResponseReturnValue:
 @bp.route("/<team>/<consumer>/edit", methods=["GET", "POST"])
 @requires(Permission.MANAGE_CONSUMERS, a_consumer)
 def edit(consumer: Consumer) -> ResponseReturnValue:
-    form = ConsumerForm(obj=consumer)
-    if not form.validate_on_submit():
-        return render_template("consumers/edit.html", consumer=consumer, form=form, address=address), form.status
-    with db.begin():
-        registry.change_consumer(consumer, name=form.name.data or "", description=form.description.data or "")
-    return _back(consumer, f"{consumer.name} is saved.")
+    form = ConsumerForm(data=written(consumer))
+    status = 0
+    if form.validate_on_submit():
+        try:
+            with db.begin():
+                registry.change_consumer(consumer, name=form.name.data or "", **form.facts())
+            return back(consumer, f"{consumer.name} is saved.")
+        except Invalid as error:
+            status = form.refuse(error)
+    page = render_template("consumers/edit.html", consumer=consumer, form=form, address=address)
+    return page, status or form.status
 
 
 @bp.route("/<team>/<consumer>/delete", methods=["GET", "POST"])
@@ -132,64 +143,44 @@ def delete(consumer: Consumer) -> ResponseReturnValue:
     return page, 422 if wrong else 200
 
 
-@bp.get("/<team>/<consumer>/subscriptions/new")
+@bp.route("/<team>/<consumer>/suspend", methods=["GET", "POST"])
 @requires(Permission.MANAGE_CONSUMERS, a_consumer)
-def choose(consumer: Consumer) -> ResponseReturnValue:
-    """Three steps on one address: which API, which plan, is it so."""
-    session = db.session()
-    current = {each.api_id: each for each in lists.subscriptions_of(session, [consumer])}
-    api = lists.one_subscribable(session, me(), lists.query("api"))
-    if api is None:
-        if lists.query("api"):
-            raise NotFound("This API is not published, or offers no plan. Choose another one.")
-        page = lists.page(session, lists.subscribable(me(), q=lists.query()), Api.name, Api.id)
-        return render_template(
-            "consumers/choose_api.html", consumer=consumer, page=page, current=current, q=lists.query(), address=address
-        )
-    plan = next((plan for plan in api.plans if plan.slug == lists.query("plan")), None)
-    if plan is None and len(api.plans) == 1:
-        plan = api.plans[0]
-    return _confirm(consumer, api, plan, current.get(api.id))
-
-
-@bp.post("/<team>/<consumer>/subscriptions/new")
-@requires(Permission.MANAGE_CONSUMERS, a_consumer)
-def subscribe(consumer: Consumer) -> ResponseReturnValue:
-    api = lists.one_subscribable(db.session(), me(), request.form.get("api", ""))
-    offered = api.plans if api else []
-    plan = next((plan for plan in offered if plan.slug == request.form.get("plan")), None)
-    if api is None or plan is None:
-        raise Conflict("The API is no longer offered under this plan. Go back and choose again.")
-    try:
-        with db.begin() as session:
-            registry.subscribe(session, consumer, api, plan, by=me())
-    except Conflict as error:
-        return _confirm(consumer, api, plan, None, error)
-    return _back(consumer, f"{consumer.name} is subscribed to {api.name} under the plan {plan.name}.")
-
-
-def _confirm(
-    consumer: Consumer, api: Api, plan: Plan | None, current: Subscription | None, error: Conflict | None = None
-) -> ResponseReturnValue:
-    page = render_template(
-        "consumers/subscribe.html",
-        consumer=consumer,
-        api=api,
-        plan=plan,
-        current=current,
-        error=error,
-        refusal=registry.refusal(api),
-        address=address,
-    )
-    return page, error.status if error else 200
-
-
-@bp.route("/<team>/<consumer>/subscriptions/<int:subscription>/end", methods=["GET", "POST"])
-@requires(Permission.MANAGE_CONSUMERS, a_subscription)
-def end(subscription: Subscription) -> ResponseReturnValue:
-    consumer = subscription.consumer
+def suspend(consumer: Consumer) -> ResponseReturnValue:
     if request.method == "GET":
-        return render_template("consumers/end.html", consumer=consumer, subscription=subscription, address=address)
+        return render_template("consumers/suspend.html", consumer=consumer, address=address)
     with db.begin() as session:
-        registry.end_subscription(session, subscription)
-    return _back(consumer, f"The subscription to {subscription.api.name} is ended.")
+        agreements.suspend_consumer(session, consumer, by=me())
+    return back(consumer, f"{consumer.name} is suspended. The gateway refuses its calls within a second.")
+
+
+@bp.post("/<team>/<consumer>/resume")
+@requires(Permission.MANAGE_CONSUMERS, a_consumer)
+def resume(consumer: Consumer) -> ResponseReturnValue:
+    with db.begin() as session:
+        agreements.resume_consumer(session, consumer, by=me())
+    return back(consumer, f"{consumer.name} goes on. Its keys work again within a second.")
+
+
+@bp.route("/<team>/<consumer>/move", methods=["GET", "POST"])
+@requires(Permission.MANAGE_TEAM, a_consumer)
+def move(consumer: Consumer) -> ResponseReturnValue:
+    """To another team of the person's. Where there is none, the page says so."""
+    teams = [team for team in teams_for(Permission.MANAGE_CONSUMERS) if team.id != consumer.team_id]
+    form = MoveForm()
+    form.team.choices = team_choices(teams)
+    status = 0
+    if form.validate_on_submit():
+        try:
+            with db.begin() as session:
+                team = next((team for team in teams if team.slug == form.team.data), None)
+                if team is None:
+                    raise Invalid({"team": "Choose one of your teams."})
+                agreements.move_consumer(session, consumer, team, by=me(), slug=form.slug.data or "")
+            return back(consumer, f"{consumer.name} belongs to {consumer.team.name} now, with keys and subscriptions.")
+        except (Invalid, Conflict) as error:
+            status = form.refuse(error)
+    current = len(lists.subscriptions_of(db.session(), [consumer]))
+    page = render_template(
+        "consumers/move.html", consumer=consumer, teams=teams, form=form, current=current, address=address
+    )
+    return page, status or form.status

@@ -8,18 +8,20 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import request, url_for
-from sqlalchemy import func, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from portal.accounts import Team
 from portal.db import utcnow
-from portal.outbound.fetch import Fetched, NotFetched
+from portal.outbound.addresses import AddressRules
+from portal.outbound.fetch import Fetched, NotFetched, fetch
 from portal.registry.models import Api, Consumer, Import, ImportSource, ImportState, OpenAPIDocument, Operation
 from portal.traffic import callers as traffic
 from portal.web import lists
 from portal.web.intake import LARGEST_ID
 
 SIZE = 100
+_ACCEPT = "application/openapi+json, application/json, application/yaml, text/yaml, text/plain;q=0.9, */*;q=0.5"
 _NO_TEXT = ("image/", "audio/", "video/", "font/", "application/pdf")
 
 
@@ -64,16 +66,23 @@ class CallerShown:
 def operations(session: Session, digest: str) -> Operations:
     """Those that this request asks for (`q`, `from`), in the order of the document."""
     q, start = lists.query(), _start()
-    rows = select(Operation).where(Operation.sha256 == digest)
+    rows = operations_like(digest, q)
     if q:
-        fits = (column.icontains(q, autoescape=True) for column in (Operation.path, Operation.summary, Operation.name))
-        rows = rows.where(or_(*fits, Operation.method == q.upper()))
         count = session.scalar(select(func.count()).select_from(rows.subquery())) or 0
         page = rows.order_by(Operation.position).offset(start).limit(SIZE)
     else:
         count = session.scalar(select(OpenAPIDocument.operation_count).where(OpenAPIDocument.sha256 == digest)) or 0
         page = rows.where(Operation.position >= start).order_by(Operation.position).limit(SIZE)
     return Operations(list(session.scalars(page)), count, q, *_steps(start, count))
+
+
+def operations_like(digest: str, q: str) -> Select[Operation]:
+    """Those in which `q` stands, or whose method it is; all without it."""
+    rows = select(Operation).where(Operation.sha256 == digest)
+    if not q:
+        return rows
+    fits = (column.icontains(q, autoescape=True) for column in (Operation.path, Operation.summary, Operation.name))
+    return rows.where(or_(*fits, Operation.method == q.upper()))
 
 
 def first_operations(session: Session, digest: str, most: int) -> list[Operation]:
@@ -132,8 +141,10 @@ def twin(session: Session, team: Team, slug: str, version: str) -> Api | None:
     return session.scalar(select(Api).where(Api.team_id == team.id, Api.slug == slug, Api.version == version))
 
 
-def require_text(fetched: Fetched) -> None:
-    """Raises NotFetched for what cannot be a document. What it says it is decides little else: many say the wrong."""
+def document_at(address: str, rules: AddressRules, *, most_bytes: int) -> Fetched:
+    """Raises NotFetched, also for what cannot be a document. What it says it is decides little else: many say the
+    wrong."""
+    fetched = fetch(address, rules, most_bytes=most_bytes, accept=_ACCEPT)
     if fetched.content_type.startswith(_NO_TEXT):
         raise NotFetched(f"That address answers with {fetched.content_type}, which is no OpenAPI document.")
     if fetched.content_type in {"text/html", "application/xhtml+xml"} and fetched.data.lstrip()[:1] == b"<":
@@ -141,6 +152,7 @@ def require_text(fetched: Fetched) -> None:
             "That address answers with a web page. Give the address of the document itself: pages that show one often "
             "link to it, as /openapi.json or behind a button “Raw”."
         )
+    return fetched
 
 
 def _start() -> int:

@@ -32,6 +32,7 @@ _MEANINGS = {
     "rds/rds.json": "The routes: which path or host belongs to which API.",
     "cds/cds.json": "The clusters: upstreams, timeouts, TLS.",
     "limits/limits.json": "The limits of the plans.",
+    "overall/overall.json": "The overall limits of APIs.",
     "keys/keys.json": "The key filter, which names the file of key data.",
     "data/keys.bin": "The key data. Only how much of it: it holds hashes.",
 }
@@ -46,11 +47,10 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class ApiProblem:
-    label: str
     sentence: str
     nodes: str
-    url: str | None
-    name: str
+    apis: list[tuple[str, str]]
+    """Name and address of each, "" for one that is gone. A host that is away is one problem of all that use it."""
 
 
 @bp.get("")
@@ -80,8 +80,7 @@ def show() -> ResponseReturnValue:
 @bp.get("/files")
 @requires(Permission.ADMINISTER)
 def files() -> ResponseReturnValue:
-    made = _compiled()
-    rows = [File(name, _MEANINGS.get(name, ""), len(content)) for name, content in made.items()]
+    rows = [File(name, meaning_of(name), len(content)) for name, content in envoy_files(db.session()).items()]
     return render_template("gateway/files.html", files=rows)
 
 
@@ -89,7 +88,7 @@ def files() -> ResponseReturnValue:
 @requires(Permission.ADMINISTER)
 def file(name: str) -> ResponseReturnValue:
     """One file as a page, or by `?download=1` as it is."""
-    content = _compiled().get(name)
+    content = envoy_files(db.session()).get(name)
     if content is None:
         raise NotFound(f"Envoy gets no file {name[:100]}. Choose one from the list.")
     if "download" in request.args:
@@ -98,12 +97,16 @@ def file(name: str) -> ResponseReturnValue:
         response.headers.set("Content-Disposition", "attachment", filename=name.replace("/", "-"))
         return response
     text = _pretty(content) if len(content) <= _LONGEST_SHOWN else None
-    return render_template("gateway/file.html", file=File(name, _MEANINGS.get(name, ""), len(content)), text=text)
+    return render_template("gateway/file.html", file=File(name, meaning_of(name), len(content)), text=text)
 
 
-def _compiled() -> dict[str, bytes]:
+def meaning_of(name: str) -> str:
+    return _MEANINGS.get(name, "")
+
+
+def envoy_files(session: Session) -> dict[str, bytes]:
     """Made anew from the registry, so it is what the next publish brings. With 3 000 APIs it takes a second."""
-    snapshot = gateway.read_snapshot(db.session().connection())
+    snapshot = gateway.read_snapshot(session.connection())
     return gateway.what_envoy_gets(snapshot, gateway.place_of(config_of(current_app)))
 
 
@@ -121,12 +124,11 @@ def _api_problems(session: Session, nodes: list[NodeView]) -> list[ApiProblem]:
             if problem.api:
                 said.setdefault((problem.api, problem.sentence), []).append(node.name)
     names = _names(session, {label for label, _ in said})
-    return [
-        ApiProblem(
-            label, sentence, ", ".join(where), _address(label) if label in names else None, names.get(label, label)
-        )
-        for (label, sentence), where in sorted(said.items())
-    ]
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for (label, sentence), where in sorted(said.items()):
+        api = (names.get(label, label), _address(label) if label in names else "")
+        found.setdefault((sentence, ", ".join(where)), []).append(api)
+    return [ApiProblem(sentence, where, apis) for (sentence, where), apis in found.items()]
 
 
 def _address(label: str) -> str:

@@ -23,7 +23,19 @@ from portal.accounts import Invitation, Membership, Permission, Person, Team, au
 from portal.config import Config
 from portal.db import db
 from portal.errors import Forbidden, NotFound, NotSignedIn
-from portal.registry.models import Api, Category, Consumer, Import, Key, Plan, Release, Subscription, UpstreamSecret
+from portal.notify.models import Channel, Delivery
+from portal.registry.models import (
+    Api,
+    Approval,
+    Category,
+    Consumer,
+    Import,
+    Key,
+    Plan,
+    Release,
+    Subscription,
+    UpstreamSecret,
+)
 from portal.web.audience import is_program
 
 View = Callable[..., ResponseReturnValue]
@@ -87,7 +99,7 @@ def teams_for(permission: Permission) -> list[Team]:
     """
     someone = me()
     teams = someone.teams
-    named = _load_team(db.session(), request.args.get("team", "")) if someone.is_administrator else None
+    named = _load_team(db.session(), request.args.get("team", "")) if someone.acts_as_administrator else None
     if named is not None and named not in teams:
         teams.append(named)
     return [team for team in teams if may(permission, team)]
@@ -103,7 +115,7 @@ def requires(permission: Permission, fetch: Fetch | None = None) -> Callable[[Vi
         def guarded(**parts: Any) -> ResponseReturnValue:
             if permission is not Permission.PUBLIC and not (permission is Permission.SEE_CATALOGUE and is_open()):
                 someone = me()
-                if permission is Permission.ADMINISTER and not someone.is_administrator:
+                if permission is Permission.ADMINISTER and not someone.acts_as_administrator:
                     raise Forbidden("This page is for administrators of the installation.")
             if fetch is not None:
                 parts[fetch.name] = _fetch(fetch, permission, {part: parts.pop(part) for part in fetch.parts})
@@ -244,6 +256,30 @@ def _load_subscription(session: Session, team: str, consumer: str, subscription:
     )
 
 
+def _load_use(session: Session, team: str, slug: str, version: str, subscription: int) -> Subscription | None:
+    api = _load_api(session, team, slug, version)
+    if api is None:
+        return None
+    return session.scalar(select(Subscription).where(Subscription.api_id == api.id, Subscription.id == subscription))
+
+
+def _load_approval(session: Session, approval: int) -> Approval | None:
+    return session.get(Approval, approval)
+
+
+def _load_channel(session: Session, team: str, channel: str) -> Channel | None:
+    return session.scalar(select(Channel).join(Channel.team).where(Team.slug == team, Channel.name == channel))
+
+
+def _load_delivery(session: Session, team: str, channel: str, delivery: int) -> Delivery | None:
+    return session.scalar(
+        select(Delivery)
+        .join(Delivery.channel)
+        .join(Channel.team)
+        .where(Team.slug == team, Channel.name == channel, Delivery.id == delivery)
+    )
+
+
 a_team = Fetch("team", ("team",), _load_team, lambda team: team, Permission.SEE_TEAM)
 a_member = Fetch("member", ("team", "member"), _load_member, lambda member: member.team, Permission.SEE_TEAM)
 an_api = Fetch("api", ("team", "slug", "version"), _load_api, lambda api: api.team, Permission.SEE_APIS)
@@ -257,6 +293,10 @@ an_invitation = Fetch("invitation", ("invitation",), _load_invitation, None, Per
 a_category = Fetch("category", ("category",), _load_category, None, Permission.SIGNED_IN)
 a_plan = Fetch("plan", ("team", "plan"), _load_plan, lambda plan: plan.team, Permission.SEE_APIS)
 a_secret = Fetch("secret", ("team", "secret"), _load_secret, lambda it: it.team, Permission.SEE_APIS)
+a_channel = Fetch("channel", ("team", "channel"), _load_channel, lambda it: it.team, Permission.SEE_TEAM)
+a_delivery = Fetch(
+    "delivery", ("team", "channel", "delivery"), _load_delivery, lambda it: it.channel.team, Permission.SEE_TEAM
+)
 a_consumer = Fetch("consumer", ("team", "consumer"), _load_consumer, lambda it: it.team, Permission.MANAGE_CONSUMERS)
 a_key = Fetch("key", ("team", "consumer", "key"), _load_key, lambda it: it.consumer.team, Permission.MANAGE_CONSUMERS)
 a_subscription = Fetch(
@@ -266,3 +306,12 @@ a_subscription = Fetch(
     lambda it: it.consumer.team,
     Permission.MANAGE_CONSUMERS,
 )
+# The same subscription as the API's team has it.
+a_use = Fetch(
+    "subscription",
+    ("team", "slug", "version", "subscription"),
+    _load_use,
+    lambda it: it.api.team,
+    Permission.SEE_APIS,
+)
+an_approval = Fetch("approval", ("approval",), _load_approval, lambda it: it.subscription.api.team, Permission.DECIDE)

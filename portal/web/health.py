@@ -54,7 +54,7 @@ def status() -> ResponseReturnValue:
     session, now = db.session(), utcnow()
     looked = doctor.last(session, now=now)
     findings = [*doctor.glance(config_of(current_app), session), *looked.findings]
-    found = _status(session, now)
+    found = facts(session, now)
     if wants_json():
         examined = {"findings": [asdict(each) for each in findings], "examined_at": looked.at}
         return current_app.response_class(orjson.dumps(found | examined), mimetype="application/json")
@@ -81,7 +81,8 @@ def metrics() -> ResponseReturnValue:
     return current_app.response_class(text, content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _status(session: Session, now: datetime) -> dict[str, Any]:
+def facts(session: Session, now: datetime) -> dict[str, Any]:
+    """How the installation does, in numbers; `doctor` says what is wrong with it."""
     nodes = gateway.nodes(session)
     covered = gateway.coverage(session)
     newest = session.scalar(select(func.max(Call.at)))

@@ -1,6 +1,7 @@
 """Home: is anything wrong? And for who has nothing yet: what to do first."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -14,13 +15,16 @@ from portal.registry.models import Api, Consumer, Key, Subscription
 from portal.traffic import calls
 from portal.traffic.filters import Filters
 from portal.traffic.scope import Scope
-from portal.web import attention, figures, scopes, windows
+from portal.web import attention, figures, own, scopes, windows
 from portal.web.guards import me, requires, teams_for
 from portal.web.windows import View
 
 bp = Blueprint("home", __name__)
 
 _ROWS = 8
+_FIRST_DAY = timedelta(days=1)
+_FEW = 3
+"""Consumers of somebody who has just begun; who has more is not asked after their first one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ def show() -> ResponseReturnValue:
     view = View(preset, window)
     shown = figures.figures(session, scope, view, rows=_ROWS)
     has_calls = bool(shown.calls or calls.list_calls(session, scope, Filters(), limit=1).calls)
+    mine = own.own(session, scope, now)
     return render_template(
         "home/_live.html" if "HX-Request" in request.headers else "home/show.html",
         figures=shown if has_calls else None,
@@ -51,9 +56,11 @@ def show() -> ResponseReturnValue:
         updated_at=now,
         matters=attention.matters(session, scope, now),
         most_matters=attention.MOST,
-        serving=gateway.coverage(session) if person.is_administrator else None,
-        has_sample=person.is_administrator and sample.exists(session),
-        consumer_steps=None if has_calls else _consumer_steps(session, scope),
+        serving=gateway.coverage(session) if person.acts_as_administrator else None,
+        has_sample=person.acts_as_administrator and sample.exists(session),
+        own=mine,
+        own_days=own.DAYS,
+        consumer_steps=_consumer_steps(session, scope, has_calls, now),
         api_steps=_api_steps(session, scope),
         has_calls=has_calls,
     )
@@ -72,14 +79,17 @@ def _with_idle(session: Session, scope: Scope, view: View, rows: list[figures.Ro
     return rows + [figures.idle_row(view, scopes.name_api(scope, api)) for api in idle[:room]]
 
 
-def _consumer_steps(session: Session, scope: Scope) -> list[Step] | None:
-    """From nothing to a first call. None once an administrator has no consumer of their own: they need none."""
-    if scope.everything:
+def _consumer_steps(session: Session, scope: Scope, has_calls: bool, now: datetime) -> list[Step] | None:
+    """From nothing to a first call. On the day when somebody made their first consumer they see that all is done; later
+    they need no steps, and neither do administrators."""
+    if scope.everything or (has_calls and len(scope.consumer_ids) > _FEW):
         return None
     mine = Consumer.id.in_(scope.consumer_ids)
     first = session.scalar(
         select(Consumer).options(joinedload(Consumer.team)).where(mine).order_by(Consumer.id).limit(1)
     )
+    if has_calls and (first is None or first.created_at < now - _FIRST_DAY):
+        return None
     subscribed = session.scalar(select(exists().where(Subscription.consumer_id.in_(scope.consumer_ids))))
     keyed = session.scalar(select(exists().where(Key.consumer_id.in_(scope.consumer_ids))))
     page = url_for("consumers.show", team=first.team.slug, consumer=first.slug) if first else None
@@ -102,7 +112,7 @@ def _consumer_steps(session: Session, scope: Scope) -> list[Step] | None:
         Step(
             "Make the first call",
             "Run the command. The call stands here a moment later.",
-            False,
+            has_calls and bool(keyed),
             "Open consumer",
             page if keyed else None,
         ),

@@ -10,7 +10,7 @@ from portal import config_of, gateway, reading, registry
 from portal.accounts import Permission, Team
 from portal.db import db
 from portal.errors import BadRequest, Changed, Conflict, Forbidden, Invalid, PathTaken, Unreadable
-from portal.outbound.fetch import NotFetched, fetch
+from portal.outbound.fetch import NotFetched
 from portal.registry import descriptions, imports, mounts
 from portal.registry.merging import meetings, merged
 from portal.registry.models import Api, Import, ImportSource, ImportState, OpenAPIDocument
@@ -18,14 +18,13 @@ from portal.web import described
 from portal.web.apis import address
 from portal.web.forms.imports import ACCEPTED, ImportedAPIForm, MergeForm, NewSourceForm, SourceForm, with_choices
 from portal.web.guards import an_api, an_import, may, me, requires, teams_for
-from portal.web.intake import takes_file
+from portal.web.intake import takes_file, unread
 
 bp = Blueprint("imports", __name__)
 
 MOST_WARNINGS = 50
 SHOWN = 20
 """Operations and changes that a preview shows before it leads to the whole list."""
-_ACCEPT = "application/openapi+json, application/json, application/yaml, text/yaml, text/plain;q=0.9, */*;q=0.5"
 
 
 def most_bytes(app: Flask) -> int:
@@ -45,6 +44,8 @@ def new() -> ResponseReturnValue:
     form.choose_among(teams)
     if request.method == "GET" and any(team.slug == request.args.get("team") for team in teams):
         form.team.data = request.args["team"]
+    if unread():
+        return _too_large_page(form, api=None, team_count=len(teams))
     if form.validate_on_submit():
         team = next(team for team in teams if team.slug == form.team.data)
         if answer := _bring(form, team, None):
@@ -57,9 +58,10 @@ def new() -> ResponseReturnValue:
 @takes_file("file", most_bytes)
 def again(api: Api) -> ResponseReturnValue:
     form = SourceForm()
-    if request.method == "GET":
-        form.address.data = described.last_address(db.session(), api)
-    elif form.validate_on_submit() and (answer := _bring(form, api.team, api)):
+    if unread():
+        return _too_large_page(form, api=api, team_count=1)
+    form.offer(described.last_address(db.session(), api))
+    if form.validate_on_submit() and (answer := _bring(form, api.team, api)):
         return answer
     return _source_page(form, api=api, team_count=1)
 
@@ -183,13 +185,13 @@ def _bring(form: SourceForm, team: Team, api: Api | None) -> ResponseReturnValue
     """Where to go on; None when the form now says what was wrong."""
     try:
         source, name, data = form.brought(most_bytes(current_app))
+        led_to = ""
         if source is ImportSource.ADDRESS:
             rules = gateway.rules_of(config_of(current_app))
             db.session.rollback()  # no transaction is held open for as long as others take to answer
-            fetched = fetch(name, rules, most_bytes=most_bytes(current_app), accept=_ACCEPT)
-            described.require_text(fetched)
-            name, data = fetched.url, fetched.data
-        number = reading.bring(team, api=api, source=source, source_name=name, data=data, by=me())
+            fetched = described.document_at(name, rules, most_bytes=most_bytes(current_app))
+            led_to, data = fetched.led_to, fetched.data
+        number = reading.bring(team, api=api, source=source, source_name=name, led_to=led_to, data=data, by=me())
     except Unreadable as error:
         form.say(form.place_of_document(), str(error))
     except NotFetched as error:
@@ -201,7 +203,16 @@ def _bring(form: SourceForm, team: Team, api: Api | None) -> ResponseReturnValue
     return None
 
 
-def _source_page(form: SourceForm, *, api: Api | None, team_count: int) -> ResponseReturnValue:
+def _too_large_page(form: SourceForm, *, api: Api | None, team_count: int) -> ResponseReturnValue:
+    form.say(
+        "text" if unread() == "text" else "file",
+        f"What you sent is far above {most_bytes(current_app) / 1e6:,.0f} MB, which is the most here. It was not read, "
+        "so that nothing you had filled in is left. Bring a smaller document.",
+    )
+    return _source_page(form, api=api, team_count=team_count, status=413)
+
+
+def _source_page(form: SourceForm, *, api: Api | None, team_count: int, status: int = 0) -> ResponseReturnValue:
     teams = [api.team_id] if api else [team.id for team in teams_for(Permission.MANAGE_APIS)]
     page = render_template(
         "imports/source.html",
@@ -213,7 +224,7 @@ def _source_page(form: SourceForm, *, api: Api | None, team_count: int) -> Respo
         limit=config_of(current_app).import_limit,
         address=address,
     )
-    return page, form.status
+    return page, status or form.status
 
 
 def _create(imported: Import) -> ResponseReturnValue:

@@ -1,12 +1,14 @@
 """The installation, for administrators: what it is set to, and the sample of its first start."""
 
 from dataclasses import fields
+from typing import NamedTuple
 
 from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from portal import config_of, sample
 from portal.accounts import Permission
+from portal.config import Config
 from portal.db import db
 from portal.web.forms import Form
 from portal.web.guards import requires
@@ -17,7 +19,19 @@ bp = Blueprint("installation", __name__, url_prefix="/settings/installation")
 @bp.get("")
 @requires(Permission.ADMINISTER)
 def show() -> ResponseReturnValue:
-    config = config_of(current_app)
+    rows = settings_of(config_of(current_app))
+    return render_template("settings/installation.html", rows=rows, has_sample=sample.exists(db.session()), form=Form())
+
+
+class Setting(NamedTuple):
+    name: str
+    value: str
+    """Of a secret only whether it is set."""
+    says: str
+    is_default: bool
+
+
+def settings_of(config: Config) -> list[Setting]:
     rows = []
     for each in fields(config):
         value = getattr(config, each.name)
@@ -26,8 +40,8 @@ def show() -> ResponseReturnValue:
             shown = "not set" if is_default or not value else "set"
         else:
             shown = {True: "1", False: "0"}.get(value, str(value)) if isinstance(value, bool) else str(value)
-        rows.append((f"PORTAL_{each.name.upper()}", shown, each.metadata["says"], is_default))
-    return render_template("settings/installation.html", rows=rows, has_sample=sample.exists(db.session()), form=Form())
+        rows.append(Setting(f"PORTAL_{each.name.upper()}", shown, each.metadata["says"], is_default))
+    return rows
 
 
 @bp.route("/sample/remove", methods=["GET", "POST"])

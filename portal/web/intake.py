@@ -1,20 +1,23 @@
 """What of a request is read at all. The rest is refused here, before any view sees it.
 
 Pages read forms, without files unless they say so (`takes_file`). Texts with a NUL character and numbers that no id
-reaches are in no database.
+reaches are in no database: of what was typed the character is taken out, and the form says so beside the field.
 """
 
 from collections.abc import Callable, Iterable
+from io import BytesIO
 from tempfile import SpooledTemporaryFile
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 
-from flask import Flask, Request, current_app, request
+from flask import Flask, Request, current_app, g, request
 from flask_login import current_user
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.datastructures import ImmutableMultiDict, MultiDict
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.routing import IntegerConverter, Map
 
 from portal.errors import BadRequest, NotFound, NotSignedIn
 from portal.web.audience import is_program
+from portal.web.guards import LIBRARY_VIEWS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -24,7 +27,7 @@ LARGEST_ID = 2**31 - 1
 
 MOST_TIMES_TOO_LARGE = 4
 """A file may be so many times as large as what is taken and is still read to its end, so that the rest of the form can
-be shown again with a sentence. What is larger yet is not read."""
+be shown again with a sentence. What is larger yet is not read, see `unread`."""
 _WORDS = 1_000_000
 """Bytes of a form with a file beside the file."""
 
@@ -36,7 +39,8 @@ _FORMS = {"application/x-www-form-urlencoded", "multipart/form-data"}
 def takes_file(name: str, limit: Callable[[Flask], int]) -> Callable[[V], V]:
     """Declare that a view reads a file under this name, or a long text, of as many bytes as `limit` says.
 
-    Of a larger file the view sees one byte more than that, so that it can tell.
+    Of a larger file the view sees one byte more than that, so that it can tell. A form that is too large to be read at
+    all reaches the view as if its page had been asked for by GET, and `unread` says so.
     """
 
     def decorate(view: V) -> V:
@@ -44,6 +48,12 @@ def takes_file(name: str, limit: Callable[[Flask], int]) -> Callable[[V], V]:
         return view
 
     return decorate
+
+
+def unread() -> Literal["form", "text"] | None:
+    """What of this request's form was too much: the whole of it, or a text in it. None when all of it was read."""
+    found: Literal["form", "text"] | None = getattr(request, "unread", None)
+    return found
 
 
 def set_up(app: Flask) -> None:
@@ -57,6 +67,7 @@ def set_up(app: Flask) -> None:
 class _Request(Request):
     most_of_file: int | None = None
     """Bytes of a file that are kept; None for requests that take none."""
+    unread: Literal["form", "text"] | None = None
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -66,6 +77,13 @@ class _Request(Request):
         super().close()
         for file in self._cut:  # those of a form that was not read to its end are in no other list
             file.close()
+
+    def leave_unread(self) -> None:
+        """Go on as if the page had been asked for: nothing that reads may fail, and nothing that changes may happen."""
+        most = self.max_content_length
+        self.unread = "form" if most is not None and (self.content_length or 0) > most else "text"
+        self.method = "GET"
+        self.__dict__.update(stream=BytesIO(), form=ImmutableMultiDict(), files=ImmutableMultiDict())
 
     def _get_file_stream(
         self,
@@ -130,12 +148,33 @@ def _refuse() -> None:
         # A body that is JSON would be taken for a form by the libraries below, whatever is in it.
         raise UnsupportedMediaType()
     file = _file_of_view()
-    if request.files.keys() - {file}:
+    try:
+        files = request.files.keys()
+    except RequestEntityTooLarge:
+        if file is None or not isinstance(request, _Request):
+            raise
+        request.leave_unread()
+        return
+    if files - {file}:
         # A file under the name of a line of text would come where a text is expected.
         raise UnsupportedMediaType()
-    for sent in (request.args, request.form):
-        if any("\0" in text for name, values in sent.lists() for text in (name, *values)):
-            raise BadRequest("A text in it holds a NUL character, which cannot be stored. Send it without.")
+    in_form = _with_nul(request.form)
+    # The forms of libraries know nothing of it, and a password without one of its characters is another one.
+    if (
+        _with_nul(request.args)
+        or any("\0" in name for name in in_form)
+        or (in_form and request.endpoint in LIBRARY_VIEWS)
+    ):
+        raise BadRequest("A text in it holds a NUL character, which cannot be stored. Send it without.")
+    if in_form:
+        g.without_nul = in_form  # see `forms.Form.validate`
+        cleaned = [(name, text.replace("\0", "")) for name, text in request.form.items(multi=True)]
+        request.form = ImmutableMultiDict(cleaned)
+
+
+def _with_nul(sent: MultiDict[str, str]) -> list[str]:
+    """The names of what holds one, itself or in its name."""
+    return [name for name, values in sent.lists() if any("\0" in text for text in (name, *values))]
 
 
 def _file_of_view() -> str | None:

@@ -56,7 +56,7 @@ def index(consumer: Consumer) -> ResponseReturnValue:
         rows = rows.where(
             or_(Key.label.icontains(typed, autoescape=True), Key.public_id.startswith(typed[:12], autoescape=True))
         )
-    page = lists.newest(session, rows, Key.id)
+    page = lists.page_by_number(session, rows, Key.id, newest_first=True)
     return render_template(
         "keys/index.html",
         consumer=consumer,
@@ -296,7 +296,7 @@ def revoke(key: Key) -> ResponseReturnValue:
 def unused() -> ResponseReturnValue:
     session, now = db.session(), utcnow()
     asked, days = _asked_of_unused()
-    page = lists.newest(session, _unused(asked, days), Key.id)
+    page = lists.page_by_number(session, _unused(asked, days), Key.id, newest_first=True)
     return render_template(
         "keys/unused.html",
         page=page,
@@ -357,7 +357,7 @@ def _unused(asked: dict[str, str], days: int) -> Select[Any]:
         )
         .options(contains_eager(Key.consumer).contains_eager(Consumer.team), *keyring.SHOWN)
     )
-    if not me().is_administrator:
+    if not me().acts_as_administrator:
         rows = rows.where(Team.id.in_([team.id for team in me().teams if may(Permission.MANAGE_CONSUMERS, team)]))
     if asked["team"]:
         rows = rows.where(Team.slug == asked["team"])

@@ -16,7 +16,16 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, selectinload
 
 from portal import registry
 from portal.accounts import Invitation, Membership, Person, Role, Team
-from portal.registry.models import Api, Consumer, Key, Plan, Subscription, SubscriptionState, UpstreamSecret, api_plan
+from portal.registry.models import (
+    CURRENT,
+    Api,
+    Consumer,
+    Key,
+    Plan,
+    Subscription,
+    UpstreamSecret,
+    api_plan,
+)
 from portal.web.forms import stripped
 from portal.web.intake import LARGEST_ID
 
@@ -66,17 +75,17 @@ def page(
     )
 
 
-def newest(session: Session, rows: Select[T], id: InstrumentedAttribute[int], size: int = SIZE) -> Page[T]:
-    """The page of `rows` that this request asks for, the newest first. `rows` may bring further tables along."""
+def page_by_number(session: Session, rows: Select[T], id: InstrumentedAttribute[int], *, newest_first: bool) -> Page[T]:
+    """`page`, in the order in which the rows were made."""
     count = session.scalar(select(func.count()).select_from(rows.order_by(None).subquery())) or 0
     anchor = request.args.get("after", type=int) or request.args.get("before", type=int)
     backwards = "after" not in request.args and "before" in request.args
     if anchor is not None and not 0 < anchor <= LARGEST_ID:
         anchor = None
     if anchor is not None:
-        rows = rows.where(id > anchor if backwards else id < anchor)
-    found = list(session.scalars(rows.order_by(None).order_by(id if backwards else id.desc()).limit(size + 1)))
-    more, found = len(found) > size, found[:size]
+        rows = rows.where(id > anchor if backwards == newest_first else id < anchor)
+    found = list(session.scalars(rows.order_by(id.desc() if backwards != newest_first else id).limit(SIZE + 1)))
+    more, found = len(found) > SIZE, found[:SIZE]
     if backwards:
         found.reverse()
     has_newer = more if backwards else anchor is not None
@@ -109,18 +118,18 @@ def here(**changes: Any) -> str:
 def visible_teams(person: Person, limit: int = 200) -> Select[Team]:
     """The person's teams; all to administrators."""
     teams = select(Team).order_by(func.lower(Team.name), Team.id).limit(limit)
-    return teams if person.is_administrator else teams.where(Team.id.in_(_own(person)))
+    return teams if person.acts_as_administrator else teams.where(Team.id.in_(_own(person)))
 
 
 def apis(person: Person, *, q: str, team: str, state: str) -> Select[Api]:
     """APIs of the person's teams; of all teams to administrators. `state` is a word of `Api.state`, or "" for any."""
     rows = select(Api).join(Api.team).options(selectinload(Api.team), selectinload(Api.live_release))
-    if not person.is_administrator:
+    if not person.acts_as_administrator:
         rows = rows.where(Api.team_id.in_(_own(person)))
     if team:
         rows = rows.where(Team.slug == team)
     if q:
-        rows = rows.where(or_(_has(Api.name, q), _has(Api.slug, q), _has(Team.name, q)))
+        rows = rows.where(or_(has(Api.name, q), has(Api.slug, q), has(Team.name, q)))
     return rows.where(*in_state(state))
 
 
@@ -143,11 +152,11 @@ def in_state(state: str) -> tuple[Any, ...]:
 
 def plans(person: Person, *, q: str, team: str) -> Select[Plan]:
     rows = select(Plan).join(Plan.team).options(selectinload(Plan.team), selectinload(Plan.apis))
-    if not person.is_administrator:
+    if not person.acts_as_administrator:
         rows = rows.where(Plan.team_id.in_(_own(person)))
     if team:
         rows = rows.where(Team.slug == team)
-    return rows.where(or_(_has(Plan.name, q), _has(Plan.slug, q))) if q else rows
+    return rows.where(or_(has(Plan.name, q), has(Plan.slug, q))) if q else rows
 
 
 def plans_of(team: Team) -> Select[Plan]:
@@ -156,19 +165,19 @@ def plans_of(team: Team) -> Select[Plan]:
 
 def consumers(person: Person, *, q: str, team: str) -> Select[Consumer]:
     rows = select(Consumer).join(Consumer.team).options(selectinload(Consumer.team))
-    if not person.is_administrator:
+    if not person.acts_as_administrator:
         rows = rows.where(Consumer.team_id.in_(_own(person)))
     if team:
         rows = rows.where(Team.slug == team)
     if q:
-        rows = rows.where(or_(_has(Consumer.name, q), _has(Consumer.slug, q), Consumer.public_id == q))
+        rows = rows.where(or_(has(Consumer.name, q), has(Consumer.slug, q), Consumer.public_id == q))
     return rows
 
 
 def subscribable(person: Person, *, q: str, closed: bool = False) -> Select[Api]:
     """Published APIs that the person may know of, that offer a plan and take new subscriptions. `closed`: also those
     that take none any more."""
-    offers = exists().where(api_plan.c.api_id == Api.id)
+    offers = exists().where(api_plan.c.api_id == Api.id, api_plan.c.plan_id == Plan.id, registry.known_to(person))
     rows = (
         select(Api)
         .join(Api.team)
@@ -177,7 +186,7 @@ def subscribable(person: Person, *, q: str, closed: bool = False) -> Select[Api]
     )
     if not closed:
         rows = rows.where(Api.closed.is_(False), Api.retired_at.is_(None))
-    return rows.where(or_(_has(Api.name, q), _has(Api.slug, q), _has(Team.name, q))) if q else rows
+    return rows.where(or_(has(Api.name, q), has(Api.slug, q), has(Team.name, q))) if q else rows
 
 
 def subscribers(api: Api, *, q: str) -> Select[Consumer]:
@@ -187,10 +196,10 @@ def subscribers(api: Api, *, q: str) -> Select[Consumer]:
         select(Consumer)
         .join(Subscription, Subscription.consumer_id == Consumer.id)
         .join(team, team.id == Consumer.team_id)
-        .where(Subscription.api_id == api.id, Subscription.state != SubscriptionState.ENDED)
+        .where(Subscription.api_id == api.id, CURRENT)
         .options(selectinload(Consumer.team))
     )
-    return rows.where(or_(_has(Consumer.name, q), _has(team.name, q))) if q else rows
+    return rows.where(or_(has(Consumer.name, q), has(team.name, q))) if q else rows
 
 
 def users_of(plan: Plan) -> Select[Consumer]:
@@ -198,27 +207,38 @@ def users_of(plan: Plan) -> Select[Consumer]:
     current = exists().where(
         Subscription.consumer_id == Consumer.id,
         Subscription.plan_id == plan.id,
-        Subscription.state != SubscriptionState.ENDED,
+        CURRENT,
     )
     return select(Consumer).where(current).options(selectinload(Consumer.team))
 
 
+def teams_under(plan: Plan) -> Select[Team]:
+    """The teams of those consumers."""
+    its = exists().where(
+        Subscription.consumer_id == Consumer.id,
+        Subscription.plan_id == plan.id,
+        CURRENT,
+        Consumer.team_id == Team.id,
+    )
+    return select(Team).where(its).order_by(func.lower(Team.name), Team.id).limit(200)
+
+
 def people(*, q: str) -> Select[Person]:
     rows = select(Person).where(Person.deleted_at.is_(None))
-    return rows.where(or_(_has(Person.name, q), _has(Person.email, q))) if q else rows
+    return rows.where(or_(has(Person.name, q), has(Person.email, q))) if q else rows
 
 
 def invitations(*, q: str) -> Select[Invitation]:
     rows = select(Invitation).options(selectinload(Invitation.invited_by))
-    return rows.where(_has(Invitation.email, q)) if q else rows
+    return rows.where(has(Invitation.email, q)) if q else rows
 
 
 def teams(person: Person, *, q: str) -> Select[Team]:
     """The person's teams; all teams of several to administrators, and their own."""
     own = Team.id.in_(_own(person))
     rows = select(Team).options(selectinload(Team.memberships))
-    rows = rows.where(or_(Team.person_id.is_(None), own) if person.is_administrator else own)
-    return rows.where(or_(_has(Team.name, q), _has(Team.slug, q))) if q else rows
+    rows = rows.where(or_(Team.person_id.is_(None), own) if person.acts_as_administrator else own)
+    return rows.where(or_(has(Team.name, q), has(Team.slug, q))) if q else rows
 
 
 def roles_of(person: Person) -> dict[int, Role]:
@@ -248,7 +268,7 @@ def subscriptions_of(session: Session, consumers: Collection[Consumer], api: Api
         select(Subscription)
         .where(
             Subscription.consumer_id.in_([consumer.id for consumer in consumers]),
-            Subscription.state != SubscriptionState.ENDED,
+            CURRENT,
         )
         .options(selectinload(Subscription.plan), selectinload(Subscription.api).selectinload(Api.team))
         .order_by(Subscription.id)
@@ -292,5 +312,5 @@ def _own(person: Person) -> Select[int]:
     return select(Membership.team_id).where(Membership.person_id == person.id)
 
 
-def _has(column: InstrumentedAttribute[str], text: str) -> Any:
+def has(column: InstrumentedAttribute[str], text: str) -> Any:
     return column.icontains(text, autoescape=True)

@@ -11,6 +11,7 @@ from html import escape
 
 import nh3
 from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markupsafe import Markup
 
@@ -18,6 +19,10 @@ LONGEST = 100_000
 """Characters that are rendered; the rest of a longer text is left out, and the page says so."""
 _LONGEST_KEPT = 2_000
 """Texts up to this length are remembered with what they became: fields and answers repeat theirs."""
+
+_MOST_BRACKETS = 1_000
+"""In one paragraph, heading or cell. To each that opens a link or picture the end is looked for, through all of the
+others: 100 kB of `![` took 3 s. A table, a list or a page of links has each in a text of its own."""
 
 _PLAIN = re.compile(r"[^\n*_`<>&#\[\]|~\\]*")
 _LISTED = re.compile(r"\s*(?:[-+=]|\d+[.)]|\s{3})")
@@ -31,6 +36,21 @@ _TAGS = {
 _ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}, "td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan"}}
 
 _reader = MarkdownIt("commonmark", {"html": True, "maxNesting": 20}).enable(["table", "strikethrough"])
+
+
+def _read_inline(state: StateCore) -> None:
+    """As markdown-it's own rule, but for texts that are all brackets: these stay as they are written."""
+    for token in state.tokens:
+        if token.type != "inline":
+            continue
+        token.children = []
+        if token.content.count("[") > _MOST_BRACKETS:
+            token.children.append(Token("text", "", 0, content=token.content))
+        else:
+            state.md.inline.parse(token.content, state.md, state.env, token.children)
+
+
+_reader.core.ruler.at("inline", _read_inline)
 _cleaner = nh3.Cleaner(
     tags=_TAGS,
     attributes=_ATTRIBUTES,

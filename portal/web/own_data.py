@@ -21,8 +21,8 @@ from portal.accounts.audit import AuditEntry
 from portal.accounts.sessions import SignIn
 from portal.accounts.tokens import AccessToken
 from portal.config import Config
-from portal.notify.models import Notice
-from portal.registry.models import Api, Consumer, Import, Key, Release, Subscription, UpstreamSecret
+from portal.notify.models import Channel, Notice, NoticeChoice, NoticeCopy
+from portal.registry.models import Api, Approval, Consumer, Import, Key, Release, Subscription, UpstreamSecret
 
 
 def stored(session: Session, config: Config, person: Person) -> str:
@@ -98,6 +98,8 @@ def _stored(session: Session, config: Config, person: Person) -> dict[str, Any]:
                 "slug": consumer.slug,
                 "name": consumer.name,
                 "description": consumer.description,
+                "contacts": consumer.contacts,
+                "metadata": consumer.attributes,
                 "public_id": consumer.public_id,
                 "since": _time(consumer.created_at),
                 "keys": [_key(key) for key in consumer.keys],
@@ -134,6 +136,14 @@ MADE: dict[str, tuple[InstrumentedAttribute[int | None], Callable[[Any], dict[st
         Subscription.created_by_id,
         lambda it: {"consumer": it.consumer.slug, **_subscription(it)},
     ),
+    "approvals_asked_for": (
+        Approval.asked_by_id,
+        lambda it: {**_approval(it), "at": _time(it.asked_at), "purpose": it.purpose},
+    ),
+    "approvals_decided": (
+        Approval.decided_by_id,
+        lambda it: {**_approval(it), "at": _time(it.decided_at), "words": it.words},
+    ),
     "upstream_secrets_stored": (
         UpstreamSecret.created_by_id,
         lambda it: {"team": it.team.slug, "name": it.name, "at": _time(it.created_at)},
@@ -142,9 +152,15 @@ MADE: dict[str, tuple[InstrumentedAttribute[int | None], Callable[[Any], dict[st
         UpstreamSecret.replaced_by_id,
         lambda it: {"team": it.team.slug, "name": it.name, "at": _time(it.replaced_at)},
     ),
-    "notices": (
-        Notice.person_id,
-        lambda it: {"at": _time(it.created_at), "event": it.event, "subject": it.subject, "text": it.text},
+    "notices": (Notice.person_id, lambda it: _notice(it)),
+    "notices_listed": (NoticeCopy.person_id, lambda it: {**_notice(it.notice), "read": _time(it.read_at)}),
+    "notices_chosen": (
+        NoticeChoice.person_id,
+        lambda it: {"event": it.event, "way": it.way.value, "wanted": it.wanted},
+    ),
+    "channels_made": (
+        Channel.created_by_id,
+        lambda it: {"team": it.team.slug, "name": it.name, "at": _time(it.created_at)},
     ),
     # The addresses are other people's.
     "invitations_sent": (
@@ -153,6 +169,10 @@ MADE: dict[str, tuple[InstrumentedAttribute[int | None], Callable[[Any], dict[st
     ),
 }
 """What the person made for others, by the column that says so, and how one of it is told."""
+
+
+def _notice(notice: Notice) -> dict[str, Any]:
+    return {"at": _time(notice.created_at), "event": notice.event, "subject": notice.subject, "text": notice.text}
 
 
 def _key(key: Key) -> dict[str, Any]:
@@ -168,6 +188,15 @@ def _key(key: Key) -> dict[str, Any]:
         "addresses": key.addresses,
         "subscriptions": [each.subscription_id for each in key.chosen_subscriptions],
         "operations": [f"{each.method} {each.path}" for each in key.chosen_operations],
+    }
+
+
+def _approval(approval: Approval) -> dict[str, Any]:
+    return {
+        "consumer": approval.subscription.consumer.slug,
+        "api": approval.subscription.api.label,
+        "plan": approval.plan.slug,
+        "state": approval.state.value,
     }
 
 

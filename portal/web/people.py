@@ -65,7 +65,7 @@ def change_administrator(somebody: Person) -> ResponseReturnValue:
         else:
             accounts.dismiss(session, somebody)
     message = f"{somebody.name} is {'an' if wanted else 'no longer an'} administrator."
-    if not me().is_administrator:
+    if not me().acts_as_administrator:
         flash(message, "success")
         return redirect(url_for("settings.show"), 303)
     return _back(message, somebody)

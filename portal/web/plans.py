@@ -1,20 +1,27 @@
-"""Plans: the limits that subscriptions are under."""
+"""Plans: limits, quotas and terms that subscriptions are under."""
+
+import hashlib
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from portal import registry
-from portal.accounts import Permission
-from portal.db import db
+from portal.accounts import Permission, Team
+from portal.db import db, utcnow
 from portal.errors import Conflict, Forbidden, InUse, Invalid
 from portal.registry.models import Consumer, Plan
-from portal.web import lists
+from portal.registry.plans import checked, is_stricter
+from portal.traffic.foresight import Foresight, foresee
+from portal.web import lists, quotas
 from portal.web.forms import choices, slug_from
 from portal.web.forms.plans import NewPlanForm, PlanForm, in_words
 from portal.web.guards import a_plan, may, me, requires, teams_for
 
 bp = Blueprint("plans", __name__, url_prefix="/plans")
 bp.add_app_template_filter(in_words, "limits")
+quotas.set_up(bp)
 
 
 @bp.get("")
@@ -42,6 +49,7 @@ def new() -> ResponseReturnValue:
         return render_template("plans/new_refused.html")
     form = NewPlanForm()
     form.team.choices = choices({team.slug: team.name for team in teams})
+    form.teams.choices = choices({team.slug: team.name for team in me().teams if not team.is_personal})
     if request.method == "GET" and any(team.slug == lists.query("team") for team in teams):
         form.team.data = lists.query("team")
     if not form.validate_on_submit():
@@ -50,7 +58,8 @@ def new() -> ResponseReturnValue:
     try:
         with db.begin() as session:
             slug = slug_from(form.slug, form.name)
-            plan = registry.create_plan(session, team, slug=slug, **form.limits())
+            chosen = _chosen(session, form)
+            plan = registry.create_plan(session, team, slug=slug, **form.values(), chosen=chosen)
     except (Invalid, Conflict) as error:
         status = form.refuse(error)
         return render_template("plans/new.html", form=form), status
@@ -61,23 +70,30 @@ def new() -> ResponseReturnValue:
 @bp.get("/<team>/<plan>")
 @requires(Permission.SEE_APIS, a_plan)
 def show(plan: Plan) -> ResponseReturnValue:
-    return _page(plan, PlanForm(obj=plan))
+    form = _form(plan, PlanForm(obj=plan))
+    form.fill_from(plan)
+    return _page(plan, form)
 
 
 @bp.post("/<team>/<plan>")
 @requires(Permission.MANAGE_APIS, a_plan)
 def change(plan: Plan) -> ResponseReturnValue:
-    form = PlanForm()
+    """Who would have been refused under stricter limits is named before they are so: a second press agrees to it."""
+    form = _form(plan, PlanForm())
     if not form.validate_on_submit():
         return _page(plan, form, form.status)
     try:
+        foresight = _foresight(db.session(), plan, form)
+        only_asks = "what_if" in request.form
+        if only_asks or (foresight is not None and request.form.get("agreed") != mark(foresight)):
+            return _page(plan, form, 200 if only_asks else 409, foresight, only_asks=only_asks)
         with db.begin() as session:
             before = in_words(plan)
-            registry.change_plan(session, plan, **form.limits())
+            registry.change_plan(session, plan, zone=quotas.zone(), **form.values(), chosen=_chosen(session, form))
             changed = in_words(plan) != before
     except Invalid as error:
         return _page(plan, form, form.refuse(error))
-    flash(f"{plan.name} is saved." + (" The new limits hold within a second." if changed else ""), "success")
+    flash(f"{plan.name} is saved." + (" It holds at the gateway within a second." if changed else ""), "success")
     return redirect(url_for(".show", team=plan.team.slug, plan=plan.slug), 303)
 
 
@@ -101,15 +117,63 @@ def delete(plan: Plan) -> ResponseReturnValue:
     return render_template("plans/delete.html", plan=plan, wrong=wrong), status
 
 
-def _page(plan: Plan, form: PlanForm, status: int = 200) -> ResponseReturnValue:
+def mark(foresight: Foresight) -> str:
+    """Another one as soon as others would be refused. Not of how many calls: those grow while one reads."""
+    named = sorted(each.subscription.id for each in foresight.refused)
+    said = (named, foresight.values.limits, foresight.values.quotas)
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+
+
+def _foresight(session: Session, plan: Plan, form: PlanForm) -> Foresight | None:
+    """None where nobody would have met the limits that the form has, unless it was asked for. Raises Invalid."""
+    wanted = checked(registry.PlanValues(**form.values()))
+    asked = "what_if" in request.form
+    if not asked and not is_stricter(registry.PlanValues.of(plan), wanted):
+        return None
+    found = foresee(session, plan, wanted, now=utcnow(), zone=quotas.zone())
+    return found if asked or found.refused or found.perhaps else None
+
+
+def _form(plan: Plan, form: PlanForm) -> PlanForm:
+    """It names teams without giving any away: chosen already, using it, or one's own."""
+    using = db.session.scalars(lists.teams_under(plan))
+    known = dict.fromkeys([*plan.chosen, *using, *me().teams])
+    named = sorted((team for team in known if not team.is_personal and team.id != plan.team_id), key=lambda it: it.name)
+    form.teams.choices = choices({team.slug: team.name for team in named})
+    return form
+
+
+def _chosen(session: Session, form: PlanForm) -> list[Team]:
+    """Raises Invalid."""
+    if form.is_public:
+        return []
+    found = list(
+        session.scalars(
+            select(Team).where(Team.slug.in_(form.slugs), Team.person_id.is_(None)).order_by(func.lower(Team.name))
+        )
+    )
+    missing = [slug for slug in form.slugs if slug not in {team.slug for team in found}]
+    if missing:
+        raise Invalid({"chosen": f"There is no team {missing[0][:63]} of several people. Correct its slug."})
+    return found
+
+
+def _page(
+    plan: Plan, form: PlanForm, status: int = 200, foresight: Foresight | None = None, *, only_asks: bool = False
+) -> ResponseReturnValue:
     session = db.session()
     users = lists.page(session, lists.users_of(plan), Consumer.name, Consumer.id)
+    subscriptions = [s for s in lists.subscriptions_of(session, users.rows) if s.plan_id == plan.id]
     page = render_template(
         "plans/show.html",
         plan=plan,
         form=form,
         users=users,
-        subscriptions=[s for s in lists.subscriptions_of(session, users.rows) if s.plan_id == plan.id],
+        subscriptions=subscriptions,
+        allowances=quotas.of(session, subscriptions),
+        foresight=foresight,
+        only_asks=only_asks,
+        mark=mark(foresight) if foresight else "",
         may_manage=may(Permission.MANAGE_APIS, plan.team),
         may_delete=may(Permission.MANAGE_TEAM, plan.team),
     )

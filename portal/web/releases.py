@@ -16,7 +16,7 @@ from portal.errors import Changed, Conflict, Invalid, NotFound, PathTaken
 from portal.registry import revision
 from portal.registry.models import Api, Release
 from portal.web import lists
-from portal.web.apis import address, back_to, bp, draft_number
+from portal.web.apis import address, back_to, bp, draft_number, openapi_links
 from portal.web.forms.apis import PublishForm
 from portal.web.guards import a_release, an_api, may, me, requires
 from portal.web.intake import LARGEST_ID
@@ -90,6 +90,7 @@ def _publish_page(api: Api, release: Release | None, form: PublishForm, error: P
     live = api.live_release
     values = api.draft if release is None else release.document
     wanted, before = registry.read_document(values), registry.read_document(live.document) if live else None
+    names = registry.openapi_names(session, [each.openapi for each in (before, wanted) if each])
     obstacles = registry.obstacles(session, api, values, by=me())
     if error is not None:
         obstacles = [error]
@@ -102,19 +103,26 @@ def _publish_page(api: Api, release: Release | None, form: PublishForm, error: P
         form=form,
         next=registry.next_number(session, api),
         wanted=wanted,
-        differences=registry.differences(before, wanted),
+        differences=registry.differences(before, wanted, names),
+        links=openapi_links(api, names),
         effects=registry.effects(before, wanted),
         obstacles=obstacles,
         says_the_same=live is not None and live.document == values,
-        envoy=gateway.preview(
-            session.connection(),
-            gateway.place_of(config_of(current_app)),
-            api.id,
-            (live.document, live.number) if live else None,
-            values,
-        ),
+        envoy=envoy_preview(session, api, values),
         operations=_operations_url(api, live.document if live else {}, values, live, release),
         address=address,
+    )
+
+
+def envoy_preview(session: Session, api: Api, values: dict[str, Any]) -> gateway.Preview:
+    """What Envoy would get otherwise than now if this document took the place of the live one."""
+    live = api.live_release
+    return gateway.preview(
+        session.connection(),
+        gateway.place_of(config_of(current_app)),
+        api.id,
+        (live.document, live.number) if live else None,
+        values,
     )
 
 
@@ -135,13 +143,18 @@ def targets(api: Api) -> ResponseReturnValue:
 
     It waits for name servers, 3 s at the longest, so no other page waits for it.
     """
+    count, problems = target_problems(api)
+    name = "apis/_targets.html" if "HX-Request" in request.headers else "apis/targets.html"
+    return render_template(name, api=api, problems=problems, count=count, address=address)
+
+
+def target_problems(api: Api) -> tuple[int, list[str]]:
+    """How many targets the draft has, and why calls cannot be sent to some of them. Waits for name servers."""
     rules = gateway.rules_of(config_of(current_app))
     urls = [target.url for target in registry.read_document(api.draft).upstream.targets]
     with ThreadPoolExecutor(len(urls)) as threads:
         found = list(threads.map(lambda url: gateway.upstream_address_problem(url, rules), urls))
-    problems = [problem for problem in found if problem]
-    name = "apis/_targets.html" if "HX-Request" in request.headers else "apis/targets.html"
-    return render_template(name, api=api, problems=problems, count=len(urls), address=address)
+    return len(urls), [problem for problem in found if problem]
 
 
 @bp.get("/<team>/<slug>/<version>/releases")
@@ -166,8 +179,9 @@ def releases(api: Api) -> ResponseReturnValue:
 @requires(Permission.SEE_APIS, a_release)
 def release(release: Release) -> ResponseReturnValue:
     api = release.api
+    names = registry.openapi_names(db.session(), [release.document.get("openapi")])
     try:
-        facts, unreadable = registry.facts(registry.read_document(release.document)), None
+        facts, unreadable = registry.facts(registry.read_document(release.document), names), None
     except Invalid as error:
         facts, unreadable = [], str(error)
     return render_template(
@@ -175,6 +189,7 @@ def release(release: Release) -> ResponseReturnValue:
         api=api,
         release=release,
         facts=facts,
+        links=openapi_links(api, names),
         unreadable=unreadable,
         may_manage=may(Permission.MANAGE_APIS, api.team),
         older=[each for each in registry.siblings(db.session(), api) if each.live_release_id and each.id < api.id],
@@ -196,14 +211,17 @@ def _live_on(release: Release) -> dict[str, Any]:
     session, api = db.session(), release.api
     since = request.args.get("since", type=int)
     asked = since if since is not None and 0 < since <= LARGEST_ID else None
-    nodes = gateway.nodes(session)
-    said = {each.sentence for node in nodes for each in node.problems if each.api == api.label}
     return {
         "is_live": release.id == api.live_release_id,
         "coverage": gateway.coverage(session, asked),
         "since": asked,
-        "complaints": sorted(said),
+        "complaints": complaints(session, api),
     }
+
+
+def complaints(session: Session, api: Api) -> list[str]:
+    """Why gateways do not serve it, each sentence once."""
+    return sorted({each.sentence for node in gateway.nodes(session) for each in node.problems if each.api == api.label})
 
 
 @bp.get("/<team>/<slug>/<version>/compare")
@@ -212,6 +230,7 @@ def compare(api: Api) -> ResponseReturnValue:
     session = db.session()
     before, after = _sides(session, api)
     old, new = registry.read_document(before.values), registry.read_document(after.values)
+    names = registry.openapi_names(session, (old.openapi, new.openapi))
     operations = None
     if before.values.get("openapi") != after.values.get("openapi"):
         operations = address(api, "apis.compare_operations", **{"from": before.word, "to": after.word})
@@ -221,7 +240,8 @@ def compare(api: Api) -> ResponseReturnValue:
         before=before,
         after=after,
         choices=_choices(session, api),
-        differences=registry.differences(old, new),
+        differences=registry.differences(old, new, names),
+        links=openapi_links(api, names),
         effects=registry.effects(old, new),
         operations=operations,
         address=address,

@@ -23,11 +23,12 @@ def settings_tabs(active: str) -> list[tuple[str, str, bool]]:
     """The parts of the settings for the `tabs` macro; `active` is the endpoint of the one that is open."""
     parts = [
         ("Me", "settings.show"),
+        ("Notices", "notices.choices"),
         ("Sessions", "sessions.index"),
         ("Access tokens", "access_tokens.index"),
         ("Teams", "settings.teams"),
     ]
-    if me().is_administrator:
+    if me().acts_as_administrator:
         parts += [
             ("People", "people.index"),
             ("Installation", "installation.show"),
@@ -43,7 +44,7 @@ def team_tabs(team: Team, active: str) -> list[tuple[str, str, bool]]:
     """The parts of one team for the `tabs` macro."""
     parts = [("Team", "settings.team")]
     if may(Permission.MANAGE_TEAM, team):
-        parts.append(("Audit trail", "trail.of_team"))
+        parts += [("Channels", "channels.index"), ("Audit trail", "trail.of_team")]
     return [(label, url_for(endpoint, team=team.slug), endpoint == active) for label, endpoint in parts]
 
 
@@ -59,7 +60,7 @@ def show() -> ResponseReturnValue:
     if not form.validate_on_submit():
         return render_template("settings/me.html", form=form, person=me()), form.status
     with db.begin():
-        me().name = form.name.data or ""
+        accounts.rename_person(me(), form.name.data or "")
     return _back("Your name is saved.", ".show")
 
 

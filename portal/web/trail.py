@@ -35,6 +35,7 @@ ACTIONS = (
     "changed category",
     "changed draft",
     "changed offer",
+    "changed overall limit",
     "changed password",
     "changed role",
     "created",

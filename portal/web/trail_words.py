@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,15 +11,19 @@ from flask import url_for
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
+from portal import registry
 from portal.accounts import Membership, Person, Team
 from portal.accounts.audit import AuditEntry
-from portal.registry.models import Api, Category, Consumer, Key, Plan, Release, Subscription
+from portal.notify.models import Channel
+from portal.registry.models import Api, Approval, Category, Consumer, Key, Plan, Release, Subscription
 
 KINDS = {
     "access_token": "access token",
     "api": "API",
+    "approval": "request",
     "audit_entry": "audit trail",
     "category": "category",
+    "channel": "channel",
     "consumer": "consumer",
     "key": "key",
     "membership": "member",
@@ -31,6 +35,8 @@ KINDS = {
     "team": "team",
 }
 _PERSON = re.compile(r"\bperson (\d+)\b")
+_OPENAPI = re.compile(r"(.+\.)?openapi")
+"""A field that names an OpenAPI document by its hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,7 @@ class _Thing:
 def tell(session: Session, entries: Collection[AuditEntry]) -> list[Told]:
     """A few statements, however many entries."""
     wanted: dict[str, set[int]] = defaultdict(set)
+    digests: set[Any] = set()
     for entry in entries:
         if entry.person_id is not None:
             wanted["person"].add(entry.person_id)
@@ -77,19 +84,22 @@ def tell(session: Session, entries: Collection[AuditEntry]) -> list[Told]:
         for field, values in entry.changes.items():
             if kind := _refers_to(field):
                 wanted[kind].update(value for value in values if isinstance(value, int))
+            elif _OPENAPI.fullmatch(field):
+                digests.update(value for value in values if isinstance(value, str))
     things = {
         (kind, row[0]): _thing(kind, row)
         for kind, ids in wanted.items()
         if kind in _LOOK_UPS
         for row in session.execute(_LOOK_UPS[kind].where(_ID[kind].in_(ids)))
     }
-    return [_told(entry, things) for entry in entries]
+    documents = registry.openapi_names(session, digests)
+    return [_told(entry, things, documents) for entry in entries]
 
 
 _Things = dict[tuple[str, int], _Thing]
 
 
-def _told(entry: AuditEntry, things: _Things) -> Told:
+def _told(entry: AuditEntry, things: _Things, documents: Mapping[str, str]) -> Told:
     thing = things.get((entry.kind, entry.thing_id or 0))
     return Told(
         id=entry.id,
@@ -103,7 +113,7 @@ def _told(entry: AuditEntry, things: _Things) -> Told:
         name=_PERSON.sub(lambda match: _name(things, "person", int(match[1])), entry.label),
         url=thing.url if thing else None,
         is_gone=thing is None and entry.thing_id is not None and entry.kind in _LOOK_UPS,
-        changes=list(_changes(entry, things)),
+        changes=list(_changes(entry, things, documents)),
     )
 
 
@@ -117,12 +127,14 @@ def _doer(by: str) -> str:
     return "Nobody signed in" if by == "page" else by.capitalize()
 
 
-def _changes(entry: AuditEntry, things: _Things) -> Iterator[Change]:
+def _changes(entry: AuditEntry, things: _Things, documents: Mapping[str, str]) -> Iterator[Change]:
     for field, (before, after) in entry.changes.items():
         kind = _refers_to(field)
         words = (field.removesuffix("_id") if kind else field).replace("_", " ").replace(".", " › ")
         if kind:
             before, after = (_name(things, kind, each) if isinstance(each, int) else each for each in (before, after))
+        elif _OPENAPI.fullmatch(field):
+            before, after = (documents.get(each, each) if isinstance(each, str) else each for each in (before, after))
         yield Change(words, _words(before), _words(after))
 
 
@@ -158,9 +170,13 @@ _LOOK_UPS: dict[str, Any] = {
     "subscription": select(Subscription.id, Consumer.name, Team.slug, Consumer.slug)
     .join(Subscription.consumer)
     .join(Consumer.team),
+    "approval": select(Approval.id, Consumer.name)
+    .join(Approval.subscription)
+    .join(Consumer, Consumer.id == Subscription.consumer_id),
     "release": select(Release.id, Api.name, Team.slug, Api.slug, Api.version, Release.number)
     .join(Api, Api.id == Release.api_id)
     .join(Api.team),
+    "channel": select(Channel.id, Channel.name, Team.slug, Channel.name).join(Channel.team),
     "membership": select(Membership.id, Team.name, Team.slug).join(Team, Team.id == Membership.team_id),
 }
 _ID: dict[str, Any] = {
@@ -172,7 +188,9 @@ _ID: dict[str, Any] = {
     "consumer": Consumer.id,
     "key": Key.id,
     "subscription": Subscription.id,
+    "approval": Approval.id,
     "release": Release.id,
+    "channel": Channel.id,
     "membership": Membership.id,
 }
 
@@ -188,8 +206,12 @@ def _thing(kind: str, row: Row[Any]) -> _Thing:
             url = url_for("apis.show", team=parts[0], slug=parts[1], version=parts[2])
         case "release":
             url = url_for("apis.release", team=parts[0], slug=parts[1], version=parts[2], number=parts[3])
+        case "channel":
+            url = url_for("channels.show", team=parts[0], channel=parts[1])
         case "category":
             url = url_for("catalogue.index", category=parts[0])
+        case "approval":
+            url = url_for("approvals.show", approval=id)
         case "plan":
             url = url_for("plans.show", team=parts[0], plan=parts[1])
         case _:

@@ -209,7 +209,7 @@ class Window(ModelView):  # type: ignore[misc]  # it comes without types
             status = form.refuse(error)
             return self._edit(thing, form), status
         flash(f"{self.called(thing)} is saved.", "success")
-        if not me().is_administrator:  # any more
+        if not me().acts_as_administrator:  # any more
             return redirect(url_for("settings.show"), 303)
         return redirect(self.get_url(".details_view", id=self.get_pk_value(thing)), 303)
 

@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from portal.accounts.audit import AuditEntry
 from portal.db import utcnow
 from portal.registry.models import (
     Api,
+    Approval,
     Category,
     Consumer,
     Key,
@@ -123,6 +124,16 @@ def invited(w: World) -> accounts.Invitation:
     return invitation
 
 
+def asked(w: World) -> Approval:
+    return factories.approval(w.session, factories.consumer(w.session, team=w.cast.team, slug="app"), w.api)
+
+
+def another(w: World) -> Plan:
+    plan = factories.plan(w.session, team=w.cast.team, slug="silver")
+    registry.offer_plans(w.session, w.api, [w.plan, plan])
+    return plan
+
+
 def make_sample(w: World) -> None:
     sample.create(w.session, "http://127.0.0.1:7001", w.cast.administrator)
     w.session.flush()
@@ -164,6 +175,10 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
             registry.revive(w.session, w.api),
         ),
         {("revived", "api", "cast/orders/v1")},
+    ),
+    "registry.limit_api": (
+        lambda w: registry.limit_api(w.session, w.api, overall_per_second=5),
+        {("changed overall limit", "api", "cast/orders/v1")},
     ),
     "registry.close": (lambda w: registry.close(w.session, w.api), {("closed", "api", "cast/orders/v1")}),
     "registry.reopen": (
@@ -224,7 +239,7 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
         {("created", "plan", "cast/free")},
     ),
     "registry.change_plan": (
-        lambda w: registry.change_plan(w.session, w.plan, name="Gold", per_second=99, **PLAN),
+        lambda w: registry.change_plan(w.session, w.plan, zone=UTC, name="Gold", per_second=99, **PLAN),
         {("changed", "plan", "cast/gold")},
     ),
     "registry.delete_plan": (
@@ -252,6 +267,95 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
             w.session, factories.consumer(w.session, team=w.cast.team, slug="app"), w.api, w.plan, by=None
         ),
         {("subscribed", "subscription", "cast/app to cast/orders/v1")},
+    ),
+    "registry.move_consumer": (
+        lambda w: registry.move_consumer(w.session, w.consumer, factories.team(w.session, slug="mobile")),
+        {("moved away", "consumer", "cast/shop"), ("moved", "consumer", "mobile/shop")},
+    ),
+    "registry.suspend_consumer": (
+        lambda w: registry.suspend_consumer(w.session, w.consumer),
+        {("suspended", "consumer", "cast/shop")},
+    ),
+    "registry.resume_consumer": (
+        lambda w: (
+            registry.suspend_consumer(w.session, w.consumer),
+            w.session.flush(),
+            registry.resume_consumer(w.session, w.consumer),
+        ),
+        {("resumed", "consumer", "cast/shop")},
+    ),
+    "registry.admit": (
+        lambda w: registry.admit(
+            w.session, factories.consumer(w.session, team=w.cast.team, slug="app"), w.api, w.plan, by=None
+        ),
+        {("subscribed", "subscription", "cast/app to cast/orders/v1")},
+    ),
+    "registry.approve": (
+        lambda w: registry.approve(w.session, asked(w), by=w.cast.owner),
+        {
+            ("asked for", "subscription", "cast/app to cast/orders/v1"),
+            ("asked", "approval", "cast/app to cast/orders/v1"),
+            ("approved", "approval", "cast/app to cast/orders/v1"),
+            ("approved", "subscription", "cast/app to cast/orders/v1"),
+        },
+    ),
+    "registry.reject": (
+        lambda w: registry.reject(w.session, asked(w), by=w.cast.owner, words="Not yet."),
+        {
+            ("rejected", "approval", "cast/app to cast/orders/v1"),
+            ("rejected", "subscription", "cast/app to cast/orders/v1"),
+        },
+    ),
+    "registry.withdraw_request": (
+        lambda w: registry.withdraw_request(w.session, asked(w)),
+        {
+            ("withdrawn", "approval", "cast/app to cast/orders/v1"),
+            ("ended", "subscription", "cast/app to cast/orders/v1"),
+        },
+    ),
+    "registry.switch_plan": (
+        lambda w: registry.switch_plan(w.session, w.subscription, another(w), by=None),
+        {("changed plan", "subscription", "cast/shop to cast/orders/v1")},
+    ),
+    "registry.assign_plan": (
+        lambda w: registry.assign_plan(w.session, w.subscription, another(w)),
+        {("changed plan", "subscription", "cast/shop to cast/orders/v1")},
+    ),
+    "registry.grant_until": (
+        lambda w: registry.grant_until(w.session, w.subscription, utcnow() + timedelta(days=1)),
+        {("changed", "subscription", "cast/shop to cast/orders/v1")},
+    ),
+    "registry.suspend_subscription": (
+        lambda w: registry.suspend_subscription(w.session, w.subscription, words="Too many errors."),
+        {("suspended", "subscription", "cast/shop to cast/orders/v1")},
+    ),
+    "registry.resume_subscription": (
+        lambda w: (
+            registry.suspend_subscription(w.session, w.subscription, words="Too many errors."),
+            w.session.flush(),
+            registry.resume_subscription(w.session, w.subscription),
+        ),
+        {("resumed", "subscription", "cast/shop to cast/orders/v1")},
+    ),
+    "registry.give_notice": (
+        lambda w: registry.give_notice(w.session, w.subscription, ends_at=utcnow() + timedelta(days=1)),
+        {("given notice", "subscription", "cast/shop to cast/orders/v1")},
+    ),
+    "registry.withdraw_notice": (
+        lambda w: (
+            registry.give_notice(w.session, w.subscription, ends_at=utcnow() + timedelta(days=1)),
+            w.session.flush(),
+            registry.withdraw_notice(w.session, w.subscription),
+        ),
+        {("notice withdrawn", "subscription", "cast/shop to cast/orders/v1")},
+    ),
+    "registry.end_due": (
+        lambda w: (
+            registry.grant_until(w.session, w.subscription, utcnow() + timedelta(days=1)),
+            w.session.flush(),
+            registry.end_due(w.session, now=utcnow() + timedelta(days=2)),
+        ),
+        {("ended", "subscription", "cast/shop to cast/orders/v1")},
     ),
     "registry.end_subscription": (
         lambda w: registry.end_subscription(w.session, w.subscription),
@@ -294,6 +398,10 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
     "accounts.create_person": (
         lambda w: accounts.create_person(w.session, email="new@portico.example", name="N", password_hash="!"),
         {("created", "person", "person N"), ("created", "team", "personal team of person N")},
+    ),
+    "accounts.rename_person": (
+        lambda w: accounts.rename_person(w.cast.owner, "Other"),
+        {("changed", "person", "person N")},
     ),
     "accounts.set_password": (
         lambda w: accounts.set_password(w.cast.owner, "another"),
@@ -410,20 +518,31 @@ CHANGE_NOTHING = {
     # What it marks is bookkeeping.
     "registry.tell_expiring",
     "registry.belongings",
+    "registry.dead",
+    "registry.may_choose",
+    "registry.unused_slug",
+    "registry.waiting_of",
     "registry.by_team",
     "registry.departure",
     "registry.differences",
     "registry.effects",
     "registry.estate",
     "registry.facts",
+    "registry.known_to",
     "registry.losing_sight",
     "registry.may_see",
     "registry.next_number",
     "registry.obstacles",
+    "registry.offered",
+    "registry.openapi_names",
     "registry.operation_changes",
     "registry.portable",
+    "registry.require_free_name",
     "registry.refusal",
+    "registry.settle_quotas",
+    "registry.shown_plans",
     "registry.siblings",
+    "registry.take_untold",
     "registry.teams_using",
     "registry.new_public_id",
     "registry.read_document",

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+from datetime import UTC
 from pathlib import Path
 from statistics import mean
 
@@ -90,6 +91,7 @@ def change_limits(home: House, per_second: int) -> None:
         registry.change_plan(
             session,
             plan,
+            zone=UTC,
             name=plan.name,
             description="",
             per_second=per_second,

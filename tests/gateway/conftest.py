@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from portal.bearer import Token
-from portal.gateway.ir import Api, Consumer, Key, Plan, Snapshot, Subscription, Target, Upstream
+from portal.gateway.ir import Api, Consumer, Key, Plan, Restriction, Snapshot, Subscription, Target, Upstream
 from portal.registry.keys import new_token
 from tests.gateway import envoy
 
@@ -41,6 +41,27 @@ def noise(n: int = 50) -> list[Key]:
 
 SUBSCRIBER, REVOKED, EXPIRED, LATER, UNSUBSCRIBED, EARLY, LATE, UNKNOWN = range(8)
 """Keys of `world`: consumer 1 is subscribed to everything, 2 to nothing, 3 from a far day on, 4 until long ago."""
+OF_SUSPENDED, STOPPED, WAITING, USED_UP, AFRESH = range(60, 65)
+"""Keys of `world`, of consumers 60 to 64: suspended itself, with a suspended subscription, with a pending one, with a
+quota that is used up for long, with one that was used up long ago."""
+READER, CHOSEN, ELSEWHERE, OPERATOR, NEAR, FAR, MISWRITTEN = range(70, 77)
+"""Keys of `world`, of consumer 1, that may do less: see `RESTRICTIONS`."""
+OPERATIONS = (
+    (1, "GET", "/pets/{id}"),
+    (1, "POST", "/pets"),
+    (1, "GET", "/files/v{n}-{part}.json"),
+    (1, "GET", "/a%20b/{x}"),
+    (1, "GET", "/tree/{path+}"),
+)
+RESTRICTIONS = {
+    READER: Restriction(read_only=True),
+    CHOSEN: Restriction(subscriptions=(99, 100)),
+    ELSEWHERE: Restriction(subscriptions=(101, 250)),
+    OPERATOR: Restriction(operations=OPERATIONS),
+    NEAR: Restriction(addresses=("10.0.0.0/8", "127.0.0.1/32", "::ffff:192.168.0.0/112", "2001:db8::/32")),
+    FAR: Restriction(addresses=("10.0.0.0/8", "::/0", "128.0.0.0/1")),
+    MISWRITTEN: Restriction(addresses=("everywhere",)),
+}
 
 
 def world(*apis: Api, plan: Plan | None = None) -> Snapshot:
@@ -54,13 +75,21 @@ def world(*apis: Api, plan: Plan | None = None) -> Snapshot:
             Subscription(200 + number, 1, one.id, 1, 0, LONG_AGO),
             Subscription(300 + number, 3, one.id, 1, IN_A_WHILE, None),
             Subscription(400 + number, 4, one.id, 1, 0, LONG_AGO),
+            Subscription(500 + number, OF_SUSPENDED, one.id, 1, LONG_AGO, None),
+            Subscription(600 + number, STOPPED, one.id, 1, LONG_AGO, None, "suspended"),
+            # The better standing counts, whichever is the older.
+            Subscription(650 + number, STOPPED, one.id, 1, LONG_AGO, None, "pending"),
+            Subscription(700 + number, WAITING, one.id, 1, LONG_AGO, None, "pending"),
+            Subscription(800 + number, USED_UP, one.id, 1, LONG_AGO, None, "approved", IN_A_WHILE),
+            Subscription(900 + number, AFRESH, one.id, 1, LONG_AGO, None, "suspended"),
+            Subscription(950 + number, AFRESH, one.id, 1, LONG_AGO, None, "approved", LONG_AGO),
         )
     ]
     return Snapshot(
         revision=1,
         apis=apis,
         plans=(plan or Plan(1),),
-        consumers=[Consumer(n, f"con_{n:016}") for n in (1, 2, 3, 4)],
+        consumers=[Consumer(n, f"con_{n:016}", n == OF_SUSPENDED) for n in (1, 2, 3, 4, *range(60, 65))],
         subscriptions=subscriptions,
         keys=[
             key(SUBSCRIBER, 1),
@@ -70,8 +99,11 @@ def world(*apis: Api, plan: Plan | None = None) -> Snapshot:
             key(UNSUBSCRIBED, 2),
             key(EARLY, 3),
             key(LATE, 4),
+            *(key(n, n) for n in range(60, 65)),
+            *(key(n, 1, id=n) for n in RESTRICTIONS),
             *noise(),
         ],
+        restrictions=RESTRICTIONS,
     )
 
 

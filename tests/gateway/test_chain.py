@@ -3,19 +3,27 @@
 import json
 import re
 import socket
+import time
 from typing import Any
 
 import pytest
 
+from portal.traffic.parse import parse
 from tests.gateway.conftest import (
+    AFRESH,
     EARLY,
     EXPIRED,
+    IN_A_WHILE,
     LATE,
     LATER,
+    OF_SUSPENDED,
     REVOKED,
+    STOPPED,
     SUBSCRIBER,
     UNKNOWN,
     UNSUBSCRIBED,
+    USED_UP,
+    WAITING,
     Served,
     token_of,
 )
@@ -56,6 +64,10 @@ class TestKey:
             (UNSUBSCRIBED, (403, "not_subscribed")),
             (EARLY, (403, "not_subscribed")),
             (LATE, (403, "not_subscribed")),
+            (OF_SUSPENDED, (403, "consumer_suspended")),
+            (STOPPED, (403, "subscription_suspended")),
+            (WAITING, (403, "subscription_pending")),
+            (USED_UP, (429, "quota_exceeded")),
         ],
     )
     def test_who_is_refused(self, served: Served, token: int | None, expected: tuple[int, str]) -> None:
@@ -63,6 +75,24 @@ class TestKey:
 
         assert refused(answer) == expected
         assert bool(answer.header("www-authenticate")) == (answer.status == 401)
+        assert bool(answer.header("retry-after")) == (answer.status == 429)
+
+    def test_who_used_up_a_quota_hears_when_it_begins_anew(self, served: Served) -> None:
+        before = int(time.time())
+        answer = served.call("/orders/v1", token=USED_UP)
+        after = int(time.time())
+
+        assert IN_A_WHILE - after <= int(answer.header("retry-after") or 0) <= IN_A_WHILE - before
+        assert answer.json["message"].endswith("It begins anew at 2096-10-02T07:06:40Z.")
+
+    def test_a_quota_that_was_used_up_before_keeps_nobody_out(self, served: Served) -> None:
+        assert served.call("/orders/v1", token=AFRESH).sent["x-subscription-id"] == "950"
+
+    def test_these_refusals_are_told_in_the_log(self, served: Served) -> None:
+        answer = served.call("/orders/v1", token=STOPPED)
+
+        (line,) = served.gateway.log_lines(answer.header("x-request-id") or "")
+        assert parse(json.dumps(line).encode()).reason == "subscription_suspended"
 
     @pytest.mark.parametrize(
         "change",
@@ -487,6 +517,7 @@ class TestLog:
             "pl": "1",
             "st": 200,
             "rs": None,
+            "sc": None,
             "f": "-",
             "d": "via_upstream",
             "bi": 0,

@@ -20,8 +20,9 @@ STAGES = {
     "at the start of a call": "local function decide(handle)",
     "before the key is taken": "  local token, several, path = take_key(api, headers)",
     "after the key was taken": "  if api.paused then",
+    "before a restriction is looked at": "  if rights[7] then\n",
     "after the first header was written": '  headers:add("x-key-id", rights[4])',
-    "before pcall": "  local decided, status, reason, api, unannounced = pcall(decide, handle)",
+    "before pcall": "  local decided, status, reason, api, again, unannounced = pcall(decide, handle)",
     "while looking the key up": "  sha256(token)\n",
 }
 
@@ -119,7 +120,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes | None]] = {
     "empty": lambda data: b"",
     "shorter": _shorter,
     "one bit wrong": _flipped,
-    "of another version": lambda data: data[:7] + b"\2" + data[8:],
+    "of another version": lambda data: data[:7] + b"\1" + data[8:],
     "something else": lambda data: b"x" * len(data),
 }
 

@@ -9,6 +9,7 @@ import pytest
 
 from portal.gateway import compile as compiler
 from portal.gateway.clusters import NOWHERE
+from portal.gateway.filters import overall
 from portal.gateway.ir import Api, ClientCertificate, Consumer, Credential, Key, Place, Plan, Snapshot, Target, Upstream
 from portal.gateway.publish import Publisher, Refused
 from portal.gateway.resolve import Resolver
@@ -43,7 +44,14 @@ class TestPrepare:
     def test_empty_folder_becomes_an_empty_gateway(self, place: Place) -> None:
         publisher_of(place)
 
-        for name in ("bootstrap.json", "lds/lds.json", "rds/rds.json", "cds/cds.json", "limits/limits.json"):
+        for name in (
+            "bootstrap.json",
+            "lds/lds.json",
+            "rds/rds.json",
+            "cds/cds.json",
+            "limits/limits.json",
+            overall.FILE,
+        ):
             assert json.loads((place.directory / name).read_bytes())
         assert "keys-" in (place.directory / "keys" / "keys.json").read_text()
 
@@ -353,7 +361,13 @@ class TestSecrets:
 
         (kept,) = (place.directory / "good").glob("*-revision-*")
 
-        assert sorted(path.name for path in kept.iterdir()) == ["cds.json", "lds.json", "limits.json", "rds.json"]
+        assert sorted(path.name for path in kept.iterdir()) == [
+            "cds.json",
+            "lds.json",
+            "limits.json",
+            "overall.json",
+            "rds.json",
+        ]
         resources = json.loads((kept / "rds.json").read_text())["resources"]
         assert resources == json.loads(served(place).replace(OLD, "…"))["resources"]
         assert files_with(place, OLD) == [

@@ -8,10 +8,19 @@ from sqlalchemy.orm import Session
 
 from portal import registry
 from portal.db import utcnow
-from portal.gateway.ir import Api, Credential, Snapshot, Target
+from portal.gateway.ir import Api, Credential, Restriction, Snapshot, Target
 from portal.gateway.read import Reader, consistent
 from portal.registry import models
-from portal.registry.models import Key, Release, SecretKind, Subscription, Visibility
+from portal.registry.models import (
+    Key,
+    KeyOperation,
+    KeySubscription,
+    Release,
+    SecretKind,
+    Subscription,
+    SubscriptionState,
+    Visibility,
+)
 from portal.registry.visibility import tells_successor
 from portal.vault import Vault
 from tests import factories
@@ -143,6 +152,14 @@ class TestApis:
         assert api.upstream.targets == (Target("a.example", 80),)
         assert api.base_path == "/"
 
+    def test_an_overall_limit_is_live_at_once(self, session: Session, read: Callable[[], Snapshot]) -> None:
+        row = factories.api(session, live=True)
+        assert only(read().apis).overall_per_second is None
+
+        registry.limit_api(session, row, overall_per_second=5)
+
+        assert only(read().apis).overall_per_second == 5
+
     def test_drafts_are_not_served(self, session: Session, read: Callable[[], Snapshot]) -> None:
         live = factories.api(session, live=True)
         factories.api(session)
@@ -189,7 +206,7 @@ class TestRights:
         snapshot = read()
 
         second = int(moment.timestamp())
-        assert only(snapshot.keys) == (key.sha256, key.public_id, consumer.id, second, 1)
+        assert only(snapshot.keys) == (key.sha256, key.public_id, consumer.id, second, 1, key.id)
         assert only(snapshot.subscriptions) == (
             subscription.id,
             consumer.id,
@@ -197,8 +214,10 @@ class TestRights:
             subscription.plan_id,
             second,
             second,
+            "approved",
+            None,
         )
-        assert only(snapshot.consumers) == (consumer.id, consumer.public_id)
+        assert only(snapshot.consumers) == (consumer.id, consumer.public_id, False)
 
     def test_key_that_was_revoked_by_a_clock_that_went_ahead_is_revoked_now(
         self, session: Session, read: Callable[[], Snapshot]
@@ -221,6 +240,54 @@ class TestRights:
         registry.end_subscription(session, factories.subscription(session, factories.consumer(session), api))
 
         assert [row.id for row in read().subscriptions] == [kept.id]
+
+    @pytest.mark.parametrize("state", SubscriptionState)
+    def test_callers_hear_of_subscriptions_that_wait_or_are_suspended(
+        self, session: Session, read: Callable[[], Snapshot], state: SubscriptionState
+    ) -> None:
+        factories.subscription(session, factories.consumer(session), factories.api(session, live=True))
+        session.execute(update(Subscription).values(state=state))
+
+        standings = [row.standing for row in read().subscriptions]
+
+        assert standings == ([] if state in ("rejected", "ended") else [state])
+
+    def test_a_used_up_quota_and_a_suspended_consumer_are_read(
+        self, session: Session, read: Callable[[], Snapshot]
+    ) -> None:
+        moment = datetime(2031, 5, 6, tzinfo=UTC)
+        api = factories.api(session, live=True)
+        kept, other = factories.consumer(session), factories.consumer(session)
+        factories.subscription(session, kept, api)
+        factories.subscription(session, other, api)
+        session.execute(update(Subscription).where(Subscription.consumer_id == kept.id).values(blocked_until=moment))
+        other.suspended_at = moment
+
+        snapshot = read()
+
+        blocks = {row.consumer_id: row.blocked_until for row in snapshot.subscriptions}
+        assert blocks == {kept.id: int(moment.timestamp()), other.id: None}
+        assert {row.id: bool(row.suspended) for row in snapshot.consumers} == {kept.id: False, other.id: True}
+
+    def test_restrictions_are_read_for_the_keys_that_have_some(
+        self, session: Session, read: Callable[[], Snapshot]
+    ) -> None:
+        consumer, api = factories.consumer(session), factories.api(session, live=True)
+        free, reader, near, chosen = (factories.key(session, consumer)[0] for _ in range(4))
+        reader.read_only = True
+        near.addresses = ["10.0.0.0/8"]
+        chosen.chosen_subscriptions = [KeySubscription(subscription_id=9), KeySubscription(subscription_id=7)]
+        chosen.chosen_operations = [KeyOperation(api_id=api.id, method="GET", path="/a")]
+
+        snapshot = read()
+
+        assert free.id not in snapshot.restrictions
+        assert snapshot.restrictions == {
+            reader.id: Restriction(read_only=True),
+            near.id: Restriction(addresses=("10.0.0.0/8",)),
+            chosen.id: Restriction(subscriptions=(7, 9), operations=((api.id, "GET", "/a"),)),
+        }
+        assert {row.id for row in snapshot.keys} == {free.id, reader.id, near.id, chosen.id}
 
     def test_plans_bring_their_limits(self, session: Session, read: Callable[[], Snapshot]) -> None:
         plan = factories.plan(session, per_second=7, per_second_burst=9, per_minute=None)

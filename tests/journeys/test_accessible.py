@@ -16,7 +16,7 @@ from tests.journeys.conftest import House
 
 NO_PAGES = re.compile(
     r"static|imports\.original|health\.(alive|ready|metrics)|.*\.export(_csv)?|account\.data|"
-    r"docs\.openapi_(json|yaml)|rest\..*"
+    r"docs\.(preview_)?openapi_(json|yaml)|rest\..*"
 )
 """What answers with a file, or for programs."""
 
@@ -25,6 +25,7 @@ NOT_LINKED = {
     "accounts.confirm_address",
     "security.reset_password",
     "invitations.accept",
+    "approvals.follow",
     # Between password and code, and what leads to pages of ours.
     "security.two_factor_token_validation",
     "security.two_factor_rescue",
@@ -42,6 +43,8 @@ NOT_LINKED = {
     "secrets.replace",
     "secrets.delete",
     "account.delete_me",
+    # Nothing is asked for: test_approvals.py looks at it.
+    "approvals.show",
     # The team owns something and has no other member; the draft is what is published.
     "estate.delete",
     "settings.remove_member",
@@ -57,12 +60,14 @@ NOT_LINKED = {
     "admin.create_view",
     "admin.delete_view",
     # The sample's answers have no schemas of their own.
+    "docs.schemas",
     "docs.schema",
     "docs.part",
     # Its draft is what is published.
     "docs.preview",
     "docs.preview_operations",
     "docs.preview_operation",
+    "docs.preview_schemas",
     "docs.preview_schema",
     "docs.preview_part",
     # Its document refers to nothing outside of its schemas that has a page.

@@ -437,7 +437,7 @@ class TestCompare:
 
         assert change.sentences[0] == "“z” in the answer 200 is gone."
         assert len(change.sentences) == MOST_SENTENCES + 1
-        assert change.sentences[-1] == "And 51 more differences."
+        assert change.sentences[-1] == "There are more differences."
         assert change.reasons == change.sentences[:1]
 
     def test_a_parameter_of_the_path_item_is_the_operations(self):

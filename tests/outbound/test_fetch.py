@@ -80,7 +80,7 @@ class TestFetch:
     def test_bytes_and_their_type_come_back(self, server):
         server.answers["/a.yaml"] = 200, {"Content-Type": "Application/YAML; charset=utf-8"}, b"openapi: 3.1.0\n"
 
-        assert get(server.url("/a.yaml")) == Fetched(server.url("/a.yaml"), "application/yaml", b"openapi: 3.1.0\n")
+        assert get(server.url("/a.yaml")) == Fetched("", "application/yaml", b"openapi: 3.1.0\n")
 
     def test_nothing_of_the_machine_is_sent(self, server, monkeypatch, tmp_path):
         (tmp_path / ".netrc").write_text("machine 127.0.0.1 login a password b\n")
@@ -99,10 +99,16 @@ class TestFetch:
         }
 
     def test_redirects_are_followed_to_where_they_lead(self, server):
-        server.answers["/old"] = 302, {"Location": "/new"}, b""
-        server.answers["/new"] = 200, {}, b"there"
+        server.answers["/old"] = 302, {"Location": "/new?signature=secret#part"}, b""
+        server.answers["/new?signature=secret"] = 200, {}, b"there"
 
-        assert get(server.url("/old")).url == server.url("/new")
+        assert get(server.url("/old")) == Fetched(server.url("/new"), "", b"there")
+
+    def test_redirect_that_only_adds_a_query_leads_nowhere_else(self, server):
+        server.answers["/a"] = 302, {"Location": "/a?session=1"}, b""
+        server.answers["/a?session=1"] = 200, {}, b"there"
+
+        assert get(server.url("/a")).led_to == ""
 
     def test_circles_end(self, server):
         server.answers["/a"] = 302, {"Location": "/a"}, b""

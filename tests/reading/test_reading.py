@@ -130,6 +130,7 @@ class TestReading:
         assert worker.KINDS[imports.JOB] is reading.read
         assert worker.KINDS["forget_imports"] is reading.forget
         assert "forget_imports" in worker.PERIODIC
+        assert imports.JOB in worker.LONG <= worker.KINDS.keys()
 
     def test_sweep_takes_what_nothing_names(self, app, session, team):
         import_id = bring(team, PETS)

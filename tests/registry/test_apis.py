@@ -177,6 +177,22 @@ class TestPlans:
             registry.offer_plans(session, api, [factories.plan(session, name="Foreign")])
 
 
+class TestOverallLimit:
+    @pytest.mark.parametrize("rate", [0, -1, 1_000_001])
+    def test_it_lies_between_one_and_a_million(self, session, rate):
+        api = factories.api(session)
+
+        with pytest.raises(Invalid, match="from 1 to 1,000,000"):
+            registry.limit_api(session, api, overall_per_second=rate)
+        assert api.overall_per_second is None
+
+    def test_a_new_version_has_it_too(self, session):
+        api = factories.api(session, path="/v1")
+        registry.limit_api(session, api, overall_per_second=5)
+
+        assert registry.new_version(session, api, version="v9", path="/v9", by=None).overall_per_second == 5
+
+
 class TestDelete:
     def test_everything_of_it_goes_and_nothing_else(self, session):
         api = factories.api(session, live=True)
@@ -222,6 +238,12 @@ class TestRevision:
             registry.issue(session, consumer, by=None)
 
         assert self.changes(session, act) == 1
+
+    def test_an_overall_limit_does_where_it_is_another_one(self, session):
+        api = factories.api(session, live=True)
+
+        assert self.changes(session, lambda: registry.limit_api(session, api, overall_per_second=5)) == 1
+        assert self.changes(session, lambda: registry.limit_api(session, api, overall_per_second=5)) == 0
 
     def test_drafts_do_not(self, session):
         api = factories.api(session, live=True)

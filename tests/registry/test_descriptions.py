@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import orjson
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -57,6 +58,39 @@ def test_document_is_stored_once(session: Session) -> None:
     assert session.scalar(select(func.count()).select_from(OpenAPIDocument)) == 1
 
 
+def test_documents_have_names_that_people_can_tell_apart(session: Session) -> None:
+    other = SMALL.replace(b"'1'", b"'2'")
+    again = SMALL + b"# with a remark"
+    rows = [descriptions.keep(session, data, openapi.read(data)).sha256 for data in (SMALL, other, again)]
+    nowhere = "0" * 64
+
+    assert descriptions.openapi_names(session, [None, rows[0], rows[1], nowhere]) == {
+        rows[0]: "Pets 1, 1 operation",
+        rows[1]: "Pets 2, 1 operation",
+        nowhere: "a document that is not stored here",
+    }
+    both = descriptions.openapi_names(session, [rows[0], rows[2]])
+    assert both == {digest: f"Pets 1, 1 operation (SHA-256 {digest[:8]}…)" for digest in (rows[0], rows[2])}
+
+
+def test_schemas_are_listed_whether_something_refers_to_them_or_not(session: Session) -> None:
+    words = b"x" * 30_000
+    data = SMALL.replace(
+        b"  schemas: {Pet", b"  schemas: {a/b 50%: {type: string}, Long: {description: " + words + b"}, Pet"
+    )
+    digest = descriptions.keep(session, data, openapi.read(data)).sha256
+
+    names = descriptions.schemas_of(session, digest)
+
+    start = "/components/schemas/"
+    assert sorted(names) == [f"{start}Long", f"{start}Pet", f"{start}a~1b 50%25"]
+    said = descriptions.small_parts(session, digest, names)
+    assert said == {
+        f"{start}Pet": {"properties": {"id": {"type": "integer"}}},
+        f"{start}a~1b 50%25": {"type": "string"},
+    }
+
+
 def test_reference_that_leads_nowhere_is_said(session: Session) -> None:
     row = descriptions.keep(session, SMALL, openapi.read(SMALL))
     operation = descriptions.operation_named(session, row.sha256, "list")
@@ -93,3 +127,16 @@ def test_part_under_many_names_is_bounded(session: Session) -> None:
 
     stored = session.scalar(select(func.sum(func.length(OpenAPIPart.content)))) or 0
     assert 400_000 < stored <= 3 * len(data) + 1_000_000
+
+
+def test_content_that_many_operations_share_is_bounded(session: Session) -> None:
+    """A security requirement of 100 kB stands in each operation that has none of its own."""
+    operation = {"responses": {"200": {"description": "Fine"}}}
+    tree = {"openapi": "3.1.0", "security": [{"x" * 100_000: []}]}
+    data = orjson.dumps(tree | {"paths": {f"/a{number}": {"get": operation} for number in range(400)}})
+
+    row = descriptions.keep(session, data, openapi.read(data))
+
+    sizes = list(session.scalars(select(func.length(Operation.content)).where(Operation.sha256 == row.sha256)))
+    assert sum(sizes) < 10 * len(data) + 11_000_000
+    assert (max(sizes) > 100_000, min(sizes), len(sizes)) == (True, 2, 400)

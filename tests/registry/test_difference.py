@@ -38,6 +38,14 @@ def test_each_field_is_told_in_words():
     }
 
 
+def test_openapi_documents_are_told_by_what_people_call_them():
+    before, after = (factories.document(name="A", path="/a", openapi=digit * 64) for digit in "ab")
+
+    [said] = differences(before, after, {"a" * 64: "Orders 1, 2 operations", "b" * 64: "Orders 2, 3 operations"})
+
+    assert (said.before, said.after) == ("Orders 1, 2 operations", "Orders 2, 3 operations")
+
+
 def test_without_a_first_document_everything_that_is_filled_in_is_told():
     document = factories.document(path="/orders")
 

@@ -56,6 +56,25 @@ class TestUpstream:
     def test_what_is_no_address_is_refused_beside_its_field(self, url):
         assert list(wrong(upstream=upstream(url))) == ["upstream.targets.0.url"]
 
+    @pytest.mark.parametrize(
+        ("url", "what"),
+        [
+            ("http://169.254.169.254/latest", "metadata service"),
+            ("http://169.254.1.1", "link-local"),
+            ("http://[fe80::1]:80", "link-local"),
+            ("http://[::ffff:169.254.1.1]", "link-local"),
+            ("https://224.0.0.1", "multicast"),
+            ("http://0.0.0.0", "no address of a machine"),
+        ],
+    )
+    def test_what_no_installation_may_reach_is_refused_when_it_is_typed(self, url, what):
+        assert what in wrong(upstream=upstream(url))["upstream.targets.0.url"]
+        assert read_document(PLAIN | {"upstream": upstream(url)}), "what is stored still opens in the editor"
+
+    @pytest.mark.parametrize("url", ["http://127.0.0.1:9000", "http://10.0.0.1", "http://169.254.example"])
+    def test_what_settings_and_name_servers_decide_is_not_refused_here(self, url):
+        assert read_document(PLAIN | {"upstream": upstream(url)}, typed=True)
+
     def test_targets_share_scheme_and_path(self):
         assert "same scheme" in wrong(upstream=upstream("http://a.example/x", "http://b.example/y"))["upstream"]
         assert "same scheme" in wrong(upstream=upstream("http://a.example", "https://b.example"))["upstream"]

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.jobs import Job
-from portal.registry import delete_api, exports, read_document
+from portal.registry import delete_api, exports, read_document, save_draft
 from portal.registry.models import Api, OpenAPIExport
 from tests import factories
 
@@ -51,13 +51,24 @@ def test_is_written_and_kept_as_it_was_asked_for(session: Session, api: Api) -> 
     assert exports.kept(session, key(api, "yaml")) is None
 
 
-def test_the_newest_takes_the_place_of_the_last(session: Session, api: Api) -> None:
-    exports.keep(session, api.id, "json", "a" * 64, "one")
-    exports.keep(session, api.id, "yaml", "b" * 64, "two")
-    exports.keep(session, api.id, "json", "c" * 64, "three")
-    session.flush()
+def test_two_of_each_form_are_kept_as_there_are_a_release_and_a_draft(session: Session, api: Api) -> None:
+    for form, letter in (("json", "a"), ("yaml", "b"), ("json", "c"), ("json", "d"), ("json", "d")):
+        exports.keep(session, api.id, form, letter * 64, "text")  # type: ignore[arg-type]
+        session.flush()
 
-    assert set(session.scalars(select(OpenAPIExport.key))) == {"b" * 64, "c" * 64}
+    assert set(session.scalars(select(OpenAPIExport.key))) == {letter * 64 for letter in "bcd"}
+
+
+def test_the_draft_is_written_as_well_as_what_is_live(session: Session, api: Api) -> None:
+    before, live = key(api), api.name
+    save_draft(session, api, read_document(api.draft | {"name": "Of tomorrow"}), by=None, expected=api.draft_number)
+
+    titles = []
+    for asked in (before, key(api)):
+        made = exports.written(session, {"api": api.id, "form": "json", "server": SERVER, "key": asked})
+        assert made is not None
+        titles.append(json.loads(made[3])["info"]["title"])
+    assert titles == [live, "Of tomorrow"]
 
 
 def test_goes_with_its_api(session: Session, api: Api) -> None:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -20,6 +21,10 @@ from tests.factories import PETS
 
 DAY = timedelta(days=1)
 NEXT = PETS.replace(b"post:", b"put:")
+
+
+def many_paths(count: int) -> bytes:
+    return orjson.dumps({"openapi": "3.1.0", "paths": {f"/a{number}": {"get": {}} for number in range(count)}})
 
 
 def document(digest: str | None, **values: Any) -> registry.Document:
@@ -325,6 +330,12 @@ class TestUnderstanding:
             (PETS, PETS, True),
             (b"x" * 1_000_001, None, False),
             (PETS, b"x" * 1_000_001, False),
+            (b"x" * 600_000, b"x" * 600_000, False),
+            (many_paths(3_000), None, True),
+            (many_paths(3_000), many_paths(3_000), False),
+            (many_paths(3_000).decode().encode("utf-16"), many_paths(3_000), False),
+            (b"{paths: {%b}}" % (b"/a: {$ref: '#/paths/~1b'}," * 9_000), None, False),
+            (PETS, b"a: &name [1]\nb: *name\n", False),
             (b"a: &name [1]\nb: *name\n", None, False),
             (b"{a: &\xc3\xa4 [1], b: *\xc3\xa4}\n", None, False),
             (b"a: https://a.example/?a=1&b=2\n", None, True),

@@ -1,3 +1,5 @@
+from datetime import UTC
+
 import pytest
 
 from portal import registry
@@ -44,11 +46,11 @@ class TestChange:
         session.commit()
         before = revision.current(session)
 
-        registry.change_plan(session, plan, per_second=10, **SAME | {"name": "Renamed"})
+        registry.change_plan(session, plan, zone=UTC, per_second=10, **SAME | {"name": "Renamed"})
         session.commit()
         assert revision.current(session) == before
 
-        registry.change_plan(session, plan, per_second=11, **SAME)
+        registry.change_plan(session, plan, zone=UTC, per_second=11, **SAME)
         session.commit()
         assert revision.current(session) == before + 1
 

@@ -19,6 +19,7 @@ from portal.errors import Changed, Conflict, InUse, NotFound, PathTaken, PortalE
 from portal.registry import revision, sweeping
 from portal.registry.models import (
     Api,
+    Approval,
     Consumer,
     Key,
     Mount,
@@ -330,3 +331,112 @@ def test_document_that_is_named_and_swept_at_once_is_named_and_there_or_neither(
         is_named = session.scalar(select(Api.id).where(Api.slug == "pets")) is not None
         is_there = session.get(OpenAPIDocument, digest) is not None
         assert is_named == is_there
+
+
+class TestAsking:
+    """Of a consumer, and of those who decide about it."""
+
+    @pytest.fixture
+    def asked(self, session) -> Approval:
+        api = factories.api(session, live=True, slug="orders")
+        asked = factories.approval(session, factories.consumer(session, slug="app"), api)
+        session.commit()
+        return asked
+
+    def decide(self, number: int, verb: Any) -> Callable[[Session], object]:
+        return lambda session: verb(session, session.get_one(Approval, number), by=None, words="So be it.")
+
+    @pytest.mark.parametrize("turn", range(3))
+    def test_two_decisions_at_once_the_second_is_told(self, session, at_once, asked, turn):
+        number = asked.id
+        session.rollback()
+
+        raised = at_once(self.decide(number, registry.approve), self.decide(number, registry.reject))
+
+        session.rollback()
+        assert [type(error) for error in raised if error] == [Conflict]
+        state = "approved" if raised[0] is None else "rejected"
+        assert f"Somebody has {state} this request already" in str(next(filter(None, raised)))
+        assert (asked.state, asked.subscription.state) == (state, state)
+
+    def test_a_decision_and_a_withdrawal_at_once_are_one_of_both(self, session, at_once, asked):
+        number = asked.id
+        session.rollback()
+
+        raised = at_once(
+            self.decide(number, registry.approve),
+            lambda session: registry.withdraw_request(session, session.get_one(Approval, number)),
+        )
+
+        session.rollback()
+        assert [type(error) for error in raised if error] == [Conflict]
+        assert asked.subscription.state == ("approved" if raised[0] is None else "ended")
+
+    def test_asking_twice_at_once_asks_once(self, session, at_once, asked):
+        session.rollback()
+        factories.consumer(session, slug="guest")
+        session.commit()
+
+        def ask(session: Session) -> None:
+            consumer, api = one(session, Consumer, "guest"), one(session, Api, "orders")
+            registry.subscribe(session, consumer, api, api.plans[0], by=None, purpose="It.")
+
+        raised = at_once(ask, ask)
+
+        session.rollback()
+        assert [type(error) for error in raised if error] in ([Conflict], [IntegrityError])
+        assert len(session.scalars(select(Approval)).all()) == 2
+
+    @pytest.mark.parametrize("gone", ["consumer", "API", "team"])
+    def test_what_is_decided_and_deleted_at_once_is_gone(self, session, at_once, asked, gone):
+        number = asked.id
+        api_id, consumer_id = asked.subscription.api_id, asked.subscription.consumer_id
+        team_id = asked.subscription.api.team_id
+        session.rollback()
+        deletions: dict[str, Callable[[Session], object]] = {
+            "consumer": lambda session: registry.delete_consumer(session, session.get_one(Consumer, consumer_id)),
+            "API": lambda session: registry.delete_api(session, session.get_one(Api, api_id)),
+            "team": partial(delete_team, team_id),
+        }
+
+        raised = at_once(self.decide(number, registry.approve), deletions[gone])
+
+        session.rollback()
+        assert raised[1] is None
+        assert session.scalars(select(Approval.id)).all() == []
+        assert session.scalars(select(Subscription.id)).all() == []
+
+    def test_a_plan_is_asked_for_and_deleted_at_once(self, session, at_once, asked):
+        api = asked.subscription.api
+        silver = factories.plan(session, team=api.team, slug="silver", approval=True)
+        registry.offer_plans(session, api, [*api.plans, silver])
+        registry.approve(session, asked, by=None)
+        session.commit()
+        use_id = asked.subscription_id
+        session.rollback()
+
+        def ask(session: Session) -> None:
+            use = session.get_one(Subscription, use_id)
+            registry.switch_plan(session, use, one(session, Plan, "silver"), by=None, purpose="More.")
+
+        raised = at_once(ask, lambda session: registry.delete_plan(session, one(session, Plan, "silver")))
+
+        session.rollback()
+        assert len([error for error in raised if error is None]) == 1
+        is_there = session.scalar(select(Plan.id).where(Plan.slug == "silver")) is not None
+        assert is_there == (raised[0] is None)
+
+    def test_two_consumers_move_towards_each_others_team(self, session, at_once):
+        first, second = factories.consumer(session), factories.consumer(session)
+        session.commit()
+        ways = [(first.id, second.team_id), (second.id, first.team_id)]
+        session.rollback()
+
+        def move(consumer_id: int, team_id: int, session: Session) -> None:
+            registry.move_consumer(session, session.get_one(Consumer, consumer_id), session.get_one(Team, team_id))
+
+        raised = at_once(*(partial(move, *way) for way in ways))
+
+        session.rollback()
+        assert raised == [None, None]
+        assert (first.team_id, second.team_id) == (ways[0][1], ways[1][1])

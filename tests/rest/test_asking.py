@@ -10,6 +10,8 @@ from portal.accounts import tokens
 from portal.accounts.audit import AuditEntry
 from portal.accounts.tokens import AccessToken, Scope
 from portal.db import utcnow
+from portal.registry.models import Visibility
+from tests import factories
 from tests.conftest import sign_in
 from tests.rest.conftest import Program, token_of
 
@@ -93,16 +95,78 @@ class TestScopes:
         ids=lambda value: getattr(value, "name", None),
     )
     def test_each_opens_its_own_only(self, program, cast, scope, method, path, body):
-        others = [each for each in Scope if each is not scope]
-        refused = program(cast.administrator, others).ask(method, path, body)
+        who = cast.administrator if scope is Scope.ADMIN else cast.owner
+        refused = program(who, [each for each in Scope if each is not scope]).ask(method, path, body)
         assert (refused.status_code, refused.json["code"]) == (403, "scope_missing")
         assert f" {scope.value}." in refused.json["detail"]
 
-        assert program(cast.administrator, [scope]).ask(method, path, body).status_code in {200, 201}
+        assert program(who, [scope]).ask(method, path, body).status_code in {200, 201}
 
     def test_none_gives_its_person_more(self, program, cast):
         assert program(cast.developer).post("/teams/cast/plans", {"slug": "x", "name": "X"}).status_code == 403
         assert program(cast.owner).get("/people").status_code == 403
+
+
+def private_api(session, team):
+    api = factories.api(session, team=team, slug="orders", live=True)
+    api.visibility = Visibility.TEAM
+    return api
+
+
+class TestAdministrator:
+    """Without the scope `admin` a token of theirs is one of a member of their own teams."""
+
+    NARROW = tuple(scope for scope in Scope if scope is not Scope.ADMIN)
+
+    @pytest.mark.parametrize(
+        ("method", "path", "body"),
+        [
+            ("GET", "/teams/cast", None),
+            ("GET", "/teams/cast/apis/orders/v1", None),
+            ("PUT", "/teams/cast/apis/orders/v1/plans", {"plans": []}),
+            ("GET", "/catalogue/cast/orders/v1", None),
+            ("POST", "/teams/cast/consumers", {"slug": "shop", "name": "Shop"}),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_reaches_other_teams_with_the_scope_only(self, program, session, cast, method, path, body):
+        private_api(session, cast.team)
+        session.commit()
+
+        assert program(cast.administrator, self.NARROW).ask(method, path, body).status_code == 404
+        assert program(cast.administrator).ask(method, path, body).status_code in {200, 201}
+
+    def test_lists_leave_other_teams_out(self, program, session, cast):
+        own = factories.team(session, owner=cast.administrator, slug="own")
+        for team in (cast.team, own):
+            private_api(session, team)
+            factories.plan(session, team=team)
+            factories.consumer(session, team=team)
+        session.commit()
+        narrow, whole = program(cast.administrator, self.NARROW), program(cast.administrator)
+
+        for path in ("/apis", "/plans", "/consumers"):
+            assert {each["team"] for each in narrow.get(path).json["items"]} == {"own"}
+            assert {each["team"] for each in whole.get(path).json["items"]} == {"own", "cast"}
+        assert "cast" not in {each["slug"] for each in narrow.get("/teams").json["items"]}
+        assert "cast" in {each["slug"] for each in whole.get("/teams").json["items"]}
+        assert [each["api"] for each in narrow.get("/catalogue").json["items"]] == ["own/orders/v1"]
+        assert narrow.get("/calls").status_code == 200
+
+    def test_does_what_a_member_may_in_a_team_of_theirs(self, program, session, cast):
+        own = factories.team(session, owner=cast.administrator, slug="own", may_publish=True)
+        api = factories.api(session, team=own, slug="orders")
+        session.commit()
+        asking, path = program(cast.administrator, self.NARROW), "/teams/own/apis/orders/v1/draft"
+        document = {**api.draft, "upstream": {**api.draft["upstream"], "tls_verify": False}}
+
+        assert asking.put(path, {**api.draft, "description": "New."}, If_Match="*").status_code == 200
+        # Switching certificate checks off is an administrator's act.
+        assert asking.put(path, document, If_Match="*").status_code == 422
+        assert program(cast.administrator).put(path, document, If_Match="*").status_code == 200
+
+    def test_is_still_told_what_they_are(self, program, cast):
+        assert program(cast.administrator, [Scope.READ]).get("/me").json["is_administrator"] is True
 
 
 class TestTrail:

@@ -3,8 +3,9 @@
 import pytest
 from sqlalchemy import func, select
 
-from portal.registry.models import Consumer, Key
+from portal.registry.models import Consumer, Import, Key
 from tests import factories
+from tests.outbound.test_fetch import Server
 
 DOCUMENT = {"name": "Orders", "path": "/orders/v1", "upstream": {"targets": [{"url": "http://orders.example:8080"}]}}
 
@@ -157,6 +158,55 @@ class TestEverythingElse:
         assert asking.get(path).headers["ETag"] == tag
         assert asking.ask(method, path, body, If_Match=tag).status_code in {200, 204}
 
+    @pytest.mark.parametrize(
+        ("path", "change"),
+        [
+            ("/teams/cast/members/{member}", ("PATCH", {"role": "owner"})),
+            ("/teams/cast/members/{member}", ("DELETE", None)),
+            ("/teams/cast/consumers/shop/subscriptions/{subscription}", ("PATCH", {"ends_at": "2999-01-01T00:00:00Z"})),
+            ("/teams/cast/consumers/shop/subscriptions/{subscription}", ("DELETE", None)),
+            ("/teams/cast/consumers/shop/keys/{key}", ("PATCH", {"label": "other"})),
+            ("/teams/cast/consumers/shop/keys/{key}", ("DELETE", None)),
+        ],
+        ids=lambda value: value[0] if isinstance(value, tuple) else value.split("/")[-2],
+    )
+    def test_so_do_members_subscriptions_and_keys(self, program, session, cast, path, change):
+        shop = factories.consumer(session, team=cast.team, slug="shop")
+        path = path.format(
+            member=next(each.id for each in cast.team.memberships if each.person is cast.developer),
+            subscription=factories.subscription(session, shop, factories.api(session, live=True)).id,
+            key=factories.key(session, shop)[0].public_id,
+        )
+        session.commit()
+        asking, (method, body) = program(cast.owner), change
+        tag = asking.get(path).headers["ETag"]
+
+        assert asking.ask(method, path, body, If_Match='"other"').status_code == 412
+        assert asking.get(path).headers["ETag"] == tag
+        assert asking.ask(method, path, body, If_Match=tag).status_code in {200, 204}
+        after = asking.get(path)
+        assert after.status_code == 404 or after.headers["ETag"] != tag
+
+    def test_what_somebody_else_has_changed_is_not_overwritten(self, program, session, cast):
+        consumer = factories.consumer(session, team=cast.team, slug="shop")
+        key, _ = factories.key(session, consumer)
+        session.commit()
+        path = f"/teams/cast/consumers/shop/keys/{key.public_id}"
+        mine, theirs = program(cast.developer), program(cast.owner)
+        tag = mine.get(path).headers["ETag"]
+        assert theirs.patch(path, {"expires_at": "2999-01-01T00:00:00Z"}).status_code == 200
+
+        assert mine.patch(path, {"expires_at": None}, If_Match=tag).status_code == 412
+        assert mine.get(path).json["expires_at"] == "2999-01-01T00:00:00Z"
+
+    def test_the_right_to_publish_has_the_teams_state(self, program, cast):
+        asking = program(cast.administrator)
+        tag = asking.get("/teams/cast").headers["ETag"]
+        taken = asking.put("/teams/cast/publishing", {"allowed": False}, If_Match=tag)
+
+        assert (taken.status_code, taken.json["may_publish"]) == (200, False)
+        assert asking.put("/teams/cast/publishing", {"allowed": True}, If_Match=tag).status_code == 412
+
 
 class TestIdempotencyKey:
     def test_makes_one_however_often_it_comes(self, program, session, cast):
@@ -213,3 +263,40 @@ class TestIdempotencyKey:
         refused = program(cast.owner).post("/teams", {"slug": "a", "name": "A"}, Idempotency_Key=key)
 
         assert refused.status_code == 400
+
+    def test_a_document_is_brought_once(self, program, session, cast):
+        asking, body = program(cast.publisher), {"text": factories.OPENAPI.decode()}
+        first, second = (asking.post("/teams/cast/imports", body, Idempotency_Key="one") for _ in range(2))
+
+        assert (first.status_code, second.data) == (201, first.data)
+        assert (second.headers["Location"], second.headers["Idempotent-Replayed"]) == (
+            first.headers["Location"],
+            "true",
+        )
+        assert len(session.scalars(select(Import)).all()) == 1
+        assert asking.post("/teams/cast/imports", {"text": "openapi: 3"}, Idempotency_Key="one").status_code == 422
+
+    def test_nor_fetched_again_when_the_address_is_gone_by_then(self, program, session, cast, api):
+        server = Server()
+        server.answers["/a"] = 200, {}, factories.OPENAPI
+        asking, body = program(cast.publisher), {"address": server.url("/a")}
+        path = "/teams/cast/apis/orders/v1/imports"
+        first = asking.post(path, body, Idempotency_Key="one")
+        server.server.shutdown()
+        server.server.server_close()
+
+        assert asking.post(path, body, Idempotency_Key="one").data == first.data
+        assert asking.post(path, body).status_code == 422
+        assert len(server.asked) == 1
+        assert len(session.scalars(select(Import)).all()) == 1
+
+    def test_what_could_not_be_read_is_not_remembered(self, program, cast):
+        server = Server()
+        asking, body = program(cast.publisher), {"address": server.url("/a")}
+        refused = asking.post("/teams/cast/imports", body, Idempotency_Key="one")
+        server.answers["/a"] = 200, {}, factories.OPENAPI
+        again = asking.post("/teams/cast/imports", body, Idempotency_Key="one")
+        server.server.shutdown()
+        server.server.server_close()
+
+        assert (refused.status_code, again.status_code) == (422, 201)

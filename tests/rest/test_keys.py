@@ -40,7 +40,7 @@ def test_restrictions_are_sent_told_and_changed(program, session, cast, house):
     assert {name: told[name] for name in less} == kept
     assert told["may"].startswith("May only read Orders")
     assert {name: changed[name] for name in less} == kept | {"read_only": False, "operations": []}
-    assert asking.get(KEYS).json["items"] == [changed]
+    assert asking.get(KEYS).json["items"] == [changed | {"last_used_at": None}]
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ import orjson
 import pytest
 from sqlalchemy import select
 
-from portal import registry
+from portal import config_of, registry, worker
 from portal.db import utcnow
 from portal.jobs import Job
-from portal.registry.models import Api, Import
+from portal.registry import imports
+from portal.registry.models import Api, Import, Visibility
 from portal.traffic.models import DAY, ByConsumerOperation
 from tests import factories
 from tests.conftest import sign_in
@@ -31,6 +32,24 @@ def pets(**paths):
         "paths": {f"/{name}": {"get": {"summary": said}} for name, said in paths.items()},
     }
     return orjson.dumps(document).decode()
+
+
+class TestOverallLimit:
+    def test_it_is_set_and_taken_away(self, program, session, cast, api):
+        asking = program(cast.publisher)
+
+        assert asking.get(PATH).json["overall_per_second"] is None
+        assert asking.put(f"{PATH}/limit", {"overall_per_second": 250}).json["overall_per_second"] == 250
+        session.rollback()
+        assert session.get_one(Api, api.id).overall_per_second == 250
+        assert asking.put(f"{PATH}/limit", {"overall_per_second": None}).json["overall_per_second"] is None
+
+    @pytest.mark.parametrize("rate", [0, 1_000_001, 1.5, "5", True])
+    def test_what_makes_no_sense_is_refused(self, program, cast, api, rate):
+        answer = program(cast.publisher).put(f"{PATH}/limit", {"overall_per_second": rate})
+
+        assert answer.status_code == 422
+        assert answer.json["errors"][0]["pointer"] == "#/overall_per_second"
 
 
 class TestImports:
@@ -138,6 +157,52 @@ class TestImports:
         assert program(cast.publisher).delete(f"/imports/{number}").status_code == 204
         assert program(cast.publisher).get(f"/imports/{number}").json["state"] == "discarded"
 
+    def test_one_that_was_overtaken_is_compared_again(self, app, program, session, cast):
+        asking = program(cast.publisher)
+        first = asking.post("/teams/cast/imports", {"text": pets(pets="All pets")}).json
+        asking.post(f"/imports/{first['id']}/apply", {"slug": "pets", "version": "v2"})
+        late, soon = (
+            asking.post("/teams/cast/apis/pets/v2/imports", {"text": pets(**paths)}).json
+            for paths in ({"cats": "Cats"}, {"pets": "All pets", "dogs": "Dogs"})
+        )
+        asking.post(f"/imports/{soon['id']}/apply", {})
+        one = f"/imports/{late['id']}"
+        assert asking.get(one).json["is_stale"] is True
+        assert asking.post(f"{one}/apply", {}).status_code == 409
+
+        assert asking.post(f"{one}/compare").json["state"] == "waiting"
+        assert asking.post(f"{one}/compare").status_code == 409
+        with app.app_context():
+            assert worker.turn(config_of(app), "test", {imports.JOB: worker.KINDS[imports.JOB]})
+
+        found = asking.get(one).json
+        assert (found["state"], found["is_stale"]) == ("ready", False)
+        assert {row["path"] for row in found["changes"]["rows"] if row["kind"] == "removed"} == {"/pets", "/dogs"}
+        assert asking.post(f"{one}/apply", {}).status_code == 200
+
+    def test_are_listed_with_what_became_of_them(self, program, session, cast, api):
+        asking = program(cast.publisher)
+        for path in ("/teams/cast/imports", f"{PATH}/imports", f"{PATH}/imports"):
+            asking.post(path, {"text": pets(a="A")})
+        newest, older = asking.get("/teams/cast/imports?limit=2").json["items"]
+        asking.delete(f"/imports/{older['id']}")
+
+        assert [each["id"] for each in asking.get(f"{PATH}/imports").json["items"]] == [newest["id"], older["id"]]
+        assert len(asking.get("/teams/cast/imports").json["items"]) == 3
+        (gone,) = asking.get("/teams/cast/imports?state=discarded").json["items"]
+        assert (gone["id"], gone["api"]) == (older["id"], "cast/orders/v1")
+        assert asking.get("/teams/cast/imports?state=lost").status_code == 422
+        assert program(cast.developer).get("/teams/cast/imports").status_code == 403
+
+    def test_tell_the_operations_that_were_brought(self, program, cast):
+        asking = program(cast.publisher)
+        number = asking.post("/teams/cast/imports", {"text": pets(pets="All pets", cats="Cats")}).json["id"]
+        path = f"/imports/{number}/operations"
+
+        assert [each["path"] for each in asking.get(path).json["items"]] == ["/pets", "/cats"]
+        assert [each["path"] for each in asking.get(f"{path}?q=all").json["items"]] == ["/pets"]
+        assert len(asking.get(f"{path}?q=get").json["items"]) == 2
+
 
 class TestLifecycle:
     def test_from_published_to_retired_and_back(self, program, session, cast, api):
@@ -206,6 +271,33 @@ class TestLifecycle:
         ]
         assert (found["count"], found["items"][0]["last_call"] is None) == (2, False)
         assert {(each["calls"], each["last_call"]) for each in less["items"]} == {(0, None)}
+
+    def test_who_remains_comes_in_pages(self, program, session, cast, api):
+        team, now = cast.stranger.teams[0], int(utcnow().timestamp()) // 60 * 60
+        named = [factories.consumer(session, team=team, name=f"Shop {n % 3}") for n in range(9)]
+        for n, consumer in enumerate(named[:7]):
+            factories.subscription(session, consumer, api)
+            if n < 4:  # two of them at one moment
+                _calls(session, api, consumer.id, now - n // 2 * 60)
+        _calls(session, api, 999_999, now)  # deleted by now
+        session.commit()
+        asking, path, found = program(cast.publisher), f"{PATH}/remaining?limit=3", []
+        page = asking.get(path).json
+        while page:
+            found += page["items"]
+            page = page["next"] and asking.get(f"{path}&cursor={page['next']}").json
+
+        assert found == asking.get(f"{PATH}/remaining").json["items"]
+        assert len(found) == 8
+        assert [each["consumer"] for each in found[:3]] == [None, "Shop 0", "Shop 1"]
+        assert [each["calls"] for each in found] == [1] * 5 + [0] * 3
+        assert asking.get(f"{PATH}/remaining?cursor=x").status_code == 422
+
+
+def _calls(session, api, consumer_id, at):
+    session.add(
+        ByConsumerOperation(at=at - at % DAY, api_id=api.id, operation="", consumer_id=consumer_id, calls=1, last_at=at)
+    )
 
 
 class TestVisibility:
@@ -292,6 +384,35 @@ def test_subscribers_are_told_of_a_deprecation(program, session, cast, api):
 
     session.rollback()
     assert [job.kind for job in session.scalars(select(Job))] == ["mail"]
+
+
+class TestCatalogueEntry:
+    def test_tells_how_it_is_called_and_under_which_plans(self, program, session, cast, api):
+        factories.plan(session, team=cast.team, slug="unoffered")
+        session.commit()
+        one = program(cast.stranger).get("/catalogue/cast/orders/v1").json
+
+        assert (one["api"], one["name"], one["state"], one["is_closed"]) == (
+            "cast/orders/v1",
+            "Orders",
+            "published",
+            False,
+        )
+        assert one["addresses"][0].endswith("/orders")
+        assert (one["key_place"], one["key_name"]) == ("header", "X-API-Key")
+        assert [(plan["slug"], plan["per_second"]) for plan in one["plans"]] == [("gold", 10)]
+        assert one["successor"] is None
+
+    def test_of_what_one_may_not_know_of_does_not_exist(self, program, session, cast, api):
+        newer = factories.api(session, team=cast.team, slug="orders", version="v2", live=True, path="/orders-v2")
+        newer.visibility = Visibility.TEAM
+        session.commit()
+        program(cast.publisher).put(f"{PATH}/deprecation", {"successor": "cast/orders/v2", "message": "Move on."})
+
+        told = program(cast.stranger).get("/catalogue/cast/orders/v1").json
+        assert (told["state"], told["successor"], told["deprecation_message"]) == ("deprecated", None, "Move on.")
+        assert program(cast.developer).get("/catalogue/cast/orders/v1").json["successor"] == "cast/orders/v2"
+        assert program(cast.stranger).get("/catalogue/cast/orders/v2").status_code == 404
 
 
 class TestVersions:

@@ -1,11 +1,14 @@
 """What each resource tells and does, beyond what every route is tested for."""
 
 import re
+from dataclasses import replace
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import select
 
+from portal import doctor, jobs
 from portal.accounts import Person
 from portal.accounts.models import Invitation
 from portal.db import utcnow
@@ -278,6 +281,30 @@ class TestCallsAndTraffic:
 
         assert program(cast.stranger).get(f"/traffic?since={since}").json["counts"]["ok"] == 3
 
+    def test_are_narrowed_to_an_operation(self, app, engine, tmp_path, program, session, cast):
+        digest = factories.openapi_document(session)
+        api = factories.api(session, team=cast.team, slug="pets", live=True, path="/pets", openapi=digest)
+        consumer = factories.consumer(session, team=cast.stranger.teams[0])
+        session.commit()
+        at = f"{api.id}|1|h|10000000|/pets|x-api-key"
+        paths = ("/pets/pets/1", "/pets/pets/2", "/pets/nothing")
+        written = [logged.line(api, consumer, p=path, r=at) for path in paths]
+        logged.store(engine, tmp_path, *written)
+        asking = program(cast.publisher)
+        of, name = "api=cast/pets/v1", "show"
+
+        assert {each["operation"] for each in asking.get("/calls").json["items"]} == {name, None}
+        assert len(asking.get(f"/calls?{of}&operation={name}").json["items"]) == 2
+        assert len(asking.get(f"/calls?{of}&operation=-").json["items"]) == 1
+        assert asking.get(f"/traffic?{of}&operation={name}").json["counts"]["ok"] == 2
+        assert asking.get(f"/traffic?{of}&operation=-").json["counts"]["ok"] == 1
+        assert asking.get(f"/traffic?operation={name}").json["errors"][0]["field"] == "operation"
+        assert [
+            (each["id"], each["path"], each["calls"]) for each in asking.get(f"/traffic/operations?{of}").json["items"]
+        ] == [(name, "/pets/{id}", 2), (None, None, 1)]
+        assert asking.get("/traffic/operations").json["errors"][0]["field"] == "api"
+        assert program(cast.stranger).get(f"/traffic/operations?{of}").status_code == 422
+
 
 class TestAdministration:
     def test_people_are_made_with_a_password_that_is_told_once(self, program, session, cast):
@@ -345,6 +372,52 @@ class TestAdministration:
         assert older["items"][0]["id"] < all_of_it["items"][0]["id"]
         changed = program(cast.administrator).get("/audit?action=changed&kind=team").json["items"]
         assert changed[0]["address"] == "127.0.0.1"
+
+    def test_people_are_renamed(self, program, cast):
+        asking, one = program(cast.administrator), f"/people/{cast.owner.id}"
+        assert asking.patch(one, {"name": " Olga  Orlova "}).json["name"] == "Olga Orlova"
+        assert asking.patch(one, {"name": "  "}).json["errors"][0]["field"] == "name"
+        assert asking.post("/people", {"email": "x@portico.example", "name": " "}).status_code == 422
+
+    def test_what_envoy_gets(self, program, session, cast, house):
+        asking = program(cast.administrator)
+        files = {each["name"]: each for each in asking.get("/gateway/files").json["items"]}
+        routes = asking.get("/gateway/files/rds/rds.json").json
+        keys = asking.get("/gateway/files/data/keys.bin").json
+
+        assert routes["text"].count("orders") > 0
+        assert (routes["size"], routes["meaning"]) == (files["rds/rds.json"]["size"], files["rds/rds.json"]["meaning"])
+        assert keys["text"] == "1 keys, 1 subscriptions, 1 consumers"
+        assert house[3].public_id not in "".join(asking.get(f"/gateway/files/{name}").text for name in files)
+        for name in ("rds", "../etc/passwd", "nothing.json"):
+            assert asking.get(f"/gateway/files/{name}").status_code == 404
+
+    def test_the_installation_tells_no_secret(self, app, program, cast):
+        app.extensions["portico"] = replace(app.extensions["portico"], metrics_token="hush-hush-hush-hush-hush-hush")
+        found = program(cast.administrator).get("/installation")
+        settings = {each["name"]: each for each in found.json["settings"]}
+
+        assert (found.json["database"], found.json["has_sample"]) == ("sqlite", False)
+        assert settings["PORTAL_METRICS_TOKEN"]["value"] == "set"
+        assert settings["PORTAL_API_PER_MINUTE"]["is_default"] is True
+        assert "hush" not in found.text
+        assert program(cast.administrator).delete("/installation/sample").status_code == 204
+
+    def test_how_it_does(self, program, session, cast):
+        asking = program(cast.administrator)
+        assert asking.get("/status").json["examined_at"] is None
+        assert asking.post("/status/examine").status_code == 409
+        jobs.repeat(session, doctor.KIND, doctor.EVERY, now=utcnow() + timedelta(minutes=5))
+        session.commit()
+        doctor.keep(session, [doctor.Finding("disk", "It is full.", "Make room.")], now=utcnow())
+        session.commit()
+        assert asking.post("/status/examine").status_code == 204
+
+        found = asking.get("/status").json
+        assert found["is_being_examined"] is True
+        assert found["examined_at"] is not None
+        assert {"about": "disk", "detail": "It is full.", "remedy": "Make room.", "is_note": False} in found["findings"]
+        assert found["worker"] == {"last_turn_at": None, "jobs_due": 1, "jobs_given_up": 0}
 
     def test_the_gateway(self, program, cast):
         assert program(cast.administrator).get("/gateway").json == {"revision": 0, "live_on": 0, "of": 0, "nodes": []}

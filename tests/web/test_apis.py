@@ -193,6 +193,11 @@ class TestNew:
             ({"target_0_url": ""}, "target_0_url", "Give the address"),
             ({"target_0_url": "ftp://x"}, "target_0_url", "Begin the address with"),
             ({"target_0_url": "http://u:p@x"}, "target_0_url", "Leave user name"),
+            (
+                {"target_0_url": "http://169.254.7.7"},
+                "target_0_url",
+                "169.254.7.7 is link-local, which is never allowed.",
+            ),
             ({"target_2_url": "gopher://x", "target_2_weight": "1"}, "target_1_url", "Begin the address with"),
             ({"target_1_url": "http://b/v2", "target_1_weight": "1"}, "target_0_url", "same scheme"),
             ({"target_0_weight": "0"}, "target_0_weight", "The least value is 1."),
@@ -228,6 +233,42 @@ class TestNew:
         page = publisher.post("/apis/new", data=FORM | {"slug": "A", "version": "B", "path": "x", "host": "y z"}).text
 
         assert [bool(beside(page, field)) for field in ("slug", "version", "path", "host")] == [True] * 4
+
+    def test_what_is_no_number_and_what_is_taken_are_told_with_the_rest(self, publisher, orders):
+        sent = {"name": "", "slug": "orders", "retries": "x", "body_limit": "", "path": "/noise", "key_name": "Host"}
+        sent |= {"target_0_url": "ftp://x", "publish": "1"}
+
+        answer = publisher.post("/apis/new", data=FORM | sent)
+
+        assert answer.status_code == 422
+        told = {
+            field: beside(answer.text, field)
+            for field in ("name", "slug", "retries", "body_limit", "path", "key_name", "target_0_url")
+        }
+        assert all(told.values()), told
+        assert "already has an API orders v1" in told["slug"]
+        assert "/noise already belongs to" in told["path"]
+
+    def test_editor_tells_all_at_once_too(self, publisher, orders):
+        sent = {"number": "1", "name": "", "retries": "x", "path": "no", "target_0_url": "ftp://x"}
+
+        page = publisher.post(f"{A}/document", data=FORM | sent).text
+
+        assert all(beside(page, field) for field in ("name", "retries", "path", "target_0_url"))
+
+    def test_a_nul_is_taken_out_and_told_beside_its_field(self, publisher, session):
+        sent = FORM | {"description": "Places\0 orders.", "target_0_url": "http://orders\0.example"}
+
+        answer = publisher.post("/apis/new", data=sent)
+
+        assert answer.status_code == 422
+        assert "a NUL character" in beside(answer.text, "description")
+        assert "a NUL character" in beside(answer.text, "target_0_url")
+        assert beside(answer.text, "name") == ""
+        assert "Places orders." in answer.text
+        assert "\0" not in answer.text
+        session.rollback()
+        assert session.scalar(select(Api).where(Api.slug == "orders", Api.name != "Noise")) is None
 
     def test_targets_are_added_and_removed_without_scripts(self, publisher):
         three = FORM | {f"target_{n}_url": f"http://{n}.example" for n in range(3)}
@@ -436,6 +477,34 @@ class TestParts:
         publisher.post(f"{A}/plans", data={"plan": ["free", foreign.slug]})
 
         assert [plan.slug for plan in stored(session).plans] == ["free"]
+
+    def test_an_overall_limit_is_set_and_taken_away(self, publisher, session, live):
+        answer = publisher.post(f"{A}/limit", data={"overall_per_second": "250"}, follow_redirects=True)
+
+        assert "lets 250 calls a second through, on each node within a second." in answer.text
+        assert stored(session).overall_per_second == 250
+        assert 'value="250"' in publisher.get(f"{A}/plans").text
+
+        publisher.post(f"{A}/limit", data={"overall_per_second": ""})
+        assert stored(session).overall_per_second is None
+
+    @pytest.mark.parametrize("typed", ["0", "-1", "1.5", "many", "1000001", "9" * 400])
+    def test_a_limit_that_makes_no_sense_is_shown_again(self, publisher, session, live, typed):
+        answer = publisher.post(f"{A}/limit", data={"overall_per_second": typed})
+
+        assert answer.status_code == 422
+        assert f'value="{typed}"' in answer.text
+        assert stored(session).overall_per_second is None
+
+    def test_who_may_not_change_the_overall_limit_reads_it(self, client, session, cast, live):
+        page = sign_in(client, cast.developer).get(f"{A}/plans").text
+        assert "Overall limit" not in page
+        stored(session).overall_per_second = 1
+        session.commit()
+
+        page = client.get(f"{A}/plans").text
+        assert "1 call per second on each gateway node." in page
+        assert client.post(f"{A}/limit", data={"overall_per_second": "5"}).status_code == 403
 
     def test_pause_asks_first_and_resume_undoes_it(self, publisher, session, live):
         assert "503 api_paused" in publisher.get(f"{A}/pause").text

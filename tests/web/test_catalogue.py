@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import orjson
 import pytest
+from sqlalchemy import delete, select
 
-from portal import openapi
+from portal import openapi, registry
 from portal.accounts import Role
 from portal.db import utcnow
-from portal.registry import descriptions
-from portal.registry.models import Category, Visibility
+from portal.registry import descriptions, indexing
+from portal.registry.models import CatalogueEntry, Category, Consumer, Visibility
 from tests import factories
 from tests.conftest import sign_in
 
@@ -145,6 +146,58 @@ class TestTheList:
     def test_nothing_published_says_what_would_be_here(self, client, cast):
         assert "Nothing is published yet" in sign_in(client, cast.stranger).get("/catalogue").text
         assert "Register API" in sign_in(client, cast.publisher).get("/catalogue").text
+
+
+class TestBehind:
+    """After an upgrade or a restore the worker makes the index; until then the page is honest."""
+
+    @pytest.fixture
+    def without_index(self, session):
+        def without_index(*apis):
+            gone = delete(CatalogueEntry)
+            session.execute(gone.where(CatalogueEntry.api_id.in_([api.id for api in apis])) if apis else gone)
+            session.commit()
+
+        return without_index
+
+    def test_of_an_index_that_is_not_there(self, client, cast, as_stranger, publish, without_index):
+        publish("Orders")
+        without_index()
+
+        for asked in ("", "?q=orders", "?view=list"):
+            page = as_stranger.get(f"/catalogue{asked}").text
+            assert "The catalogue is being prepared" in page
+            assert "No API fits" not in page
+            assert "Nothing is published yet" not in page
+            assert 'hx-trigger="every 3s"' in page
+        assert "reindex" not in page
+        assert "flask search reindex" in sign_in(client, cast.administrator).get("/catalogue").text
+
+    def test_of_an_index_that_is_not_whole(self, as_stranger, publish, without_index):
+        publish("Orders")
+        without_index(publish("Bills"))
+
+        page = as_stranger.get("/catalogue").text
+
+        assert names(page) == ["Orders"]
+        assert "not all APIs are listed yet" in page
+
+    def test_until_it_is_made(self, as_stranger, session, publish, without_index):
+        publish("Orders")
+        without_index()
+        indexing.mend(session)
+        session.commit()
+
+        page = as_stranger.get("/catalogue").text
+
+        assert names(page) == ["Orders"]
+        assert "being prepared" not in page
+
+    def test_what_one_may_not_see_is_not_waited_for(self, as_stranger, publish, without_index):
+        publish("Orders")
+        without_index(publish("Hidden", visibility=Visibility.TEAM))
+
+        assert "being prepared" not in as_stranger.get("/catalogue").text
 
 
 class TestSearch:
@@ -337,40 +390,125 @@ class TestSubscribe:
     def api(self, session, cast, publish):
         return publish("Orders", plans=[factories.plan(session, team=cast.team)])
 
-    def test_the_only_consumer_is_not_asked_for(self, as_stranger, session, cast, api):
+    def test_the_only_consumer_and_the_only_plan_are_chosen_already(self, as_stranger, session, cast, api):
         consumer = factories.consumer(session, team=cast.stranger.teams[0])
         session.commit()
 
-        answer = as_stranger.get(self.address(api))
+        page = as_stranger.get(self.address(api)).text
 
-        assert answer.status_code == 303
-        assert answer.location == (
-            f"/consumers/{consumer.team.slug}/{consumer.slug}/subscriptions/new?api=cast/{api.slug}/v1"
-        )
-        assert as_stranger.get(answer.location).status_code == 200
+        assert f'<option selected value="{consumer.team.slug}/{consumer.slug}">' in page
+        assert re.search(rf'value="{api.plans[0].slug}"[^>]* checked', page)
+
+    def test_the_default_plan_comes_first_and_is_chosen(self, as_stranger, session, cast, api):
+        other = factories.plan(session, team=cast.team, name="Zzz", slug="zzz")
+        registry.offer_plans(session, api, [*api.plans, other])
+        api.default_plan = other
+        session.commit()
+
+        page = as_stranger.get(self.address(api)).text
+
+        assert re.search(r'value="zzz"[^>]* checked', page)
 
     def test_several_are_to_choose_from_with_those_that_use_it(self, as_stranger, session, cast, api):
         team = cast.stranger.teams[0]
-        first, _second = (factories.consumer(session, team=team, name=name) for name in ("First", "Second"))
+        first, second = (factories.consumer(session, team=team, name=name) for name in ("First", "Second"))
         factories.subscription(session, first, api)
         session.commit()
 
         page = as_stranger.get(self.address(api)).text
 
-        assert "Subscribed: " in page
-        assert page.count("/subscriptions/new?api=") == 1
-
-    def test_without_one_a_consumer_is_made_first_and_the_way_goes_on(self, as_stranger, cast, api):
-        page = as_stranger.get(self.address(api)).text
-        new = re.search(r'href="(/consumers/new\?[^"]*)"', page)
-        assert new is not None
-
-        answer = as_stranger.post(
-            html.unescape(new[1]), data={"team": cast.stranger.teams[0].slug, "name": "Shop", "slug": ""}
+        assert re.search(r"First, [^(]*\(subscribed: ", page)
+        assert f'<option selected value="{team.slug}/{second.slug}">' in page
+        refused = as_stranger.post(
+            self.address(api), data={"consumer": f"{team.slug}/{first.slug}", "plan": api.plans[0].slug}
         )
+        assert refused.status_code == 409
+        assert "First already uses" in refused.text
 
-        assert answer.status_code == 303
-        assert "/subscriptions/new?api=cast/" in answer.location
+    def test_without_one_it_is_made_with_the_subscription(self, as_stranger, session, cast, api):
+        team = cast.stranger.teams[0].slug
+        assert 'name="consumer" value="new"' in as_stranger.get(self.address(api)).text
+        form = {"consumer": "new", "team": team, "name": "Größte Shop", "plan": api.plans[0].slug}
+
+        answer = as_stranger.post(self.address(api), data=form)
+
+        assert (answer.status_code, answer.location) == (303, f"/consumers/{team}/grote-shop")
+        session.rollback()
+        made = session.scalars(select(Consumer).where(Consumer.slug == "grote-shop")).one()
+        assert [(use.api, use.state) for use in made.subscriptions] == [(api, "approved")]
+        # The same form once more makes no second one.
+        again = as_stranger.post(self.address(api), data=form)
+        assert (again.status_code, "has a consumer Größte Shop already" in again.text) == (422, True)
+
+    def test_what_is_refused_makes_no_consumer_and_keeps_what_was_typed(self, as_stranger, session, cast, api):
+        api.plans[0].approval = True
+        session.commit()
+        form = {"consumer": "new", "team": cast.stranger.teams[0].slug, "name": "Shop", "plan": api.plans[0].slug}
+
+        answer = as_stranger.post(self.address(api), data=form | {"purpose": " ", "expected_calls": "777"})
+
+        assert answer.status_code == 422
+        assert "Say what it is for" in answer.text
+        assert 'value="777"' in answer.text
+        assert 'value="Shop"' in answer.text
+        session.rollback()
+        assert session.scalars(select(Consumer)).all() == []
+
+    def test_a_plan_that_wants_approval_is_requested(self, as_stranger, session, cast, api):
+        api.plans[0].approval = True
+        session.commit()
+        form = {"consumer": "new", "name": "Shop", "plan": api.plans[0].slug, "purpose": "A shop."}
+
+        answer = as_stranger.post(self.address(api), data=form)
+
+        page = as_stranger.get(answer.location).text
+        assert "is asked for" in page
+        assert "pending" in page
+
+    @pytest.mark.parametrize(
+        ("form", "sentence"),
+        [
+            ({}, "Choose the application that will call."),
+            ({"consumer": "cast/none"}, "Choose the application that will call."),
+            ({"consumer": "new"}, "Give the new consumer a name."),
+            ({"consumer": "new", "name": "x" * 81}, "At most 80 characters"),
+            ({"plan": ""}, "Choose a plan."),
+            ({"plan": "none"}, "does not offer this plan any more"),
+            ({"expected_calls": "many"}, "Give a number"),
+        ],
+    )
+    def test_what_is_missing_is_said(self, as_stranger, session, api, form, sentence):
+        plan = api.plans[0].slug
+        answer = as_stranger.post(self.address(api), data={"plan": plan} | form)
+
+        assert answer.status_code == 422
+        assert sentence in answer.text
+        session.rollback()
+        assert session.scalars(select(Consumer)).all() == []
+
+    def test_a_plan_for_chosen_teams_is_not_shown_to_others(self, as_stranger, session, cast, api):
+        hidden = factories.plan(session, team=cast.team, name="Secret plan", slug="hidden")
+        hidden.public = False
+        registry.offer_plans(session, api, [*api.plans, hidden])
+        session.commit()
+
+        assert "Secret plan" not in as_stranger.get(self.address(api)).text
+        answer = as_stranger.post(self.address(api), data={"consumer": "new", "name": "Shop", "plan": "hidden"})
+        assert answer.status_code == 422
+
+    def test_of_very_many_consumers_some_are_listed_and_the_others_found(self, as_stranger, session, cast, api):
+        team = cast.stranger.teams[0]
+        session.add_all(
+            Consumer(public_id=f"con_{n}", team=team, slug=f"app-{n}", name=f"App {n:04}") for n in range(230)
+        )
+        session.commit()
+
+        page = as_stranger.get(self.address(api)).text
+        assert page.count("<option value=") < 210
+        assert "Search your consumers" in page
+        assert "App 0229" not in page
+        assert "App 0229" in as_stranger.get(f"{self.address(api)}?q=0229").text
+        assert "App 0229" in as_stranger.get(f"{self.address(api)}?consumer={team.slug}/app-229").text
 
     def test_closed_without_plan_or_not_to_be_seen(self, as_stranger, session, publish, api):
         api.closed = True

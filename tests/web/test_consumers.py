@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from portal import registry
 from portal.db import utcnow
-from portal.registry.models import Api, Consumer, Subscription, Visibility
+from portal.registry.models import Api, Consumer, Plan, Subscription, Visibility
 from tests import factories
 from tests.conftest import sign_in
 
@@ -124,10 +124,37 @@ class TestNewAndEdit:
 
     def test_edit_changes_the_words_and_not_the_id(self, developer, session, shop):
         before = shop.public_id
-        developer.post(f"{C}/edit", data={"name": "Shop 2", "description": "New."})
+        form = {
+            "name": "Shop 2",
+            "description": "New.",
+            "contacts": "shop@portico.example\n#shop",
+            "metadata": "squad = checkout",
+        }
+        developer.post(f"{C}/edit", data=form)
 
         session.rollback()
+        assert (shop.contacts, shop.attributes) == (["shop@portico.example", "#shop"], {"squad": "checkout"})
+        assert "squad = checkout" in developer.get(f"{C}/edit").text
+        assert "#shop" in developer.get(C).text
         assert (shop.name, shop.description, shop.public_id, shop.slug) == ("Shop 2", "New.", before, "shop")
+
+    @pytest.mark.parametrize(
+        ("metadata", "sentence"),
+        [
+            ("no equals", "Write no equals as key = value."),
+            ("a = 1\na = 2", "a stands here twice"),
+            ("a b = 1", "a b is no key"),
+            ("a =", "Give a a value"),
+        ],
+    )
+    def test_metadata_that_is_none_is_said_and_kept(self, developer, session, shop, metadata, sentence):
+        answer = developer.post(f"{C}/edit", data={"name": "Shop 2", "metadata": metadata})
+
+        assert answer.status_code == 422
+        assert sentence in answer.text
+        assert metadata.splitlines()[0] in answer.text
+        session.rollback()
+        assert shop.name == "Web shop"
 
     def test_delete_needs_the_name_typed_and_an_owner(self, client, session, cast, shop):
         assert sign_in(client, cast.developer).post(f"{C}/delete", data={"confirm": "shop"}).status_code == 403
@@ -138,22 +165,68 @@ class TestNewAndEdit:
         assert session.scalars(select(Consumer.name).where(Consumer.slug == "shop")).all() == ["Noise"]
 
 
+class TestSuspendAndMove:
+    def test_suspends_and_resumes(self, developer, session, shop):
+        assert "consumer_suspended" in developer.get(f"{C}/suspend").text
+        session.rollback()
+        assert shop.suspended_at is None
+
+        assert developer.post(f"{C}/suspend").status_code == 303
+        page = developer.get(C).text
+        assert "Resume consumer" in page
+        assert 'state-warn">suspended' in developer.get("/consumers").text
+        assert developer.post(f"{C}/resume").status_code == 303
+        assert "Resume consumer" not in developer.get(C).text
+
+    def test_an_owner_moves_it_to_another_team_of_theirs(self, client, session, cast, shop):
+        key, _ = factories.key(session, shop)
+        other = factories.team(session, owner=cast.owner, slug="mobile", name="Mobile")
+        session.commit()
+        sign_in(client, cast.owner)
+
+        assert "Mobile" in client.get(f"{C}/move").text
+        answer = client.post(f"{C}/move", data={"team": "mobile"})
+
+        assert (answer.status_code, answer.location) == (303, "/consumers/mobile/shop")
+        session.rollback()
+        assert (shop.team, key.consumer) == (other, shop)
+        assert client.get(C).status_code == 404
+
+    def test_neither_a_developer_nor_into_a_strangers_team(self, client, session, cast, shop, noise):
+        assert sign_in(client, cast.developer).post(f"{C}/move", data={"team": "mobile"}).status_code == 403
+        sign_in(client, cast.owner)
+        answer = client.post(f"{C}/move", data={"team": noise.team.slug})
+        assert answer.status_code == 422
+        assert "Choose one of your teams" in answer.text
+        session.rollback()
+        assert shop.team == cast.team
+
+    def test_a_slug_in_use_there_is_said_and_another_taken(self, client, session, cast, shop):
+        other = factories.team(session, owner=cast.owner, slug="mobile")
+        factories.consumer(session, team=other, slug="shop")
+        session.commit()
+        sign_in(client, cast.owner)
+
+        refused = client.post(f"{C}/move", data={"team": "mobile"})
+        assert (refused.status_code, "Give it another slug there" in refused.text) == (409, True)
+        assert client.post(f"{C}/move", data={"team": "mobile", "slug": "a b"}).status_code == 422
+        assert client.post(f"{C}/move", data={"team": "mobile", "slug": "shop-2"}).status_code == 303
+
+
 class TestSubscribe:
-    def test_goes_from_api_to_plan_to_confirmation(self, developer, session, shop, orders):
-        def follow(page: str, word: str) -> str:
-            link = next(each for each in re.findall(r'row-link" href="([^"]+)"', page) if word in each)
-            return developer.get(link.replace("&amp;", "&")).text
-
+    def test_leads_from_the_api_to_the_page_that_asks_the_rest(self, developer, session, shop, orders):
         apis = developer.get(f"{C}/subscriptions/new?q=ord").text
-        page = follow(follow(apis, "payments/orders"), "gold")
-        sent = dict(re.findall(r'name="(api|plan)" value="([^"]+)"', page))
-        answer = developer.post(f"{C}/subscriptions/new", data=sent)
+        link = next(each for each in re.findall(r'row-link" href="([^"]+)"', apis) if "payments/orders" in each)
+        page = developer.get(link.replace("&amp;", "&")).text
+        answer = developer.post(
+            "/catalogue/payments/orders/v1/subscribe", data={"consumer": "cast/shop", "plan": "gold"}
+        )
 
-        assert sent == {"api": "payments/orders/v1", "plan": "gold"}
-        assert answer.status_code == 303
+        assert re.search(r'<option selected value="cast/shop">', page)
+        assert (answer.status_code, answer.location) == (303, C)
         session.rollback()
         made = session.scalars(select(Subscription).where(Subscription.consumer_id == shop.id)).one()
-        assert (made.api.slug, made.plan.slug) == ("orders", "gold")
+        assert (made.api.slug, made.plan.slug, made.state) == ("orders", "gold", "approved")
         assert "Orders" in developer.get(C).text
 
     def test_only_published_apis_with_a_plan_are_found(self, developer, session, shop, orders):
@@ -167,20 +240,57 @@ class TestSubscribe:
         assert "Without plan" not in page
         assert developer.get(f"{C}/subscriptions/new?api=payments/none/v1").status_code == 404
 
-    def test_a_second_time_is_refused(self, developer, session, shop, orders):
-        sent = {"api": "payments/orders/v1", "plan": "free"}
-        developer.post(f"{C}/subscriptions/new", data=sent)
-        answer = developer.post(f"{C}/subscriptions/new", data=sent | {"plan": "gold"})
 
-        assert answer.status_code == 409
-        assert "already uses Orders under the plan Free" in answer.text
-
-    def test_what_is_no_longer_offered_is_refused(self, developer, session, shop, orders):
-        registry.offer_plans(session, orders, [orders.plans[0]])
+class TestSubscription:
+    @pytest.fixture
+    def gold(self, session, orders) -> Plan:
+        plan = next(plan for plan in orders.plans if plan.slug == "gold")
+        plan.approval = True
         session.commit()
+        return plan
 
-        answer = developer.post(f"{C}/subscriptions/new", data={"api": "payments/orders/v1", "plan": "gold"})
-        assert answer.status_code == 409
+    @pytest.fixture
+    def use(self, session, shop, orders) -> Subscription:
+        plan = next(plan for plan in orders.plans if plan.slug == "free")
+        use = factories.subscription(session, shop, orders, plan)
+        session.commit()
+        return use
+
+    def switch(self, developer, use, **form):
+        return developer.post(f"{C}/subscriptions/{use.id}/plan", data=form)
+
+    def test_another_plan_holds_at_once_where_nothing_is_asked(self, developer, session, use):
+        assert self.switch(developer, use, plan="gold").status_code == 303
+        session.rollback()
+        assert use.plan.slug == "gold"
+
+    def test_a_plan_that_wants_approval_is_asked_for_and_the_present_one_goes_on(self, developer, session, use, gold):
+        answer = self.switch(developer, use, plan="gold", purpose="Black Friday.", expected_calls="90000")
+
+        assert answer.status_code == 303
+        page = developer.get(C).text
+        assert "Gold is asked for" in page
+        session.rollback()
+        (asked,) = use.approvals
+        assert (use.plan.slug, use.state, asked.plan) == ("free", "approved", gold)
+        assert (asked.purpose, asked.expected_calls) == ("Black Friday.", 90_000)
+
+        assert developer.post(f"{C}/subscriptions/{use.id}/withdraw").status_code == 303
+        assert "Gold is asked for" not in developer.get(C).text
+        assert developer.post(f"{C}/subscriptions/{use.id}/withdraw").status_code == 409
+
+    def test_without_a_purpose_what_was_typed_is_kept(self, developer, use, gold):
+        answer = self.switch(developer, use, plan="gold", purpose=" ", expected_calls="123456")
+
+        assert answer.status_code == 422
+        assert "Say what it is for" in answer.text
+        assert 'value="123456"' in answer.text
+        assert re.search(r'value="gold"[^>]* checked', answer.text)
+
+    def test_a_plan_that_is_not_offered_is_refused(self, developer, use):
+        assert self.switch(developer, use, plan="none").status_code == 422
+        assert self.switch(developer, use).status_code == 422
+        assert self.switch(developer, use, plan="free").status_code == 409
 
     def test_ending_asks_first(self, developer, session, shop, orders):
         subscription = factories.subscription(session, shop, orders)

@@ -39,6 +39,12 @@ def shown(session, client, cast):
         session.commit()
         return Reader(sign_in(client, cast.stranger), base)
 
+    def again():
+        """The next document is shown by the same name."""
+        session.delete(session.query(Api).filter_by(slug="pets").one())
+        session.commit()
+
+    shown.again = again
     return shown
 
 
@@ -353,6 +359,100 @@ class TestOneOperation:
         assert "body~2" not in page
 
 
+def every(reader, below, pattern):
+    """What is found on a page and on those that "Next" or the like lead to, one after the other."""
+    for _ in range(100):
+        page = reader(below)
+        assert len(page) < 1_500_000
+        yield from re.findall(pattern, page)
+        link = re.search(
+            rf'<a [^>]*href="{reader.base}([^"]+)"[^>]*>(?:Next|[\d,]+ more (?:is|are) not shown here: (?:go|open))',
+            page,
+        )
+        if link is None:
+            return
+        below = html.unescape(link[1])
+    raise AssertionError("it does not end")
+
+
+class TestOfMonsters:
+    """A page shows some of what is too much for one, and leads to the rest."""
+
+    MANY = 700
+
+    def shown_operation(self, shown, **operation):
+        return shown(document({"/a": {"get": {"operationId": "a", "responses": {}} | operation}}))
+
+    def test_parameters(self, shown):
+        parameters = [{"name": f"p{n}", "in": "query", "schema": {"type": "string"}} for n in range(self.MANY)]
+        reader = self.shown_operation(shown, parameters=parameters)
+
+        assert set(every(reader, "/operations/a", r'id="parameter-p(\d+)"')) == {str(n) for n in range(self.MANY)}
+        assert "1 to 100 of 700" in reader("/operations/a")
+
+    def test_answers_with_long_texts(self, shown):
+        answers = {str(status): {"description": f"*{status}* " * 4_000} for status in range(200, 400)}
+        reader = self.shown_operation(shown, responses=answers)
+
+        assert set(every(reader, "/operations/a", r'id="response-(\d+)"')) == set(answers)
+
+    @pytest.mark.parametrize(
+        ("what", "found"),
+        [
+            ("headers", r'id="response-200.header-n(\d+)"'),
+            ("links", r"<strong>n(\d+)"),
+            ("content", r"<code>x/n(\d+)"),
+        ],
+    )
+    def test_parts_of_an_answer(self, shown, what, found):
+        name = "x/n{}" if what == "content" else "n{}"
+        # Each says something else: media types that say the same are told together.
+        parts = {name.format(n): {"schema": {"const": n}, "description": f"{n}"} for n in range(self.MANY)}
+        reader = self.shown_operation(shown, responses={"200": {"description": "", what: parts}})
+
+        assert set(every(reader, "/operations/a", found)) == {str(n) for n in range(self.MANY)}
+
+    def test_callbacks_security_and_what_they_list(self, shown):
+        called = {f"{{$url}}/{n}": {"post": {"responses": {}}} for n in range(self.MANY)}
+        for operation, found in (
+            ({"callbacks": {"all": called}}, r"POST {\$url}/(\d+)"),
+            ({"callbacks": {f"c{n}": {} for n in range(self.MANY)}}, r"<strong>c(\d+)<"),
+            ({"security": [{f"s{n}": []} for n in range(self.MANY)]}, r"<strong>s(\d+)<"),
+            ({"security": [{"one": [f"scope{n}" for n in range(self.MANY)]}]}, r"<code>scope(\d+)<"),
+        ):
+            reader = self.shown_operation(shown, **operation)
+            assert set(every(reader, "/operations/a", found)) == {str(n) for n in range(self.MANY)}
+            shown.again()
+
+    @pytest.mark.parametrize("start", ["-1", "x", "700", "99999999", "99999999999"])
+    def test_odd_starts_are_taken_for_the_first(self, shown, start):
+        parameters = [{"name": f"p{n}", "in": "query"} for n in range(self.MANY)]
+
+        assert "1 to 100 of 700" in self.shown_operation(shown, parameters=parameters)(
+            f"/operations/a?parameters={start}"
+        )
+
+    def test_schema_of_8000_parts(self, shown):
+        parts = [
+            {"type": "object", "properties": {f"p{n}": {"type": "string"}}, "required": [f"p{n}"]} for n in range(8_000)
+        ]
+        content = {"application/json": {"schema": {"allOf": parts}}}
+        reader = self.shown_operation(shown, responses={"200": {"description": "", "content": content}})
+
+        assert len(reader("/operations/a")) < 500_000
+
+    def test_tags_with_long_texts(self, shown):
+        tags = [{"name": f"t{n}", "description": f"*{n}* " * 9_000} for n in range(60)]
+        paths = {f"/{n}": {"get": {"operationId": f"o{n}", "tags": [f"t{n}"], "responses": {}}} for n in range(60)}
+        reader = shown(document(paths, tags=tags))
+
+        page = reader()
+
+        assert len(page) < 1_500_000
+        assert page.count("Read what it is about") > 50
+        assert "<em>59</em>" in reader("/operations?tag=t59")
+
+
 class TestSchemas:
     CIRCLE = {
         "Node": {
@@ -411,6 +511,40 @@ class TestSchemas:
 
         assert "not shown here" in text_of(page)
         assert len(page) < 300_000
+
+    def test_of_a_wide_schema_every_property_is_reached(self, shown):
+        wide = {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(450)}}
+        for schema in (wide, {"$ref": "#/components/schemas/Wide"}, {"type": "array", "items": wide}):
+            reader = self.shown_schema(shown, schema, Wide=wide)
+            seen = set(every(reader, "/operations/a", r'class="tree-name">(p\d+)<'))
+            shown.again()
+            assert seen == set(wide["properties"])
+
+    def test_list_has_all_by_name(self, shown):
+        names = [f"S{n:03}" for n in range(150)] + ["a/b c", "Ünïcode"]
+        schemas = {name: {"type": "object", "description": f"About {name}. And more."} for name in names}
+        schemas["Kind"] = {"enum": ["cat", "dog"]}
+        asked = {"$ref": "#/components/schemas/a~1b%20c"}
+        reader = self.shown_schema(shown, asked, **schemas)
+
+        assert f'href="{reader.base}/schemas"' in reader()
+        first, second = reader("/schemas"), reader("/schemas?from=100")
+
+        assert "1 to 100 of 153" in first
+        assert "About S000." in first
+        assert "And more" not in first
+        found = re.findall(rf'href="{reader.base}(/schemas/[^"]+)"', first + second)
+        assert len(set(found)) == 153
+        for link in (found[0], *[it for it in found if "S" not in it]):
+            reader(html.unescape(link))
+        assert text_of(reader("/schemas?q=kind")).endswith("Kind string")
+        assert "No schema fits" in reader("/schemas?q=nothing")
+
+    def test_list_of_none_says_so(self, shown):
+        reader = shown(document({"/a": {"get": {"operationId": "a", "responses": {}}}}))
+
+        assert "No schemas have names" in reader("/schemas")
+        assert "/schemas" not in reader()
 
     def test_unknown_schema_is_not_found(self, shown):
         reader = self.shown_schema(shown, {"type": "string"})
@@ -495,7 +629,7 @@ class TestWithoutMuch:
 
 
 class TestWhoSees:
-    PAGES = ("", "/operations", "/operations/show", "/schemas/Pet", "/openapi.json", "/openapi.yaml")
+    PAGES = ("", "/operations", "/operations/show", "/schemas", "/schemas/Pet", "/openapi.json", "/openapi.yaml")
 
     @pytest.fixture
     def hidden(self, shown, session):
@@ -540,6 +674,24 @@ class TestWhoSees:
         link = re.search(r'href="(/apis/cast/pets/v1/preview/operations/show)"', answer.text)
         assert link is not None
         assert reader.client.get(link[1]).status_code == 200
+
+    def test_draft_is_exported_to_its_team(self, hidden, cast, session):
+        api = session.query(Api).filter_by(slug="pets", version="v1").one()
+        reader = hidden(draft=dict(api.draft, name="Pets of tomorrow", path="/tomorrow"))
+        draft = "/apis/cast/pets/v1/preview"
+        assert reader.client.get(f"{draft}/openapi.json").status_code == 404
+        sign_in(reader.client, cast.developer)
+
+        links = re.findall(rf'href="({draft}/openapi[^"]+)"', reader.client.get(draft).text)
+        found = [reader.client.get(link) for link in links]
+
+        assert [link.rpartition(".")[2] for link in links] == ["json", "yaml"]
+        assert {yaml.safe_load(answer.text)["info"]["title"] for answer in found} == {"Pets of tomorrow"}
+        assert {yaml.safe_load(answer.text)["servers"][0]["url"] for answer in found} == {
+            "http://localhost:8080/tomorrow"
+        }
+        assert "draft.openapi.json" in found[0].headers["Content-Disposition"]
+        assert json.loads(reader("/openapi.json"))["info"]["title"] == api.name
 
     def test_end_of_an_api_is_told(self, hidden, session, cast):
         successor = factories.api(session, team=cast.team, live=True, slug="pets", version="v2", name="Pets")
@@ -654,8 +806,22 @@ class TestLargeExport:
         self.work(app)
 
         assert '"deprecated": true' in large("/openapi.json")
+
+    def test_of_a_draft_stands_beside_that_of_the_live_release(self, large, app, session, cast):
+        large("/openapi.json", 202)
+        self.work(app)
         session.rollback()
-        assert session.query(OpenAPIExport).count() == 1
+        api = session.query(Api).filter_by(slug="pets", version="v1").one()
+        api.draft = dict(api.draft, name="Pets of tomorrow")
+        session.commit()
+        draft = "/apis/cast/pets/v1/preview/openapi.json"
+        sign_in(large.client, cast.developer)
+
+        assert large.client.get(draft).status_code == 202
+        self.work(app)
+
+        assert large.client.get(draft).json["info"]["title"] == "Pets of tomorrow"
+        assert json.loads(large("/openapi.json"))["info"]["title"] == api.name
 
     def test_work_that_came_too_late_writes_nothing(self, large, app, session):
         large("/openapi.json", 202)

@@ -120,7 +120,7 @@ def test_owners_of_other_teams_are_told_what_they_lose(app, owner, session, esta
     assert "Mill" not in mails["neighbour@portico.example"]
     # Nobody knows whose this address is, so it gets no words that others have typed.
     assert "Orders" not in mails["unconfirmed@portico.example"]
-    assert "/consumers" in mails["unconfirmed@portico.example"]
+    assert "/notices" in mails["unconfirmed@portico.example"]
 
 
 def test_an_api_that_is_deleted_alone_is_told_too(app, owner, estate):

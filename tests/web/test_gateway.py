@@ -68,14 +68,34 @@ class TestNodes:
         assert "The disk is full." in page
 
     def test_stays_short_when_thousands_have_one_cause(self, administrator, session):
-        lost = [{"api": f"team/api-{n}/v1", "sentence": "It does not resolve."} for n in range(3_000)]
+        lost = [{"api": f"team/api-{n:04}/v1", "sentence": "a.example does not resolve."} for n in range(3_000)]
         node(session, problems=[*lost, {"api": "", "sentence": "No name server answers."}])
 
         page = administrator.get("/gateway").text
 
-        assert page.count("It does not resolve.") == 50
-        assert "and 2,950 more APIs" in page
+        assert page.count("a.example does not resolve.") == 1
+        assert page.count("<strong>team/api-") == 21
+        assert "and 2,979 more: a.example" in page
         assert "No name server answers." in page
+
+    def test_stays_short_when_thousands_have_their_own(self, administrator, session):
+        lost = [{"api": f"team/api-{n}/v1", "sentence": f"{n}.example does not resolve."} for n in range(3_000)]
+        node(session, problems=lost)
+
+        page = administrator.get("/gateway").text
+
+        assert page.count("does not resolve.") == 50
+        assert "and 2,950 more problems of APIs" in page
+
+    def test_a_host_is_told_once_for_each_set_of_nodes(self, administrator, session):
+        both, one = ({"api": f"team/{name}/v1", "sentence": "a.example does not resolve."} for name in ("both", "one"))
+        node(session, "node-1", problems=[both, one])
+        node(session, "node-2", problems=[both])
+
+        page = administrator.get("/gateway").text
+
+        assert page.count("a.example does not resolve.") == 2
+        assert "on node-1, node-2" in page
 
     def test_counts_lines_that_were_no_calls(self, administrator, session):
         for age, count in ((1, 3), (2, 4), (30, 100)):

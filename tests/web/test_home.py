@@ -4,11 +4,12 @@ import re
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 
 from portal import registry, sample
-from portal.db import utcnow
+from portal.db import db, utcnow
 from portal.gateway.models import Node
-from portal.registry.models import Revision
+from portal.registry.models import Revision, SubscriptionState
 from tests import factories
 from tests.conftest import sign_in
 from tests.web import logged
@@ -189,6 +190,21 @@ class TestAttention:
         assert "stock.example" not in page
         assert "The disk is full." not in page
 
+    def test_one_host_that_is_away_is_one_thing(self, client, session, cast, own, node):
+        others = [factories.api(session, team=cast.team, live=True, name=f"Other {n}") for n in range(9)]
+        node.problems = [
+            {"api": api.label, "sentence": "orders.example does not resolve."} for api in (own["api"], *others)
+        ]
+        session.commit()
+
+        page = home(client, cast.publisher)
+
+        assert page.count("orders.example does not resolve.") == 1
+        assert "One thing needs your attention" in page
+        [matter] = re.findall(r"<li>.*?orders\.example", page, re.S)
+        assert matter.count('<a href="/apis/cast/') == 6
+        assert "and 4 more: orders.example" in matter
+
     def test_of_administrators_is_everything(self, client, cast, node):
         page = home(client, cast.administrator)
 
@@ -248,3 +264,91 @@ def test_administrators_may_remove_the_sample_while_there_is_one(client, session
 
     assert "Remove sample" in home(client, cast.administrator)
     assert "Remove sample" not in home(client, cast.owner)
+
+
+class TestOwnConsumers:
+    """What a developer has: keys with their use, quotas, what waits for a decision."""
+
+    def card(self, page: str) -> str:
+        found = re.search(r'<section class="card" id="own".*?</section>', page, re.S)
+        return " ".join(re.sub(r"<[^>]+>", " ", found[0]).split()) if found else ""
+
+    def test_keys_stand_with_their_calls_the_most_used_first(self, client, session, cast, own, engine, tmp_path):
+        busy, _ = factories.key(session, own["consumer"], label="Till 1")
+        factories.key(session, own["consumer"], label="Till 2")
+        dead, _ = factories.key(session, own["consumer"], label="Till 3")
+        foreign, _ = factories.key(session, own["foreign_consumer"], label="Theirs")
+        dead.revoked_at = utcnow()
+        session.commit()
+        logged.store(
+            engine,
+            tmp_path,
+            *(logged.line(own["foreign_api"], own["consumer"], busy) for _ in range(3)),
+            logged.line(own["foreign_api"], own["foreign_consumer"], foreign),
+        )
+
+        said = self.card(home(client, cast.developer))
+
+        assert re.search(r"Shop The Cast Till 1 \S+ 3 Till 2 \S+ 0 3 no subscription", said), said
+        assert "Till 3" not in said
+        assert "Theirs" not in said
+
+    def test_quotas_and_requests_that_wait_are_there(self, client, session, cast, own):
+        plan = factories.plan(session, team=own["foreign_api"].team, quota_month=1_000)
+        factories.subscription(session, own["consumer"], own["foreign_api"], plan=plan)
+        asked = factories.subscription(session, own["consumer"], own["api"])
+        asked.state = SubscriptionState.PENDING
+        session.commit()
+
+        said = self.card(home(client, cast.developer))
+
+        assert "Stock v1 This month" in said
+        assert "of 1 k" in said.replace("\u202f", " ")
+        assert "Waits Orders v1: nobody has decided yet" in said
+
+    def test_many_are_cut_and_counted(self, client, session, cast, own):
+        for number in range(20):
+            factories.consumer(session, team=cast.team, slug=f"more-{number}", name=f"More {number:02}")
+        session.commit()
+
+        said = self.card(home(client, cast.developer))
+
+        assert "All 21 consumers" in said
+        assert said.count("no key that works") == 8
+
+    def test_who_has_none_has_no_card_and_administrators_neither(self, client, cast, own):
+        assert self.card(home(client, cast.stranger)) == ""
+        assert self.card(home(client, cast.administrator)) == ""
+
+    def test_it_costs_no_more_statements_with_many_consumers(self, app, client, session, cast, own):
+        browser, asked = sign_in(client, cast.developer), []
+        with app.app_context():
+            event.listen(db.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+        browser.get("/")
+        few = len(asked)
+        for number in range(7):
+            consumer = factories.consumer(session, team=cast.team, slug=f"more-{number}")
+            factories.key(session, consumer)
+            factories.subscription(session, consumer, own["foreign_api"])
+        session.commit()
+        asked.clear()
+        browser.get("/")
+
+        assert len(asked) <= few + 6, asked
+
+
+class TestFirstCall:
+    def test_the_steps_turn_green_and_are_gone_the_next_day(self, client, session, cast, own, engine, tmp_path):
+        key, _ = factories.key(session, own["consumer"])
+        factories.subscription(session, own["consumer"], own["foreign_api"])
+        session.commit()
+        assert home(client, cast.developer).count('aria-label="Done"') == 3
+
+        logged.store(engine, tmp_path, logged.line(own["foreign_api"], own["consumer"], key))
+        page = home(client, cast.developer)
+        assert page.count('aria-label="Done"') == 4
+        assert "All is done" in page
+
+        own["consumer"].created_at = utcnow() - timedelta(days=2)
+        session.commit()
+        assert 'aria-label="Done"' not in home(client, cast.developer)

@@ -121,7 +121,31 @@ class TestBringing:
         assert answer.status_code == 422
         assert "It has more than 1 MB, which is the most here." in answer.text
 
-        assert brought(publisher, file=as_file(b"x" * 6_000_000)).status_code == 413
+    @pytest.mark.parametrize("at", ["/apis/import", "/apis/cast/pets/v1/import"])
+    @pytest.mark.parametrize("place", ["file", "text"])
+    def test_a_form_that_is_far_too_large_is_not_read_and_comes_back(self, publisher, app, cast, session, at, place):
+        object.__setattr__(config_of(app), "import_limit", 1)
+        factories.api(session, team=cast.team, slug="pets", version="v1")
+        session.commit()
+        sent = as_file(b"x" * 6_000_000) if place == "file" else "x" * 3_000_000
+
+        answer = brought(publisher, at, **{place: sent})
+
+        assert answer.status_code == 413
+        (said,) = re.findall(rf'id="{place}-error">.*?<span>(.*?)</span>', answer.text)
+        assert said.startswith("What you sent is far above 1 MB, which is the most here. It was not read")
+        session.rollback()
+        assert session.scalar(select(func.count()).select_from(Import)) == 0
+
+    def test_a_form_that_is_far_too_large_lets_nobody_in(self, client, cast, app, session):
+        object.__setattr__(config_of(app), "import_limit", 1)
+        factories.api(session, team=cast.team, slug="pets", version="v1")
+        session.commit()
+        at = "/apis/cast/pets/v1/import"
+
+        assert brought(client, at, text="x" * 3_000_000).status_code == 401
+        assert brought(sign_in(client, cast.stranger), at, text="x" * 3_000_000).status_code == 404
+        assert brought(sign_in(client, cast.developer), at, text="x" * 3_000_000).status_code == 403
 
     def test_a_file_in_another_form_is_refused(self, publisher):
         answer = publisher.post("/apis/new", data={"name": as_file(PETS)}, content_type="multipart/form-data")
@@ -169,12 +193,35 @@ class TestAddress:
         assert f'value="{server.url("/v1")}"' in publisher.get(answer.location).text
         assert only(session).source_name == server.url("/docs/openapi.yaml")
 
+    def test_redirect_is_told_and_the_next_import_begins_where_the_person_said(self, publisher, server, session):
+        server.answers["/latest"] = 302, {"Location": "/docs/v7.yaml?signature=secret"}, b""
+        server.answers["/docs/v7.yaml?signature=secret"] = (
+            200,
+            {},
+            PETS.replace(b"https://pets.example/v1", b"../v1"),
+        )
+
+        at = brought(publisher, address=server.url("/latest")).location
+
+        page = publisher.get(at).text
+        assert f"{server.url('/latest')}, " in page
+        assert f"This address led to {server.url('/docs/v7.yaml')}<" in page
+        assert f'value="{server.url("/v1")}"' in page
+        assert "secret" not in page
+        publisher.post(at, data=TestNewAPI.FIELDS)
+        assert f'value="{server.url("/latest")}"' in publisher.get("/apis/cast/pets/v1/import").text
+
     def test_next_import_begins_with_the_address_of_the_last(self, publisher, server, session):
         server.answers["/a"] = 200, {}, PETS
         at = brought(publisher, address=server.url("/a")).location
         publisher.post(at, data=TestNewAPI.FIELDS)
 
         assert f'value="{server.url("/a")}"' in publisher.get("/apis/cast/pets/v1/import").text
+        # It gives way to a file, as nobody has typed it; another one does not.
+        again = "/apis/cast/pets/v1/import"
+        assert brought(publisher, again, address=server.url("/a"), file=as_file(NEXT)).status_code == 303
+        assert session.scalars(select(Import.source).order_by(Import.id.desc())).first() == "file"
+        assert brought(publisher, again, address=server.url("/b"), file=as_file(NEXT)).status_code == 422
 
     @pytest.mark.parametrize(
         ("kind", "body", "sentence"),

@@ -1,5 +1,6 @@
 """Pages of how an API ends, of who may see it, and of its next version."""
 
+import json
 import re
 from datetime import UTC, datetime
 
@@ -8,7 +9,7 @@ from sqlalchemy import select
 
 from portal import registry
 from portal.accounts import Role
-from portal.db import utcnow
+from portal.db import db, utcnow
 from portal.registry.models import Api, Subscription, Visibility
 from tests import factories
 from tests.conftest import sign_in
@@ -238,8 +239,8 @@ class TestSubscribing:
 
         assert "Orders" not in owner.get(choose).text
         assert owner.get(f"{choose}?api=cast/orders/v1").status_code == 404
-        answer = owner.post(choose, data={"api": "cast/orders/v1", "plan": "gold"})
-        assert answer.status_code == 409
+        answer = owner.post("/catalogue/cast/orders/v1/subscribe", data={"consumer": "shop/app", "plan": "gold"})
+        assert answer.status_code == 404
         assert "Orders" not in answer.text
 
     def test_a_closed_api_says_so(self, client, session, cast, orders, shop):
@@ -250,9 +251,10 @@ class TestSubscribing:
         choose = "/consumers/shop/app/subscriptions/new"
 
         assert "cast/orders/v1" not in owner.get(choose).text
-        assert "takes no new subscriptions" in owner.get(f"{choose}?api=cast/orders/v1").text
-        assert "closed to new subscriptions" in owner.get("/catalogue/cast/orders/v1/subscribe").text
-        assert owner.post(choose, data={"api": "cast/orders/v1", "plan": "gold"}).status_code == 409
+        assert owner.get(f"{choose}?api=cast/orders/v1").status_code == 303
+        subscribe = "/catalogue/cast/orders/v1/subscribe"
+        assert "closed to new subscriptions" in owner.get(subscribe).text
+        assert owner.post(subscribe, data={"consumer": "shop/app", "plan": "gold"}).status_code == 409
 
 
 class TestVisibility:
@@ -376,3 +378,46 @@ class TestVersions:
     def test_there_is_no_such_version(self, publisher, orders, next):
         assert publisher.get(f"{self.CARRY}?from=v9").status_code == 404
         assert "No other version" not in publisher.get(self.CARRY).text
+
+
+class TestBreakingReleases:
+    """Who calls an API hears of a release that breaks calls, and of no other."""
+
+    def publish(self, app, session, cast, orders, **changes):
+        with app.app_context(), db.begin() as writing:
+            api = writing.get(Api, orders.id)
+            by = writing.get(type(cast.publisher), cast.publisher.id)
+            registry.save_draft(
+                writing, api, registry.read_document(api.draft | changes), by=by, expected=api.draft_number
+            )
+            registry.publish(writing, api, by=by, expected=api.draft_number)
+        session.rollback()
+
+    def test_another_path_is_told(self, app, session, cast, orders, shop):
+        session.rollback()
+        self.publish(app, session, cast, orders, path="/elsewhere/v1")
+
+        (mail,) = delivered(app)
+        text = mail.get_content()
+        assert mail["Subject"] == "An API that you use has changed"
+        assert "- The path becomes /elsewhere/v1." in text
+        assert "- Web shop" in text
+
+    def test_another_description_is_not(self, app, session, cast, orders, shop):
+        session.rollback()
+        self.publish(app, session, cast, orders, description="In other words.")
+
+        assert delivered(app) == []
+
+    def test_operations_that_are_gone_are_named(self, app, session, cast, orders, shop):
+        session.rollback()
+        digests = []
+        for paths in ({"/pets": {"get": {}}, "/owners": {"get": {}}}, {"/pets": {"get": {}}}):
+            document = {"openapi": "3.1.0", "info": {"title": "Pets", "version": "1"}, "paths": paths}
+            digests.append(factories.openapi_document(session, json.dumps(document).encode()))
+        session.commit()
+        self.publish(app, session, cast, orders, openapi=digests[0])
+        delivered(app)
+        self.publish(app, session, cast, orders, openapi=digests[1])
+
+        assert "- GET /owners is gone." in delivered(app)[0].get_content()

@@ -96,6 +96,21 @@ def test_long_text_is_cut_and_says_so():
     assert "This text is longer" in html
 
 
+def test_many_links_stay_links():
+    rows = "".join(f"| [{n}](https://a.example/{n}) |\n" for n in range(1_500))
+    words = " ".join(f"[{n}](https://a.example/{n})" for n in range(900))
+
+    assert html_of(f"| a |\n|---|\n{rows}").count("<a href") == 1_500
+    assert html_of(words).count("<a href") == 900
+
+
+def test_text_of_nothing_but_brackets_stays_as_it_is_written():
+    html = html_of("![" * (LONGEST // 2) + "\n\nAnd *more*.")
+
+    assert "![![" in html
+    assert html_of("[" * 2_000 + "\n\nAnd *more*.").endswith("<p>And <em>more</em>.</p>\n")
+
+
 @pytest.mark.parametrize("bad", ["[", "![", "*", "`a", "<", "> ", "- ", "|a", "[a](", "&", "\\", "_a", "~~a "])
 def test_text_made_to_be_slow_ends(bad):
     assert html_of(bad * (20_000 // len(bad))) is not None

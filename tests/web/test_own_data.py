@@ -3,12 +3,15 @@
 import json
 
 import pytest
+from sqlalchemy import select
 
 from portal import accounts, letters, notify, registry, schema
 from portal.accounts import Person, Role, audit
 from portal.accounts.audit import Actor
 from portal.accounts.tokens import Scope
 from portal.db import db, utcnow
+from portal.notify import choices
+from portal.notify.models import Notice, NoticeCopy, Way
 from portal.vault import Vault
 from tests import factories
 from tests.conftest import sign_in
@@ -85,11 +88,16 @@ def test_a_new_account_has_one_too(client, session):
 REFERS = {
     "access_token.person_id": "access_tokens",
     "api.draft_changed_by_id": "drafts_last_changed",
+    "approval.asked_by_id": "approvals_asked_for",
+    "approval.decided_by_id": "approvals_decided",
     "api_import.made_by_id": "imports_made",
+    "channel.created_by_id": "channels_made",
     "invitation.invited_by_id": "invitations_sent",
     "key.created_by_id": "keys_issued_for_other_teams",
     "membership.person_id": "memberships",
     "notice.person_id": "notices",
+    "notice_choice.person_id": "notices_chosen",
+    "notice_copy.person_id": "notices_listed",
     "release.published_by_id": "releases_published",
     "sign_in.person_id": "sessions",
     "subscription.created_by_id": "subscriptions_made",
@@ -129,6 +137,8 @@ class TestIsComplete:
         factories.consumer(session, team=me.teams[0])
         theirs = factories.consumer(session, team=cast.team)
         registry.subscribe(session, theirs, api, plan, by=me)
+        asks = factories.approval(session, factories.consumer(session, team=cast.team), api, by=me)
+        registry.reject(session, asks, by=me, words="Not yet.")
         registry.issue(session, theirs, by=me)
         secret = factories.upstream_secret(session, team=cast.team)
         secret.created_by = me
@@ -138,6 +148,9 @@ class TestIsComplete:
         accounts.invite(session, email="guest@portico.example", by=me, now=utcnow())
         factories.imported(session, team=cast.team).made_by = me
         notify.tell(session, "key.leaked", persons=[me], subject="A key is public", text="It is revoked.")
+        session.add(NoticeCopy(notice_id=session.scalars(select(Notice.id)).one(), person_id=me.id))
+        choices.choose(session, me, "key.expiring", Way.MAIL, False)
+        factories.channel(session, team=cast.team).created_by = me
         session.commit()
         number = me.id
         session.rollback()

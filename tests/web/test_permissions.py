@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 from werkzeug.routing import Rule
 
-from portal import accounts, create_app, registry
+from portal import accounts, create_app, notify, registry
 from portal.accounts import Permission, Role
 from portal.accounts.tokens import Scope
 from portal.config import Config
 from portal.db import db, utcnow
+from portal.notify import channels
+from portal.notify.models import DeliveryState, Notice, NoticeCopy
+from portal.vault import Vault
 from portal.web.guards import permission_of
 from tests import factories
 from tests.conftest import sign_in
@@ -32,6 +36,7 @@ TABLE = {
     Permission.SEE_APIS: MEMBERS,
     Permission.SEE_TEAM: MEMBERS,
     Permission.MANAGE_APIS: PUBLISHERS,
+    Permission.DECIDE: PUBLISHERS,
     Permission.SEE_API_CALLS: PUBLISHERS,
     Permission.MANAGE_TEAM: PUBLISHERS - {"publisher"},
     Permission.ADMINISTER: {"administrator"},
@@ -41,7 +46,7 @@ TABLE = {
 OF_THE_CALL = {"calls.show"}
 """Open to all who have signed in, and then looks whose call it is: nobody else may know of it."""
 
-OF_ONESELF = {"access_tokens.revoke"}
+OF_ONESELF = {"access_tokens.revoke", "notices.open_one", "notices.mark"}
 """The same, and for its owner only: administrators reach nobody's."""
 
 MADE_IN_A_TEAM = {"apis.new", "imports.new", "plans.new"}
@@ -96,10 +101,19 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
         consumer = factories.consumer(session, team=team)
         subscription = factories.subscription(session, consumer, api)
         key, _ = factories.key(session, consumer)
+        asks = factories.approval(session, factories.consumer(session, team=team), api)
         category = registry.create_category(session, slug="shelf", name="Shelf")
         invitation = accounts.invite(session, email="invited@portico.example", by=administrator, now=utcnow())
         secret = factories.upstream_secret(session, team=team)
         imported = factories.imported(session, team=team)
+        channel = factories.channel(session, team=team, vault=Vault.of(config))
+        session.flush()
+        delivery = channels.test(session, channel, by=owner)
+        delivery.state = DeliveryState.DELIVERED
+        notify.tell(session, "key.expiring", teams=[team], subject="A key expires", text="Soon.", link="/consumers")
+        session.commit()
+        notify.spread(config, {"notices": session.scalars(select(Notice.id)).all(), "but": None})
+        copy = session.scalars(select(NoticeCopy).where(NoticeCopy.person_id == owner.id)).one()
         now = utcnow()
         ends = now + accounts.tokens.LASTS
         access_token, _ = accounts.tokens.make(
@@ -116,6 +130,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
             "category": category.slug,
             "consumer": consumer.slug,
             "subscription": subscription.id,
+            "approval": asks.id,
             "key": key.public_id,
             "secret": secret.name,
             "import_id": imported.id,
@@ -124,6 +139,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
             "person": other.id,
             "invitation": invitation.id,
             "token": "of-nobody",
+            "channel": channel.name,
+            "delivery": delivery.id,
+            "notice_copy": copy.id,
             "sign_in": 1,
             "access_token": access_token.public_id,
             "rest_operation": "teams_index",

@@ -76,6 +76,21 @@ class TestPublishPage:
             assert "breaks callers" in text
             assert "GET /c" in text
 
+    def test_openapi_documents_are_named_and_linked_wherever_they_differ(self, publisher, session, orders):
+        described(session, orders, "/a", "/b")
+        registry.publish(session, orders, by=None, expected=orders.draft_number)
+        described(session, orders, "/c")
+        session.commit()
+        digests = [orders.draft["openapi"], orders.live_release.document["openapi"]]
+        live = '<a href="/catalogue/cast/orders/v1/operations">O 1, 2 operations</a>'
+        draft = f'<a href="{A}/operations">O 1, 1 operation</a>'
+
+        for below in ("publish", "compare", "releases/3"):
+            page = publisher.get(f"{A}/{below}").text
+            assert live in page
+            assert (draft in page) == (below != "releases/3")
+            assert not any(digest[:12] in page for digest in digests)
+
     def test_obstacles_are_named_before_anything_is_pressed(self, publisher, session, orders):
         factories.api(session, live=True, name="Rival", path="/three")
         change(

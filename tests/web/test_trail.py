@@ -56,6 +56,17 @@ class TestList:
         assert "name Web shop" in newest
         assert '<a href="/consumers/cast/shop">cast/shop</a>' in administrator.get(f"{A}?kind=consumer").text
 
+    def test_an_openapi_document_is_called_by_its_name(self, administrator, session, cast):
+        digest = factories.openapi_document(session)
+        factories.api(session, team=cast.team, slug="pets", openapi=digest)
+        session.commit()
+
+        page = administrator.get(f"{A}?kind=api").text
+
+        assert "draft › openapi" in page
+        assert digest not in page
+        assert "operation" in rows(page)[0].partition("openapi")[2]
+
     def test_what_is_gone_is_said_to_be_deleted_and_has_no_link(self, administrator, session, shop):
         registry.delete_consumer(session, shop)
         session.commit()

@@ -1,6 +1,6 @@
 """The chain of HTTP filters, in the order in which a call passes them. One file a filter."""
 
-from portal.gateway.filters import admission, cleaning, key, limits, router
+from portal.gateway.filters import admission, cleaning, key, limits, overall, router
 from portal.gateway.ir import Place, Snapshot
 from portal.gateway.resource import Resource
 
@@ -13,17 +13,23 @@ FILTERS = (
     admission,
     # Before the router, so that a refused call never reaches an upstream.
     limits,
+    # Behind the plans' limits, so that a call that is refused there uses up nothing here.
+    overall,
     # Last: it sends the call on.
     router,
 )
 
 
 def chain(place: Place) -> list[Resource]:
-    """`http_filters` of the listener. Two of them wait for their files, see `gateway/compile.py`."""
+    """`http_filters` of the listener. Three of them wait for their files, see `gateway/compile.py`."""
     return [found for filter_ in FILTERS if (found := filter_.http_filter(place)) is not None]
 
 
 def chain_inlined(snapshot: Snapshot, place: Place) -> list[Resource]:
     """The same chain with nothing left to discover, for validation."""
-    inlined = {key.NAME: key.inlined(place), limits.NAME: limits.inlined(snapshot)}
+    inlined = {
+        key.NAME: key.inlined(place),
+        limits.NAME: limits.inlined(snapshot),
+        overall.NAME: overall.inlined(snapshot),
+    }
     return [inlined.get(found["name"], found) for found in chain(place)]

@@ -1,26 +1,55 @@
--- The key filter: finds the call's key, says whose it is, and lets nobody else through. Follows key_data.lua.
+-- The key filter: finds the call's key, says whose it is, and lets nobody else through. Follows restrictions.lua.
 --
 -- Envoy lets a call through when a script fails. So `decide` runs in pcall, and the admission filter behind admits only
 -- calls that carry X-Subscription-Id, which is written here at the very end of a good decision.
 
--- What a good key may do at one API, and from when until when: {from, until, consumer, key, plan, subscription}; or
--- nil, status and reason.
-local function admit(api, token, now)
+-- gateway/keys.py numbers them; 0 is approved.
+local STANDINGS = { "subscription_suspended", "subscription_pending" }
+
+local LAST_WEEK = 7 * 86400
+
+-- What answers say of the plan's limits, behind the numbers that answer.lua reckons with; or false where there are none.
+-- Calls share a limit by consumer, as each has one subscription to an API.
+local function policy_of(handle, plan, consumer)
+  local limits = look_up_plan(plan)
+  if not limits then return false end
+  local found, shared = {}, ";pk=:" .. handle:base64Escape(consumer) .. ":"
+  if limits.per_second > 0 then found[1] = '"second";q=' .. limits.per_second .. ";w=1" .. shared end
+  if limits.per_minute > 0 then found[#found + 1] = '"minute";q=' .. limits.per_minute .. ";w=60" .. shared end
+  return limits.minute_burst .. "|" .. limits.per_second .. "|" .. limits.per_minute .. "|" .. table.concat(found, ", ")
+end
+
+-- What a good key may do at one API, and from when until when: {from, until, consumer, key, plan, subscription, what is
+-- to be checked at each call, what answers say of limits, and of the key's end}, the last three false where there is
+-- nothing; or nil, status and reason, and for a quota that is used up when it begins anew.
+local function admit(handle, api, token, now)
   local key, reason = look_up(token)
   if not key then return nil, "401", reason end
   local revoked, expires = tonumber(key.revoked), tonumber(key.expires)
   if revoked <= now then return nil, "401", "key_revoked" end
   if expires <= now then return nil, "401", "key_expired" end
   local consumer = consumers[key.consumer]
+  if consumer.suspended ~= 0 then return nil, "403", "consumer_suspended" end
   local subscription = look_up_subscription(consumer, api.id, now)
   if not subscription then return nil, "403", "not_subscribed" end
+  if subscription.standing ~= 0 then return nil, "403", STANDINGS[subscription.standing] end
+  local checked = restriction_of(key, api.id, subscription.id)
+  if checked == nil then return nil, "403", "key_not_allowed" end
+  local blocked_until = tonumber(subscription.blocked_until)
+  if now < blocked_until then return nil, "429", "quota_exceeded", blocked_until end
+  local id = ffi.string(consumer.id, 20)
+  local in_last_week = now >= expires - LAST_WEEK
   return {
     tonumber(subscription.starts),
-    math.min(revoked, expires, tonumber(subscription.ends)),
-    ffi.string(consumer.id, 20),
+    -- At the beginning of its last week the decision is made anew, so that no call before asks when the key ends.
+    math.min(revoked, in_last_week and expires or expires - LAST_WEEK, tonumber(subscription.ends)),
+    id,
     ffi.string(key.id, 12),
     tostring(subscription.plan),
     tostring(subscription.id),
+    checked,
+    policy_of(handle, subscription.plan, id),
+    in_last_week and os.date("!%a, %d %b %Y %H:%M:%S GMT", expires),
   }
 end
 
@@ -168,9 +197,13 @@ local function take_key(api, headers)
   return token, several, plain_path
 end
 
+-- Whether any call has left notes for its answer. Until then no answer looks for some.
+local are_notes = false
+
 -- The decision ----------------------------------------------------------------------------------------------------
 
--- nil to let the call pass, or status, reason and the API; then the limit of a body that has not said its length.
+-- nil to let the call pass, or status, reason, the API where a key would help, and the instant from when on the call
+-- may be sent again; then the limit of a body that has not said its length.
 local function decide(handle)
   local name = handle:streamInfo():routeName()
   local api = apis[name] or learn(name)
@@ -212,11 +245,17 @@ local function decide(handle)
   local now = math.floor(ms / 1000)
   local rights = api.admitted[token]
   if not rights or now < rights[1] or now >= rights[2] then
-    local status, reason
-    rights, status, reason = admit(api, token, now)
-    if not rights then return status, reason, status == "401" and api or nil end
+    local status, reason, again
+    rights, status, reason, again = admit(handle, api, token, now)
+    if not rights then return status, reason, status == "401" and api or nil, again end
     if kept_count >= MOST then apis, kept_count = { [name] = api }, 1; api.admitted = {} end
     api.admitted[token], kept_count = rights, kept_count + 1
+  end
+
+  if rights[7] then
+    local inner = api.prefix and sub(path, #api.prefix + 1) or path
+    local why = restricted(rights[7], handle, headers, inner == "" and "/" or inner)
+    if why then return "403", why end
   end
 
   local length = headers:get("content-length")
@@ -232,17 +271,27 @@ local function decide(handle)
   headers:add("x-key-id", rights[4])
   headers:add("x-plan-id", rights[5])
   headers:add("x-subscription-id", rights[6])
-  if upgrade then handle:streamInfo():dynamicMetadata():set("portico", "upgrade", upgrade) end -- for answer.lua
+  if upgrade or rights[8] or rights[9] then -- for answer.lua
+    local notes = handle:streamInfo():dynamicMetadata()
+    if upgrade then notes:set("portico", "upgrade", upgrade) end
+    if rights[8] then notes:set("portico", "policy", rights[8]) end
+    if rights[9] then notes:set("portico", "expires", rights[9]) end
+    are_notes = true
+  end
   -- What follows an upgrade is no body, and has no end that one could wait for.
-  return nil, nil, nil, not length and not upgrade and api.limit
+  return nil, nil, nil, nil, not length and not upgrade and api.limit
 end
 
-local function refuse(handle, status, reason, api)
+local function refuse(handle, status, reason, api, again)
   handle:headers():replace("x-consumer-refusal", reason)
   local headers = { [":status"] = status }
   if api then headers["www-authenticate"] = api.challenge end
   if reason == "api_paused" then headers["retry-after"] = "60" end
   local sentence = WORDS[reason]
+  if again then
+    headers["retry-after"] = tostring(math.max(1, again - math.floor(handle:timestamp() / 1000)))
+    sentence = sentence .. " It begins anew at " .. os.date("!%Y-%m-%dT%H:%M:%SZ", again) .. "."
+  end
   if reason == "api_retired" then
     local successor = handle:metadata():get("successor") -- gateway/ending.py writes it
     if successor then sentence = sentence .. " Use " .. successor .. " instead." end
@@ -251,12 +300,12 @@ local function refuse(handle, status, reason, api)
 end
 
 function envoy_on_request(handle)
-  local decided, status, reason, api, unannounced = pcall(decide, handle)
+  local decided, status, reason, api, again, unannounced = pcall(decide, handle)
   if not decided then
     handle:logErr("key filter: " .. tostring(status))
     return refuse(handle, "500", "gateway_error")
   end
-  if status then return refuse(handle, status, reason, api) end
+  if status then return refuse(handle, status, reason, api, again) end
   -- A body that comes in chunks is collected first, since a script cannot refuse once the headers are on their way.
   -- Envoy itself answers 413 where the body grows beyond the route's request_body_buffer_limit.
   if unannounced then

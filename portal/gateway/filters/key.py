@@ -1,5 +1,5 @@
-"""The key filter: a Lua script. `key_data.lua` maps and searches the key data, `key.lua` decides, `answer.lua` mends
-answers.
+"""The key filter: a Lua script. `key_data.lua` maps and searches the key data, `restrictions.lua` knows what single
+keys may not do, `key.lua` decides, `answer.lua` mends answers.
 
 The script comes by ECDS, so new key data is announced by a changed file name in `keys/keys.json` and nothing else of
 the gateway is touched.
@@ -15,7 +15,7 @@ from portal.traffic.reasons import REASONS
 NAME = "portico.key"
 
 _TYPE = "envoy.extensions.filters.http.lua.v3.Lua"
-_PARTS = ("key_data.lua", "key.lua", "answer.lua")
+_PARTS = ("key_data.lua", "restrictions.lua", "key.lua", "answer.lua")
 _SCRIPT = "\n".join(Path(__file__).with_name(name).read_text("utf-8") for name in _PARTS)
 _WORDS = (
     "no_such_api",
@@ -28,7 +28,13 @@ _WORDS = (
     "key_unknown",
     "key_revoked",
     "key_expired",
+    "consumer_suspended",
     "not_subscribed",
+    "subscription_suspended",
+    "subscription_pending",
+    "quota_exceeded",
+    "key_not_allowed",
+    "address_not_allowed",
     "too_large",
     "bad_request",
     "gateway_error",

@@ -11,15 +11,30 @@ local find, sub, byte, match, gsub = string.find, string.sub, string.byte, strin
 local C = ffi.C
 
 ffi.cdef [[
-  typedef struct { char magic[8]; uint32_t keys, consumers, subscriptions, crc; char spare[40]; } portico_header;
-  typedef struct { char sha256[32]; char id[12]; uint32_t consumer; int64_t expires, revoked; } portico_key;
-  typedef struct { char id[20]; uint32_t first, count, spare; } portico_consumer;
-  typedef struct { uint32_t api, id, plan, spare; int64_t starts, ends; } portico_subscription;
+  typedef struct {
+    char magic[8];
+    uint32_t crc, keys, consumers, subscriptions, plans, restrictions, networks6, operations, networks4, chosen, texts;
+    char spare[12];
+  } portico_header;
+  typedef struct {
+    char sha256[32]; char id[12]; uint32_t consumer; int64_t expires; uint32_t revoked, restriction;
+  } portico_key;
+  typedef struct { char id[20]; uint32_t first, count, suspended; } portico_consumer;
+  typedef struct { uint32_t api, id, plan, standing; int64_t starts, ends, blocked_until; } portico_subscription;
+  typedef struct { uint32_t id, per_second, per_minute, minute_burst; } portico_plan;
+  typedef struct {
+    uint32_t flags, chosen_first, chosen_count, operations_first, operations_count;
+    uint32_t v4_first, v4_count, v6_first, v6_count, spare;
+  } portico_restriction;
+  typedef struct { char first[16], last[16]; } portico_network6;
+  typedef struct { uint32_t api, at, length, spare; } portico_operation;
+  typedef struct { uint32_t first, last; } portico_network4;
   int open(const char *path, int flags, ...);
   int close(int fd);
   int64_t lseek(int fd, int64_t offset, int whence);
   void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset);
   int munmap(void *address, size_t length);
+  int inet_pton(int family, const char *text, void *address);
   int memcmp(const void *a, const void *b, size_t length);
   long getrandom(void *buffer, size_t length, unsigned int flags);
   int getpid(void);
@@ -55,6 +70,7 @@ end
 -- The key data ----------------------------------------------------------------------------------------------------
 
 local keys, consumers, subscriptions, key_count
+local plans, plan_count, restrictions, networks6, operations, networks4, chosen, texts
 
 local function map_data()
   local fd = C.open(FILE, 0)
@@ -67,18 +83,30 @@ local function map_data()
   PORTICO_MAPPED = ffi.gc(at, function(address) C.munmap(address, size) end)
   local start = ffi.cast("const char *", at)
   local header = ffi.cast("const portico_header *", start)
-  if size < 64 or ffi.string(header.magic, 8) ~= "PORTICO\1" then error(FILE .. " is not key data of this version") end
-  local after_keys = 64 + header.keys * 64
-  local after_consumers = after_keys + header.consumers * 32
-  if size ~= after_consumers + header.subscriptions * 32 then error(FILE .. " has the wrong length") end
+  if size < 64 or ffi.string(header.magic, 8) ~= "PORTICO\2" then error(FILE .. " is not key data of this version") end
+  local after = 64
+  local function table_of(kind, count)
+    local found = ffi.cast("const " .. kind .. " *", start + after)
+    after = after + count * ffi.sizeof(kind)
+    return found
+  end
+  key_count = header.keys
+  keys = table_of("portico_key", header.keys)
+  consumers = table_of("portico_consumer", header.consumers)
+  subscriptions = table_of("portico_subscription", header.subscriptions)
+  plan_count = header.plans
+  plans = table_of("portico_plan", header.plans)
+  restrictions = table_of("portico_restriction", header.restrictions)
+  networks6 = table_of("portico_network6", header.networks6)
+  operations = table_of("portico_operation", header.operations)
+  networks4 = table_of("portico_network4", header.networks4)
+  chosen = table_of("uint32_t", header.chosen)
+  texts = table_of("char", header.texts)
+  if size ~= after then error(FILE .. " has the wrong length") end
   -- Envoy's main thread runs the script first; where that fails, the old filter stays and no worker sees this one.
   if C.getpid() == C.gettid() and crc32(start + 64, size - 64) ~= tobit(header.crc) then
     error(FILE .. " is damaged")
   end
-  key_count = header.keys
-  keys = ffi.cast("const portico_key *", start + 64)
-  consumers = ffi.cast("const portico_consumer *", start + after_keys)
-  subscriptions = ffi.cast("const portico_subscription *", start + after_consumers)
 end
 
 if FILE ~= "" then map_data() end
@@ -164,8 +192,8 @@ local function look_up(token)
   return keys[place]
 end
 
--- The subscription of a consumer to an API that is valid now, or nil. Found by halving, for a consumer may have
--- thousands.
+-- The subscription of a consumer to an API that is valid now, the one with the best standing, or nil. Found by halving,
+-- for a consumer may have thousands.
 local function look_up_subscription(consumer, api, now)
   local low, last = consumer.first, consumer.first + consumer.count - 1
   local high = last + 1
@@ -173,10 +201,26 @@ local function look_up_subscription(consumer, api, now)
     local middle = rshift(low + high, 1)
     if subscriptions[middle].api < api then low = middle + 1 else high = middle end
   end
+  local best
   while low <= last and subscriptions[low].api == api do
     local record = subscriptions[low]
-    if tonumber(record.starts) <= now and now < tonumber(record.ends) then return record end
+    if tonumber(record.starts) <= now and now < tonumber(record.ends) and (not best or record.standing < best.standing)
+    then
+      best = record
+    end
     low = low + 1
+  end
+  return best
+end
+
+-- The limits of a plan, or nil where it has none.
+local function look_up_plan(id)
+  local low, high = 0, plan_count - 1
+  while low <= high do
+    local middle = rshift(low + high, 1)
+    local plan = plans[middle]
+    if plan.id == id then return (plan.per_second > 0 or plan.per_minute > 0) and plan or nil end
+    if id < plan.id then high = middle - 1 else low = middle + 1 end
   end
 end
 

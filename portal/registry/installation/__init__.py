@@ -29,6 +29,7 @@ from portal.registry.installation.steps import (
     left_out,
     plan,
     references,
+    shut_out,
     without_buried,
 )
 from portal.registry.installation.stored import stored
@@ -57,6 +58,7 @@ __all__ = [
     "references",
     "refusals",
     "shown",
+    "shut_out",
     "sources_named",
     "sources_of",
     "stored",

@@ -1,7 +1,7 @@
 """Carrying steps out, through the same verbs as everybody's pages: so the audit trail has each of them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 from sqlalchemy import select
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from portal import accounts
 from portal.accounts.models import Person, Team
 from portal.errors import Conflict, Invalid, NotFound, PortalError
-from portal.registry import apis, categories, consumers, keys, plans, releases
+from portal.registry import apis, categories, consumers, keys, plans, releases, subscriptions
 from portal.registry.consumers import Loss
 from portal.registry.document import Document, read_document
 from portal.registry.installation.settings import SETTINGS
@@ -27,28 +27,28 @@ from portal.registry.installation.values import (
 from portal.registry.keys import Restrictions
 from portal.registry.models import Api, Category, Consumer, Key, Plan, Subscription
 
-_LIMITS = ("per_second", "per_second_burst", "per_minute", "per_minute_burst")
-
 
 class _NotThere(NotFound):
     """What a step builds on was refused before it."""
 
 
-def carry_out(session: Session, steps: Sequence[Step], *, owner: Person | None = None) -> list[Loss]:
+def carry_out(session: Session, steps: Sequence[Step], *, zone: tzinfo, owner: Person | None = None) -> list[Loss]:
     """All of them, in their order; what teams lose by APIs that are deleted, which they are to be told.
 
-    `owner` becomes the owner of teams that are made. Raises what the verbs raise.
+    `owner` becomes the owner of teams that are made, `zone` is that of quotas. Raises what the verbs raise.
     """
-    hand = _Hand(session, owner)
+    hand = _Hand(session, zone, owner)
     for _, act in hand.acts(steps):
         act()
     session.flush()
     return hand.lost
 
 
-def refusals(session: Session, steps: Sequence[Step], *, owner: Person | None = None) -> list[tuple[Step, PortalError]]:
+def refusals(
+    session: Session, steps: Sequence[Step], *, zone: tzinfo, owner: Person | None = None
+) -> list[tuple[Step, PortalError]]:
     """Every step that would be refused, and why. The caller rolls back."""
-    hand = _Hand(session, owner)
+    hand = _Hand(session, zone, owner)
     found: list[tuple[Step, PortalError]] = []
     for step, act in hand.acts(steps):
         try:
@@ -65,8 +65,9 @@ def refusals(session: Session, steps: Sequence[Step], *, owner: Person | None = 
 class _Hand:
     """One transaction's work. Numbers of things are looked up once, and rows that were used are kept for the next."""
 
-    def __init__(self, session: Session, owner: Person | None) -> None:
+    def __init__(self, session: Session, zone: tzinfo, owner: Person | None) -> None:
         self._session = session
+        self._zone = zone
         self._owner = owner
         self._lost: dict[int, Loss] = {}
         self._ids: dict[tuple[str, ...], int] = {}
@@ -158,12 +159,13 @@ class _Hand:
             categories.change_category(self._session, self._get(Category, *after.identity), **values)
 
     def _plan(self, before: PlanEntry | None, after: PlanEntry) -> None:
-        values = after.model_dump(include={"name", "description", *_LIMITS})
+        chosen = [self._team_of(slug) for slug in after.chosen]
+        values = after.model_dump(exclude={"team", "slug", "chosen"}) | {"chosen": chosen}
         if before is None:
             made = plans.create_plan(self._session, self._team_of(after.team), slug=after.slug, **values)
             self._made(after.identity, made)
         else:
-            plans.change_plan(self._session, self._get(Plan, *after.identity), **values)
+            plans.change_plan(self._session, self._get(Plan, *after.identity), zone=self._zone, **values)
 
     def _api(self, before: ApiEntry | None, after: ApiEntry) -> None:
         live = after.live
@@ -188,8 +190,11 @@ class _Hand:
             self._save(api, live)
             releases.publish(self._session, api, by=None, expected=api.draft_number, note=after.note)
         self._save(api, after.document)
-        if after.plans is not None and after.plans != (before.plans if before else None):
-            apis.offer_plans(self._session, api, [self._get(Plan, "plan", after.team, slug) for slug in after.plans])
+        offer = (after.plans, after.default_plan)
+        if after.plans is not None and offer != ((before.plans, before.default_plan) if before else None):
+            offered = {slug: self._get(Plan, "plan", after.team, slug) for slug in after.plans}
+            default = self._get(Plan, "plan", after.team, after.default_plan) if after.default_plan else None
+            apis.offer_plans(self._session, api, list(offered.values()), default=default)
 
     def _save(self, api: Api, document: Document) -> None:
         if read_document(api.draft) != document:
@@ -210,22 +215,51 @@ class _Hand:
                 slug=after.slug,
                 name=after.name,
                 description=after.description,
+                contacts=after.contacts,
+                metadata=after.metadata,
                 public_id=after.id,
             )
             self._made(after.identity, made)
+            if after.suspended:
+                consumers.suspend_consumer(self._session, made)
             return
         if before.id != after.id:
             raise Invalid({"id": f"It has the id {before.id} here, and that stays. Leave the id out of the file."})
-        consumers.change_consumer(self._get(Consumer, *after.identity), name=after.name, description=after.description)
+        consumer = self._get(Consumer, *after.identity)
+        consumers.change_consumer(
+            consumer,
+            name=after.name,
+            description=after.description,
+            contacts=after.contacts,
+            metadata=after.metadata,
+        )
+        if before.suspended != after.suspended:
+            verb = consumers.suspend_consumer if after.suspended else consumers.resume_consumer
+            verb(self._session, consumer)
 
     def _use(self, before: Use | None, after: Use) -> None:
         consumer = self._get(Consumer, "consumer", after.team, after.consumer)
         api: Api = self._get(Api, "api", *after.entry.api.split("/"))
         plan = self._get(Plan, "plan", after.entry.api.partition("/")[0], after.entry.plan)
-        if before is not None and before.entry.plan == after.entry.plan:
-            consumers.limit_subscription(self._session, self._current(before), after.entry.ends_at)
+        entry = after.entry
+        if before is not None and before.entry.plan == entry.plan:
+            subscriptions.settle(
+                self._session,
+                self._current(before),
+                ends_at=entry.ends_at,
+                approved_until=entry.approved_until,
+                suspended=entry.state == "suspended",
+            )
         else:
-            consumers.take_over_subscription(self._session, consumer, api, plan, ends_at=after.entry.ends_at)
+            subscriptions.take_over_subscription(
+                self._session,
+                consumer,
+                api,
+                plan,
+                ends_at=entry.ends_at,
+                approved_until=entry.approved_until,
+                suspended=entry.state == "suspended",
+            )
 
     def _key(self, before: Credential | None, after: Credential) -> None:
         entry = after.entry
@@ -256,7 +290,9 @@ class _Hand:
         consumer = self._ids[("consumer", key.team, key.consumer)]
         entry, chosen = key.entry, set()
         for label in entry.apis or ():
-            use = consumers.current_subscription(self._session, consumer, self._get(Api, "api", *label.split("/")).id)
+            use = subscriptions.current_subscription(
+                self._session, consumer, self._get(Api, "api", *label.split("/")).id
+            )
             chosen |= {use.id} if use is not None else set()
         if entry.apis is not None and not chosen:
             chosen = {keys.NO_SUBSCRIPTION}
@@ -270,7 +306,7 @@ class _Hand:
         )
 
     def _end(self, before: Use, _after: None) -> None:
-        consumers.end_subscription(self._session, self._current(before))
+        subscriptions.end_subscription(self._session, self._current(before))
 
     def _revoke(self, before: Credential, _after: None) -> None:
         keys.revoke(self._session, self._row_of(before))
@@ -291,7 +327,9 @@ class _Hand:
 
     def _current(self, use: Use) -> Subscription:
         consumer = self._ids[("consumer", use.team, use.consumer)]
-        found = consumers.current_subscription(self._session, consumer, self._ids[("api", *use.entry.api.split("/"))])
+        found = subscriptions.current_subscription(
+            self._session, consumer, self._ids[("api", *use.entry.api.split("/"))]
+        )
         if found is None:
             raise _NotThere(f"There is no subscription of {use.team}/{use.consumer} to {use.entry.api}.")
         return found

@@ -14,6 +14,7 @@ from portal.errors import Invalid
 from portal.registry import apis, categories, lifecycle, visibility
 from portal.registry.installation.words import ApiReference, Instant, Slug, Text
 from portal.registry.models import Api, Category, Visibility
+from portal.registry.plans import MOST_A_SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,10 @@ def _utc(instant: datetime | None) -> datetime | None:
 
 def _pause(session: Session, api: Api, paused: bool) -> None:
     (apis.pause if paused else apis.resume)(session, api)
+
+
+def _limit(session: Session, api: Api, rate: int | None) -> None:
+    apis.limit_api(session, api, overall_per_second=rate)
 
 
 def _show_to(session: Session, api: Api, wanted: Visibility) -> None:
@@ -131,6 +136,13 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("visibility", Visibility, Visibility.SIGNED_IN, lambda api: api.visibility, _show_to),
     Setting("category", Slug | None, None, lambda api: api.category.slug if api.category else None, _categorise),
+    Setting(
+        "overall_per_second",
+        Annotated[int, Field(ge=1, le=MOST_A_SECOND)] | None,
+        None,
+        lambda api: api.overall_per_second,
+        _limit,
+    ),
     Setting("closed", bool, False, lambda api: api.closed, _close, only_live=True),
     Setting("deprecated", Deprecation | None, None, _deprecated, _deprecate, only_live=True),
     # After the deprecation, without which nothing is retired.

@@ -150,12 +150,43 @@ def references(
                 )
 
 
+def shut_out(current: Installation, wanted: Installation, steps: Iterable[Step]) -> Iterator[tuple[Identity, str, str]]:
+    """New subscriptions to APIs that take none, now or afterwards: the subscription, its field and a sentence.
+
+    An API that is made together with them is the one that they were agreed for, elsewhere.
+    """
+    before = {each.identity: each for each in current.apis}
+    after = before | {each.identity: each for each in wanted.apis}
+    for step in steps:
+        if step.action is not Action.CREATE or not isinstance(step.after, Use):
+            continue
+        identity: Identity = ("api", *step.after.entry.api.split("/"))
+        why = _shut(before.get(identity)) and _shut(after.get(identity))
+        if why:
+            yield step.identity, "api", f"The {name_of(identity)} {why}"
+
+
+def _shut(api: ApiEntry | None) -> str:
+    if api is None:
+        return ""
+    if api.setting("retired") is not None:
+        return "is retired: every call is answered with 410. Take this subscription out."
+    if api.setting("closed"):
+        return "takes no new subscriptions. Take this one out, or `closed` out of the API."
+    return ""
+
+
 def _refers_to(thing: Thing) -> Iterator[tuple[Identity, str]]:
     if isinstance(thing, PlanEntry | ApiEntry | ConsumerEntry):
         yield ("team", thing.team), "team"
+    if isinstance(thing, PlanEntry):
+        for slug in thing.chosen:
+            yield ("team", slug), "chosen"
     if isinstance(thing, ApiEntry):
         for slug in thing.plans or ():
             yield ("plan", thing.team, slug), "plans"
+        if thing.default_plan is not None:
+            yield ("plan", thing.team, thing.default_plan), "default_plan"
         for slug in thing.setting("viewers"):
             yield ("team", slug), "viewers"
         if (category := thing.setting("category")) is not None:
@@ -192,7 +223,7 @@ def _step(before: Thing | None, after: Thing) -> Step | None:
 def _silent_where(before: Thing, after: Thing) -> Thing:
     """What `after` says nothing about is as it is."""
     if isinstance(after, ApiEntry) and isinstance(before, ApiEntry) and after.plans is None:
-        return after.model_copy(update={"plans": before.plans})
+        return after.model_copy(update={"plans": before.plans, "default_plan": before.default_plan})
     if isinstance(after, ConsumerEntry) and isinstance(before, ConsumerEntry) and after.id is None:
         return after.model_copy(update={"id": before.id})
     if isinstance(after, Credential) and isinstance(before, Credential) and after.entry.revoked_at is not None:

@@ -25,6 +25,7 @@ from portal.registry.installation.values import (
 )
 from portal.registry.keys import TOMBSTONE
 from portal.registry.models import (
+    IN_USE,
     Api,
     Category,
     Consumer,
@@ -53,7 +54,8 @@ def stored(session: Session, *, keys: bool, now: datetime) -> Installation:
         ),
         categories=_sorted(_category(each) for each in session.scalars(select(Category))),
         plans=_sorted(
-            _plan(plan, teams[plan.team_id]) for plan in session.scalars(select(Plan).where(_of(Plan, teams)))
+            _plan(plan, teams[plan.team_id])
+            for plan in session.scalars(select(Plan).where(_of(Plan, teams)).options(selectinload(Plan.chosen)))
         ),
         apis=_sorted(_apis(session, teams)),
         consumers=_sorted(_consumers(session, teams, keys=keys)),
@@ -87,6 +89,13 @@ def _plan(plan: Plan, team: str) -> PlanEntry:
         per_second_burst=plan.per_second_burst,
         per_minute=plan.per_minute,
         per_minute_burst=plan.per_minute_burst,
+        quota_day=plan.quota_day,
+        quota_month=plan.quota_month,
+        approval=plan.approval,
+        terms=plan.terms,
+        price=plan.price,
+        public=plan.public,
+        chosen=tuple(sorted(team.slug for team in plan.chosen)),
     )
 
 
@@ -97,6 +106,7 @@ def _apis(session: Session, teams: dict[int, str]) -> Iterator[ApiEntry]:
         .options(
             joinedload(Api.live_release),
             selectinload(Api.plans),
+            joinedload(Api.default_plan),
             selectinload(Api.viewers),
             joinedload(Api.category),
             joinedload(Api.successor).joinedload(Api.team),
@@ -112,6 +122,7 @@ def _apis(session: Session, teams: dict[int, str]) -> Iterator[ApiEntry]:
             published=live is not None,
             note=api.live_release.note if api.live_release is not None else "",
             plans=tuple(sorted(plan.slug for plan in api.plans)),
+            default_plan=api.default_plan.slug if api.default_plan is not None else None,
             document=draft,
             live_document=live if live != draft else None,
             **{setting.name: setting.read(api) for setting in SETTINGS},
@@ -142,25 +153,33 @@ def _consumers(session: Session, teams: dict[int, str], *, keys: bool) -> Iterat
             id=consumer.public_id,
             name=consumer.name,
             description=consumer.description,
+            contacts=tuple(consumer.contacts),
+            metadata=dict(consumer.attributes),
+            suspended=consumer.suspended_at is not None,
             subscriptions=tuple(sorted(uses.get(consumer.id, ()), key=lambda use: use.api)),
             keys=tuple(sorted(held.get(consumer.id, ()), key=lambda key: key.id)) if keys else None,
         )
 
 
 def _uses(session: Session) -> Iterator[tuple[int, SubscriptionEntry]]:
-    """Those that are current, with the number of their consumer."""
+    """Those that were agreed and are not over, with the number of their consumer."""
     rows = session.execute(
         select(Subscription, Team.slug, Api.slug, Api.version, Plan.slug)
         .join(Api, Subscription.api_id == Api.id)
         .join(Team, Api.team_id == Team.id)
         .join(Plan, Subscription.plan_id == Plan.id)
-        .where(Subscription.state != SubscriptionState.ENDED)
+        .where(IN_USE)
     )
     for use, team, slug, version, plan in rows:
         yield (
             use.consumer_id,
             SubscriptionEntry.model_construct(
-                api=f"{team}/{slug}/{version}", plan=plan, state="approved", ends_at=_utc(use.ends_at)
+                api=f"{team}/{slug}/{version}",
+                plan=plan,
+                state="suspended" if use.state is SubscriptionState.SUSPENDED else "approved",
+                # A notice is taken back by the next call, here and nowhere else: what it was before goes along.
+                ends_at=_utc(use.ends_without_notice if use.noticed_at else use.ends_at),
+                approved_until=_utc(use.approved_until),
             ),
         )
 

@@ -30,6 +30,7 @@ from portal.registry.installation.words import (
     Instant,
     KeyId,
     Label,
+    Line,
     Name,
     Networks,
     Sha256,
@@ -37,7 +38,14 @@ from portal.registry.installation.words import (
     Text,
     Version,
 )
-from portal.registry.plans import MOST_A_MINUTE, MOST_A_SECOND
+from portal.registry.plans import (
+    LONGEST_PRICE,
+    LONGEST_TERMS,
+    MOST_A_DAY,
+    MOST_A_MINUTE,
+    MOST_A_MONTH,
+    MOST_A_SECOND,
+)
 
 SCHEMA_VERSION = 1
 
@@ -70,6 +78,10 @@ class CategoryEntry(_Part):
         return "category", self.slug
 
 
+def _sorted(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(words)))
+
+
 class PlanEntry(_Part):
     team: Slug
     slug: Slug
@@ -79,14 +91,24 @@ class PlanEntry(_Part):
     per_second_burst: Annotated[int, Field(ge=1, le=MOST_A_SECOND)] | None = None
     per_minute: Annotated[int, Field(ge=1, le=MOST_A_MINUTE)] | None = None
     per_minute_burst: Annotated[int, Field(ge=1, le=MOST_A_MINUTE)] | None = None
+    quota_day: Annotated[int, Field(ge=1, le=MOST_A_DAY)] | None = None
+    quota_month: Annotated[int, Field(ge=1, le=MOST_A_MONTH)] | None = None
+    approval: bool = False
+    terms: Annotated[Text, Field(max_length=LONGEST_TERMS)] = ""
+    price: Annotated[Line, Field(max_length=LONGEST_PRICE)] = ""
+    public: bool = True
+    chosen: Annotated[tuple[Slug, ...], AfterValidator(_sorted)] = ()
+    """Teams that may choose it beside its own, where it is not public."""
+
+    @model_validator(mode="after")
+    def _is_of_the_team_anyway(self) -> Self:
+        if self.team in self.chosen:
+            raise ValueError(f"Consumers of {self.team} may choose it anyway. Take it out of `chosen`.")
+        return self
 
     @property
     def identity(self) -> Identity:
         return "plan", self.team, self.slug
-
-
-def _sorted(words: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted(set(words)))
 
 
 def _in_order(operations: "tuple[OperationEntry, ...]") -> "tuple[OperationEntry, ...]":
@@ -101,7 +123,9 @@ class _ApiEntry(_Part):
     note: Text = ""
     """Goes into the release that is made; alone it makes none."""
     plans: Annotated[tuple[Slug, ...], AfterValidator(_sorted)] | None = None
-    """The team's plans that are offered; None says nothing about them."""
+    """The team's plans that are offered; None says nothing about them, nor about the default."""
+    default_plan: Slug | None = None
+    """The one of them that is chosen for who chooses none."""
     document: Document
     """The draft."""
     live_document: Document | None = None
@@ -142,13 +166,16 @@ else:
 
 
 class SubscriptionEntry(_Part):
-    """Of the consumer that it stands in. What has ended is the past, and stands in no file."""
+    """Of the consumer that it stands in. What is over is the past, and what waits for a decision is not agreed yet:
+    neither stands in a file."""
 
     api: ApiReference
     plan: Slug
     """Of the API's team."""
-    state: Literal["approved"] = "approved"
+    state: Literal["approved", "suspended"] = "approved"
     ends_at: Instant | None = None
+    approved_until: Instant | None = None
+    """How long the API's team lets it go on."""
 
 
 class OperationEntry(_Part):
@@ -179,6 +206,9 @@ class ConsumerEntry(_Part):
     """What upstreams see; None says nothing about it, and a new consumer gets one."""
     name: Name
     description: Text = ""
+    contacts: tuple[Text, ...] = ()
+    metadata: dict[str, str] = Field(default_factory=dict)
+    suspended: bool = False
     subscriptions: tuple[SubscriptionEntry, ...] | None = None
     keys: tuple[KeyEntry, ...] | None = None
     """None of these two says nothing about them."""

@@ -57,7 +57,8 @@ Sha256 = Annotated[str, AfterValidator(_of_form(_SHA256, "A SHA-256 is written a
 Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
 Text = Annotated[str, AfterValidator(str.strip)]
 Networks = Annotated[tuple[str, ...], AfterValidator(_networks)]
-Label = Annotated[str, AfterValidator(_one_line), Field(max_length=80)]
+Line = Annotated[str, AfterValidator(_one_line)]
+Label = Annotated[Line, Field(max_length=80)]
 
 __all__ = [
     "ApiReference",
@@ -65,6 +66,7 @@ __all__ = [
     "Instant",
     "KeyId",
     "Label",
+    "Line",
     "Name",
     "Networks",
     "Sha256",

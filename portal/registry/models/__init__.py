@@ -3,14 +3,22 @@
 from portal.registry.models.apis import Api, Category, Mount, Release, Visibility, api_plan, api_viewer
 from portal.registry.models.catalogue import CatalogueEntry, CatalogueOperation
 from portal.registry.models.consumers import (
+    CURRENT,
+    IN_USE,
+    OVER,
+    Approval,
+    ApprovalState,
     Consumer,
     Key,
     KeyLineage,
     KeyOperation,
     KeySubscription,
     Plan,
+    QuotaNotice,
+    QuotaUse,
     Subscription,
     SubscriptionState,
+    plan_team,
 )
 from portal.registry.models.descriptions import OpenAPIDocument, OpenAPIExport, OpenAPIPart, Operation
 from portal.registry.models.imports import Import, ImportSource, ImportState
@@ -18,7 +26,12 @@ from portal.registry.models.revision import Revision
 from portal.registry.models.secrets import SecretKind, UpstreamSecret
 
 __all__ = [
+    "CURRENT",
+    "IN_USE",
+    "OVER",
     "Api",
+    "Approval",
+    "ApprovalState",
     "CatalogueEntry",
     "CatalogueOperation",
     "Category",
@@ -36,6 +49,8 @@ __all__ = [
     "OpenAPIPart",
     "Operation",
     "Plan",
+    "QuotaNotice",
+    "QuotaUse",
     "Release",
     "Revision",
     "SecretKind",
@@ -45,4 +60,5 @@ __all__ = [
     "Visibility",
     "api_plan",
     "api_viewer",
+    "plan_team",
 ]

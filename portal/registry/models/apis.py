@@ -80,7 +80,11 @@ class Api(Base):
     """Takes no new subscriptions; those that exist go on."""
     retired_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     """Since when every call is answered with 410. The release and the mounts stay."""
+    overall_per_second: Mapped[int | None]
+    """Calls that one node lets through to the upstream, of all subscriptions together; None for any number."""
     category_id: Mapped[int | None] = mapped_column(ForeignKey("category.id", ondelete="SET NULL"), index=True)
+    default_plan_id: Mapped[int | None] = mapped_column(ForeignKey("plan.id", ondelete="SET NULL"), index=True)
+    """Of the plans on offer the one that is chosen for who chooses none."""
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
 
     team: Mapped[Team] = relationship()
@@ -97,6 +101,7 @@ class Api(Base):
         order_by="Release.number.desc()",
     )
     plans: Mapped[list["Plan"]] = relationship(secondary=api_plan, back_populates="apis", order_by="Plan.name")
+    default_plan: Mapped["Plan | None"] = relationship(foreign_keys=default_plan_id)
 
     __table_args__ = (UniqueConstraint("team_id", "slug", "version"), NEVER_AGAIN)
 
@@ -171,11 +176,14 @@ class Release(Base):
     __table_args__ = (UniqueConstraint("api_id", "number"), NEVER_AGAIN)
 
 
+_OFFER = {"plans", "default_plan_id"}
+
+
 def _word_for_api(action: str, changes: audit.Changes) -> str:
     match changes:
         case {"paused": [_, paused]} if action == "changed":
             return "paused" if paused else "resumed"
-        case {"plans": _} if action == "changed" and len(changes) == 1:
+        case {"plans": _} | {"default_plan_id": _} if action == "changed" and changes.keys() <= _OFFER:
             return "changed offer"
         case {"retired_at": [before, _]} if action == "changed":
             return "retired" if before is None else "revived"
@@ -189,6 +197,8 @@ def _word_for_api(action: str, changes: audit.Changes) -> str:
             return "closed" if closed else "reopened"
         case {"visibility": _} | {"viewers": _} if action == "changed":
             return "changed visibility"
+        case {"overall_per_second": _} if action == "changed" and len(changes) == 1:
+            return "changed overall limit"
         case {"category_id": _} if action == "changed" and len(changes) == 1:
             return "changed category"
         case {"draft_number": _} if action == "changed":

@@ -47,7 +47,9 @@ class Import(Base):
     made_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
     source: Mapped[ImportSource] = mapped_column(words(ImportSource, 12))
     source_name: Mapped[str] = mapped_column(Text, default="")
-    """The name of the file, or the address; empty for what was pasted."""
+    """The name of the file, or the address as it was given; empty for what was pasted."""
+    led_to: Mapped[str] = mapped_column(Text, default="", server_default="")
+    """Where that address led by redirects, without the query: signed addresses keep their secret there. Else empty."""
     state: Mapped[ImportState] = mapped_column(words(ImportState, 12), default=ImportState.WAITING)
     percent: Mapped[int] = mapped_column(default=0)
     step: Mapped[str] = mapped_column(String(100), default="")
@@ -85,5 +87,5 @@ class Import(Base):
 
     @property
     def fetched_from(self) -> str:
-        """The address that it came from, or ""."""
-        return self.source_name if self.source is ImportSource.ADDRESS else ""
+        """The address that it came from in the end, or ""."""
+        return (self.led_to or self.source_name) if self.source is ImportSource.ADDRESS else ""

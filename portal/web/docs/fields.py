@@ -1,13 +1,15 @@
 """Schema trees as pages show them: every field with an anchor, texts as HTML, what is cut as a link. Pure."""
 
 import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from markupsafe import Markup
 
 from portal.openapi.references import Look
-from portal.openapi.schemas import SchemaNode, tree_of
+from portal.openapi.schemas import WORDS, SchemaNode, tree_of
 from portal.web.docs.source import Links
 from portal.web.markdown import html_of
 
@@ -17,8 +19,11 @@ MOST_ON_PAGE = 500
 DEEPEST = 4
 _LEAST = 12
 """What every schema may show, however many stood before it."""
+_ROOM = 1_500
+"""Fields, or as many times `WORDS` characters, after which a page begins nothing more: some MB of HTML."""
 _OPEN_UP_TO = 20
 """A tree of so few fields is shown whole, with nothing folded in."""
+Thing = TypeVar("Thing")
 _ODD = re.compile(r"[^A-Za-z0-9_.:-]+")
 
 
@@ -47,6 +52,8 @@ class Field:
     more: int
     """How many fields are left out."""
     more_url: str
+    """Where they are; "" where only the document has them."""
+    more_label: str
     repeats: str
     """The name of the schema that begins again here."""
     repeats_url: str
@@ -68,10 +75,23 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """Some of many things in one place of a page, and the way to the others; an address is "" where there are none."""
+
+    start: int
+    end: int
+    count: int
+    before_url: str
+    after_url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tree:
     root: Field
     is_small: bool
     """So small that nothing needs to be folded in."""
+    turn: Turn | None = None
+    """Of properties or choices that are too many for one page."""
 
 
 class Anchors:
@@ -93,29 +113,79 @@ class Anchors:
 class Grower:
     """Makes the trees of one page, which share what the page may hold."""
 
-    def __init__(self, look: Look, links: Links, here: str, *, depth: int = DEEPEST) -> None:
-        """`here` is the page's own address, for what is cut within a schema that has no page."""
+    def __init__(
+        self, look: Look, links: Links, here: str, *, depth: int = DEEPEST, asked: Callable[[str], int] = lambda _: 0
+    ) -> None:
+        """`here` is the page's own address, for what is cut within a schema that has no page, or of a list of many;
+        `asked` says how many of a place's things are to be left out before the first one that is shown."""
         self.look = look
         self.anchors = Anchors()
         self._links = links
-        self._deeper = f"{here}?depth={depth + 4}"
+        self._here = here
+        self._asked = asked
+        self._deeper = f"{here}?depth={depth + 4}" if depth <= DEEPEST else ""
         self._depth = depth
-        self._left = MOST_ON_PAGE * (1 if depth <= DEEPEST else 4)
+        self._times = 1 if depth <= DEEPEST else 4
+        self._used = 0
+        self._holder: SchemaNode | None = None
+        self._next_url = ""
+        self.turns: dict[str, Turn] = {}
+        """By place: where some of many are shown."""
+
+    def some(self, place: str, things: Sequence[Thing], most: int) -> Iterator[Thing]:
+        """As many as this page has room for, at least one, from where its address says. The rest is in `turns`."""
+        start = self._asked(place)
+        start = end = start if start < len(things) else 0
+        while end < min(start + most, len(things)) and (end == start or self._used < _ROOM):
+            end += 1
+            yield things[end - 1]
+        if turn := self._turn(place, start, end, len(things), step=most):
+            self.turns[place] = turn
+
+    def html(self, text: str, level: int = 3) -> Markup:
+        """A text that an author wrote."""
+        html = html_of(text, level)
+        self._used += len(html) // WORDS
+        return html
+
+    def cut(self, text: str, most: int) -> str:
+        """An example or other code."""
+        self._used += min(len(text), most) // WORDS
+        return text if len(text) <= most else f"{text[:most]}\n…"
+
+    def _turn(self, place: str, start: int, end: int, count: int, *, step: int) -> Turn | None:
+        """None where all are shown."""
+        if end - start >= count:
+            return None
+        before = self._at(place, max(0, start - step)) if start else ""
+        return Turn(start, end, count, before, self._at(place, end) if end < count else "")
+
+    def _at(self, place: str, start: int) -> str:
+        return f"{self._here}?{urlencode({place: start})}#{place.partition('/')[0]}"
 
     def tree(self, schema: Any, *anchor: str, **known: Any) -> Tree:
         """`known` are words of a parameter or header that say more than its schema does."""
-        most = max(_LEAST, min(self._left, MOST_NODES * (1 if self._depth <= DEEPEST else 4)))
-        node = tree_of(schema, self.look, most=most, deepest=self._depth)
+        most = max(_LEAST, min(MOST_ON_PAGE * self._times - self._used, MOST_NODES * self._times))
+        place = self.anchors.new(*anchor)
+        start = self._asked(place)
+        node = tree_of(schema, self.look, most=most, deepest=self._depth, skip=start)
+        if start and not _shown(_holder(node)):
+            start, node = 0, tree_of(schema, self.look, most=most, deepest=self._depth)
         if known:
             node = replace(node, **{name: value for name, value in known.items() if value})
-        size = _size(node)
-        self._left -= size
-        return Tree(self._field(node, self.anchors.new(*anchor), {}), size <= _OPEN_UP_TO)
+        self._holder, turn = _holder(node), None
+        if count := _shown(self._holder):
+            turn = self._turn(place, start, start + count, start + count + self._holder.more, step=count)
+        self._next_url = turn.after_url if turn else ""
+        size = node.size
+        self._used += size
+        return Tree(self._field(node, place, {}), size <= _OPEN_UP_TO, turn)
 
     def _field(self, node: SchemaNode, anchor: str, around: dict[str, str], name: str | None = None) -> Field:
         if node.title:
             around = {**around, node.title: anchor}
         parts = tuple(self._parts(node, anchor, around))
+        more_url, more_label = self._more(node)
         return Field(
             anchor=anchor,
             name=node.name if name is None else name,
@@ -133,10 +203,18 @@ class Grower:
             parts=parts,
             inside=_inside(node),
             more=node.more,
-            more_url=self._links.schema(node.pointer) if node.pointer else self._deeper,
+            more_url=more_url,
+            more_label=more_label,
             repeats=node.repeats,
             repeats_url=f"#{around[node.repeats]}" if node.repeats in around else "",
         )
+
+    def _more(self, node: SchemaNode) -> tuple[str, str]:
+        if node is self._holder and self._next_url:
+            return self._next_url, "go on with the next"
+        if node.pointer:
+            return self._links.schema(node.pointer), f"open {node.type}"
+        return self._deeper, "open more levels"
 
     def _parts(self, node: SchemaNode, anchor: str, around: dict[str, str]) -> list[Part]:
         parts: list[Part] = []
@@ -174,6 +252,17 @@ class Grower:
         return self._field(node, self.anchors.new(anchor, step), around, name)
 
 
+def _holder(node: SchemaNode) -> SchemaNode:
+    """Whose properties or choices `skip` of `tree_of` is about."""
+    while node.items is not None and not _shown(node):
+        node = node.items
+    return node
+
+
+def _shown(node: SchemaNode) -> int:
+    return len(node.children) + len(node.choices)
+
+
 def _inside(node: SchemaNode) -> str:
     if node.items is not None and not node.children and not node.choices:
         return _inside(node.items) or "what each item is"
@@ -183,8 +272,3 @@ def _inside(node: SchemaNode) -> str:
     if node.choices:
         return f"{node.choice} {len(node.choices) + node.more:,}"
     return "what each value is" if node.values is not None else ""
-
-
-def _size(node: SchemaNode) -> int:
-    below = (*node.children, *node.choices, *(it for it in (node.items, node.values) if it is not None))
-    return 1 + sum(_size(it) for it in below)

@@ -1,16 +1,19 @@
-"""The operations of one document as a reader finds them: by tag, by words, a window at a time. Pure.
+"""The operations and schemas of one document as a reader finds them: by tag, by words, a window at a time. Pure.
 
 A document never changes under its hash, so what is made here of 22 000 operations is made once and kept.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from portal.openapi import Tag
+from portal.openapi.references import name_of
 
 WINDOW = 100
-"""Operations that one page lists."""
+"""Operations, or schemas, that one page lists."""
+
+Thing = TypeVar("Thing")
 
 
 class Operation(Protocol):
@@ -55,10 +58,18 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class Schema:
+    """One that has a name in the document."""
+
+    name: str
+    pointer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Window(Generic[Thing]):
     """A few of many."""
 
-    entries: Sequence[Entry]
+    entries: Sequence[Thing]
     start: int
     """How many stand before."""
     count: int
@@ -118,13 +129,25 @@ class Index:
         return tuple(Group(name, described.get(name, ""), tuple(of)) for name, of in found.items() if of)
 
 
-def window(entries: Sequence[Entry], start: int = 0) -> Window:
+def window(entries: Sequence[Thing], start: int = 0) -> Window[Thing]:
     """Up to `WINDOW` of them from `start` on; the last ones where `start` lies behind the end."""
     start = max(0, min(start, (len(entries) - 1) // WINDOW * WINDOW))
     return Window(entries[start : start + WINDOW], start, len(entries))
 
 
-def window_around(entries: Sequence[Entry], entry: Entry) -> Window:
+def window_around(entries: Sequence[Entry], entry: Entry) -> Window[Entry]:
     """The window that `entry` stands in."""
     place = next((n for n, it in enumerate(entries) if it.name == entry.name), 0)
     return window(entries, place // WINDOW * WINDOW)
+
+
+def schemas_at(pointers: Iterable[str]) -> tuple[Schema, ...]:
+    """In the order of their names, each once, however it is spelled in references to it."""
+    named = {name_of(pointer): pointer for pointer in sorted(pointers, reverse=True)}
+    return tuple(Schema(name, named[name]) for name in sorted(named, key=lambda name: (name.lower(), name)))
+
+
+def schemas_named(schemas: Sequence[Schema], text: str) -> Sequence[Schema]:
+    """Those that have every word of `text` in their name."""
+    words = text.lower().split()
+    return [it for it in schemas if all(word in it.name.lower() for word in words)] if words else schemas

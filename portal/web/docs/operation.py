@@ -4,6 +4,7 @@ The document may say anything anywhere: what is not what it should be is left ou
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,16 +13,19 @@ from markupsafe import Markup
 from portal.openapi import bodies
 from portal.openapi.export import KeyPlace
 from portal.openapi.loosely import line_of, list_of, object_of, text_of
-from portal.openapi.references import METHODS, Look, follow
+from portal.openapi.references import METHODS, Look, escaped, follow
 from portal.openapi.samples import sample_of_media
 from portal.openapi.snippets import VARIABLE, call_of, snippets
-from portal.web.docs.fields import Grower, Tree
+from portal.web.docs.fields import Grower, Tree, Turn
 from portal.web.docs.navigation import Entry
 from portal.web.docs.source import Source
-from portal.web.markdown import html_of
 
 _LONGEST_EXAMPLE = 20_000
 _MOST_EXAMPLES = 5
+_MOST = 100
+"""Parameters, answers, headers and so on that a page shows before it leads to the rest."""
+_MOST_MEDIA = 20
+_LONGEST_LINE = 1_000
 _PLACES = {
     "path": "In the path",
     "query": "In the query",
@@ -80,6 +84,8 @@ class Aside:
     title: str
     description: Markup
     details: tuple[str, ...] = ()
+    place: str = ""
+    """Of `details`, among the turns of the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,8 @@ class OperationView:
     snippets: tuple[Snippet, ...]
     security: tuple[Aside, ...]
     callbacks: tuple[Aside, ...]
+    turns: dict[str, Turn]
+    """By place: `parameters`, `responses`, `<anchor>/headers` and so on, where some of many are shown."""
 
 
 def view_of(source: Source, entry: Entry, content: dict[str, Any], grower: Grower) -> OperationView:
@@ -139,21 +147,25 @@ def view_of(source: Source, entry: Entry, content: dict[str, Any], grower: Growe
     return OperationView(
         entry=entry,
         url=server + entry.path,
-        description=html_of(text_of(content.get("description")), level=2),
+        description=grower.html(text_of(content.get("description")), level=2),
         more_url=more_url if more_url.startswith(("http://", "https://")) else "",
         more_label=line_of(more.get("description")) or "More about this operation",
         parameters=tuple(_parameters(content, grower, about.key)),
         body=_body(content, grower),
         responses=tuple(_responses(content, grower)),
-        snippets=tuple(Snippet(id, label, _cut(text.replace(VARIABLE, about.variable))) for id, label, text in texts),
-        security=tuple(_security(content, look)),
-        callbacks=tuple(_callbacks(content, look)),
+        snippets=tuple(
+            Snippet(id, label, grower.cut(text.replace(VARIABLE, about.variable), _LONGEST_EXAMPLE))
+            for id, label, text in texts
+        ),
+        security=tuple(_security(content, grower)),
+        callbacks=tuple(_callbacks(content, grower)),
+        turns=grower.turns,
     )
 
 
 def _parameters(content: dict[str, Any], grower: Grower, key: KeyPlace | None) -> list[Parameters]:
     found: dict[str, list[Tree]] = {}
-    for entry in list_of(content.get("parameters")):
+    for entry in grower.some("parameters", list_of(content.get("parameters")), _MOST):
         parameter = object_of(follow(entry, grower.look)[0])
         name, place = line_of(parameter.get("name")), line_of(parameter.get("in"))
         if name and place in _PLACES and not _is_key(key, place, name):
@@ -175,7 +187,10 @@ def _holder(holder: dict[str, Any], grower: Grower, word: str, name: str, *ancho
         required=holder.get("required") is True or holder.get("in") == "path",
         deprecated=holder.get("deprecated") is True,
         description=text_of(holder.get("description")),
-        examples=tuple(_json(example) for example in _values_of(holder, grower.look)),
+        examples=tuple(
+            grower.cut(json.dumps(example, ensure_ascii=False, default=str), 500)
+            for example in _values_of(holder, grower.look)
+        ),
     )
     said = _STYLES.get((style, explode)) if isinstance(style, str) else None
     if said and (style != "form" or "array" in tree.root.type):
@@ -190,45 +205,41 @@ def _body(content: dict[str, Any], grower: Grower) -> Body | None:
     anchor = grower.anchors.new("request-body")
     return Body(
         anchor,
-        html_of(text_of(said.get("description")), level=4),
+        grower.html(text_of(said.get("description")), level=4),
         said.get("required") is True,
-        tuple(_contents(said, grower, "body", sending=True)),
+        tuple(_contents(said, grower, anchor, "body", sending=True)),
     )
 
 
 def _responses(content: dict[str, Any], grower: Grower) -> list[Response]:
     found = []
-    responses = object_of(content.get("responses"))
-    for status in sorted(map(str, responses), key=lambda it: (not it[:1].isdigit(), it.upper())):
-        said = object_of(follow(responses.get(status, responses.get(_number(status))), grower.look)[0])
-        if status.startswith("x-"):
-            continue
+    responses = {str(status): said for status, said in object_of(content.get("responses")).items()}
+    statuses = [status for status in responses if not status.startswith("x-")]
+    statuses.sort(key=lambda it: (not it[:1].isdigit(), it.upper()))
+    for status in grower.some("responses", statuses, _MOST):
+        said = object_of(follow(responses[status], grower.look)[0])
         anchor = grower.anchors.new(f"response-{status}")
         headers = [
             _holder(object_of(follow(header, grower.look)[0]), grower, "header", str(name), anchor)
-            for name, header in object_of(said.get("headers")).items()
+            for name, header in grower.some(f"{anchor}/headers", list(object_of(said.get("headers")).items()), _MOST)
         ]
         found.append(
             Response(
                 anchor,
                 status,
-                html_of(text_of(said.get("description")), level=4),
+                grower.html(text_of(said.get("description")), level=4),
                 tuple(headers),
-                tuple(_contents(said, grower, anchor, "body", sending=False)),
-                tuple(_links(said, grower.look)),
+                tuple(_contents(said, grower, anchor, anchor, "body", sending=False)),
+                tuple(_links(said, grower, anchor)),
             )
         )
     return found
 
 
-def _number(text: str) -> Any:
-    return int(text) if text.isdecimal() else text
-
-
-def _contents(said: dict[str, Any], grower: Grower, *anchor: str, sending: bool) -> list[Content]:
+def _contents(said: dict[str, Any], grower: Grower, place: str, *anchor: str, sending: bool) -> list[Content]:
     """Media types with the same schema and the same examples are told together."""
     found: list[tuple[Any, Content]] = []
-    for media, entry in object_of(said.get("content")).items():
+    for media, entry in grower.some(f"{place}/media", list(object_of(said.get("content")).items()), _MOST_MEDIA):
         holder = object_of(follow(entry, grower.look)[0])
         schema = holder.get("schema", holder.get("itemSchema"))
         same = next((n for n, (other, _) in enumerate(found) if other == holder), None)
@@ -237,21 +248,21 @@ def _contents(said: dict[str, Any], grower: Grower, *anchor: str, sending: bool)
             found[same] = (holder, Content((*one.media, str(media)), one.tree, one.examples))
             continue
         tree = None if schema in (None, {}) else grower.tree(schema, *anchor)
-        found.append((holder, Content((str(media),), tree, tuple(_examples(str(media), holder, grower.look, sending)))))
+        found.append((holder, Content((str(media),), tree, tuple(_examples(str(media), holder, grower, sending)))))
     return [content for _, content in found]
 
 
-def _examples(media: str, holder: dict[str, Any], look: Look, sending: bool) -> list[Example]:
-    schema = holder.get("schema", {})
+def _examples(media: str, holder: dict[str, Any], grower: Grower, sending: bool) -> list[Example]:
+    schema, look = holder.get("schema", {}), grower.look
     named = []
     for name, entry in list(object_of(holder.get("examples")).items())[:_MOST_EXAMPLES]:
         example = object_of(follow(entry, look)[0])
         value = next((example[key] for key in ("value", "dataValue", "serializedValue") if key in example), None)
         url = line_of(example.get("externalValue"))
         title = line_of(example.get("summary")) or str(name)
-        words = html_of(text_of(example.get("description")), level=5)
+        words = grower.html(text_of(example.get("description")), level=5)
         if value is not None or url.startswith(("http://", "https://")):
-            text = "" if value is None else _cut(bodies.body_text(media, value, schema, look))
+            text = "" if value is None else grower.cut(bodies.body_text(media, value, schema, look), _LONGEST_EXAMPLE)
             named.append(Example(title, words, text, "" if text else url))
     if named and "example" not in holder:
         return named
@@ -261,18 +272,21 @@ def _examples(media: str, holder: dict[str, Any], look: Look, sending: bool) -> 
     value = sample_of_media(holder, look, sending=sending)
     if value is None or (isinstance(value, str | bytes) and not bodies.is_json(media) and "example" not in holder):
         return []
-    return [Example("Example", Markup(""), _cut(bodies.body_text(media, value, schema, look)))]
+    text = grower.cut(bodies.body_text(media, value, schema, look), _LONGEST_EXAMPLE)
+    return [Example("Example", Markup(""), text)]
 
 
-def _security(content: dict[str, Any], look: Look) -> list[Aside]:
+def _security(content: dict[str, Any], grower: Grower) -> Iterator[Aside]:
     """What the document itself asks for, which the gateway does not check."""
-    found = {}
-    for requirement in list_of(content.get("security")):
-        for name, scopes in object_of(requirement).items():
-            scheme = object_of(follow({"$ref": f"#/components/securitySchemes/{_escaped(str(name))}"}, look)[0])
-            said = tuple(line_of(scope) for scope in list_of(scopes) if line_of(scope))
-            found[str(name)] = Aside(_scheme(str(name), scheme), html_of(text_of(scheme.get("description"))), said)
-    return list(found.values())
+    asked = {
+        str(name): [line_of(scope) for scope in list_of(scopes) if line_of(scope)]
+        for requirement in list_of(content.get("security"))
+        for name, scopes in object_of(requirement).items()
+    }
+    for name, scopes in grower.some("security", list(asked.items()), _MOST):
+        pointer = f"#/components/securitySchemes/{escaped(name)}"
+        scheme = object_of(follow({"$ref": pointer}, grower.look)[0])
+        yield _aside(_scheme(name, scheme), scheme, scopes, grower, "security", name)
 
 
 def _scheme(name: str, scheme: dict[str, Any]) -> str:
@@ -291,31 +305,33 @@ def _scheme(name: str, scheme: dict[str, Any]) -> str:
     return name
 
 
-def _callbacks(content: dict[str, Any], look: Look) -> list[Aside]:
-    found = []
-    for name, entry in object_of(content.get("callbacks")).items():
-        callback = object_of(follow(entry, look)[0])
-        details = [
+def _callbacks(content: dict[str, Any], grower: Grower) -> Iterator[Aside]:
+    for name, entry in grower.some("callbacks", list(object_of(content.get("callbacks")).items()), _MOST):
+        callback = object_of(follow(entry, grower.look)[0])
+        called = [
             f"{method.upper()} {address}"
-            + (f" – {summary}" if (summary := line_of(object_of(called).get("summary"))) else "")
+            + (f" – {summary}" if (summary := line_of(object_of(said).get("summary"))) else "")
             for address, item in callback.items()
             if not str(address).startswith("x-")
-            for method, called in object_of(follow(item, look)[0]).items()
+            for method, said in object_of(follow(item, grower.look)[0]).items()
             if method in METHODS
         ]
-        found.append(Aside(str(name), Markup(""), tuple(details)))
-    return found
+        yield _aside(str(name), {}, called, grower, "callbacks", str(name))
 
 
-def _links(said: dict[str, Any], look: Look) -> list[Aside]:
-    found = []
-    for name, entry in object_of(said.get("links")).items():
-        link = object_of(follow(entry, look)[0])
+def _links(said: dict[str, Any], grower: Grower, anchor: str) -> Iterator[Aside]:
+    for name, entry in grower.some(f"{anchor}/links", list(object_of(said.get("links")).items()), _MOST):
+        link = object_of(follow(entry, grower.look)[0])
         target = line_of(link.get("operationId")) or line_of(link.get("operationRef"))
-        given = tuple(f"{key} = {line_of(value)}" for key, value in object_of(link.get("parameters")).items())
+        given = [f"{key} = {line_of(value)}" for key, value in object_of(link.get("parameters")).items()]
         title = f"{name} leads to {target}" if target else str(name)
-        found.append(Aside(title, html_of(text_of(link.get("description"))), given))
-    return found
+        yield _aside(title, link, given, grower, anchor, str(name))
+
+
+def _aside(title: str, said: dict[str, Any], details: list[str], grower: Grower, section: str, name: str) -> Aside:
+    place = f"{section}/{grower.anchors.new(section, name)}"
+    some = [grower.cut(detail, _LONGEST_LINE) for detail in grower.some(place, details, _MOST)]
+    return Aside(grower.cut(title, _LONGEST_LINE), grower.html(text_of(said.get("description"))), tuple(some), place)
 
 
 def _values_of(holder: dict[str, Any], look: Look) -> list[Any]:
@@ -330,15 +346,3 @@ def _is_key(key: KeyPlace | None, place: str, name: str) -> bool:
     if key is None or place not in {"header", "query"} or (key.place == "query") != (place == "query"):
         return False
     return name.lower() == ("authorization" if key.place == "bearer" else key.name.lower())
-
-
-def _json(value: Any) -> str:
-    return _cut(json.dumps(value, ensure_ascii=False, default=str), 500)
-
-
-def _cut(text: str, most: int = _LONGEST_EXAMPLE) -> str:
-    return text if len(text) <= most else f"{text[:most]}\n…"
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")

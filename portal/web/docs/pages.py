@@ -2,20 +2,24 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
 from portal.errors import NotFound
-from portal.openapi.loosely import line_of, object_of
+from portal.openapi.loosely import line_of, object_of, text_of
 from portal.openapi.references import name_of
+from portal.openapi.schemas import type_words
+from portal.openapi.shapes import properties_of
 from portal.openapi.snippets import VARIABLE, Call, call_of, curl
+from portal.registry.sentences import first_sentence
 from portal.web import lists
 from portal.web.docs.fields import DEEPEST, Grower
-from portal.web.docs.navigation import WINDOW, Group, Window, window, window_around
+from portal.web.docs.navigation import WINDOW, Entry, Group, Window, schemas_named, window, window_around
 from portal.web.docs.operation import view_of
 from portal.web.docs.source import Links, Source
-from portal.web.markdown import html_of
+from portal.web.markdown import LONGEST, html_of
 
 _MOST_DEPTH = 20
 _MOST_LISTED = 150
@@ -39,6 +43,7 @@ def show_overview(source: Source) -> ResponseReturnValue:
         first_call=_first_call(source),
         refusal=_refusal(source),
         groups=groups,
+        told=_told(groups),
         more_groups=len(source.index.groups) - len(groups),
         are_listed=len(source.index.entries) <= _MOST_LISTED,
     )
@@ -63,7 +68,7 @@ def show_operation(source: Source, name: str) -> ResponseReturnValue:
         raise NotFound("This API has no such operation. Its docs list those that it has.")
     content, look = read
     links = Links(source.about.base)
-    grower = Grower(look, links, links.operation(name), depth=_depth())
+    grower = Grower(look, links, links.operation(name), depth=_depth(), asked=_asked)
     group = source.index.group_of(entry)
     return _page(
         source,
@@ -73,6 +78,14 @@ def show_operation(source: Source, name: str) -> ResponseReturnValue:
         entry=entry,
         view=view_of(source, entry, content, grower),
     )
+
+
+def show_schemas(source: Source) -> ResponseReturnValue:
+    q = lists.query()[:_LONGEST_SEARCH]
+    found = window(schemas_named(source.schemas, q), _whole_number("from", 0))
+    said = source.content_of(found.entries)
+    lines = [(it.name, it.pointer, *_in_short(said.get(it.pointer))) for it in found.entries]
+    return _page(source, "schemas", q=q, found=found, lines=lines)
 
 
 def show_schema(source: Source, pointer: str) -> ResponseReturnValue:
@@ -86,13 +99,13 @@ def show_schema(source: Source, pointer: str) -> ResponseReturnValue:
     if found is None:
         raise NotFound("The document of this API has no such schema, or no operation refers to it.")
     links = Links(source.about.base)
-    tree = Grower(look, links, _here(), depth=_depth()).tree(reference, "schema")
+    tree = Grower(look, links, here(), depth=_depth(), asked=_asked).tree(reference, "schema")
     title = name_of(pointer) or line_of(object_of(found).get("title")) or "Schema"
     return _page(source, "schema", title=title, schema=tree)
 
 
 def _page(
-    source: Source, name: str, *, open_group: Group | None = None, near: Window | None = None, **values: object
+    source: Source, name: str, *, open_group: Group | None = None, near: Window[Entry] | None = None, **values: object
 ) -> str:
     groups: Sequence[Group] = source.index.groups
     return render_template(
@@ -104,9 +117,32 @@ def _page(
         open_group=open_group,
         near=near or (window(open_group.entries) if open_group else None),
         operation_count=len(source.index.entries),
+        schema_count=len(source.schemas),
         WINDOW=WINDOW,
         **{"q": "", "entry": None} | values,
     )
+
+
+def _told(groups: Sequence[Group]) -> set[str]:
+    """Those whose descriptions fit on a page that lists them all."""
+    left, told = LONGEST, set()
+    for group in groups:
+        if (left := left - len(group.description)) >= 0:
+            told.add(group.name)
+    return told
+
+
+def _in_short(schema: Any) -> tuple[str, str]:
+    """Its type in words, and the first sentence about it; either "" where it is not known."""
+    kind, said = type_words(schema, _nowhere), object_of(schema)
+    if count := len(properties_of(said)):
+        kind += f" with {count:,} {'property' if count == 1 else 'properties'}"
+    return "" if kind == "any" else kind, first_sentence(text_of(said.get("description")))
+
+
+def _nowhere(pointer: str) -> Any:
+    """A line of a list does not follow references: its type is called by their names."""
+    raise LookupError(pointer)
 
 
 def _some(groups: Sequence[Group], open_group: Group | None) -> list[Group]:
@@ -160,6 +196,10 @@ def _refusal(source: Source) -> str:
     return json.dumps(said, indent=2)
 
 
+def _asked(place: str) -> int:
+    return _whole_number(place, 0)
+
+
 def _depth() -> int:
     return max(1, min(_whole_number("depth", DEEPEST), _MOST_DEPTH))
 
@@ -169,5 +209,5 @@ def _whole_number(name: str, default: int) -> int:
     return int(text) if text.isdecimal() and len(text) < 8 else default
 
 
-def _here() -> str:
+def here() -> str:
     return request.script_root + request.path

@@ -1,5 +1,6 @@
 """Where docs come from: whose they are, where their pages stand, and the document itself."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -7,11 +8,10 @@ from urllib.parse import quote, urlencode
 
 from portal import openapi
 from portal.openapi.export import KeyPlace
-from portal.openapi.references import Look, looking, operation_at
-from portal.registry.descriptions import Facts
-from portal.web.docs.navigation import Entry, Index
-
-_SCHEMAS = "/components/schemas/"
+from portal.openapi.loosely import object_of
+from portal.openapi.references import Look, escaped, looking, operation_at
+from portal.registry.descriptions import SCHEMAS, Facts
+from portal.web.docs.navigation import Entry, Index, Schema, schemas_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,13 @@ class Links:
     def operation(self, name: str) -> str:
         return f"{self.base}/operations/{quote(name, safe='')}"
 
+    def schemas(self, *, q: str = "", start: int = 0) -> str:
+        query = urlencode({name: value for name, value in {"q": q, "from": start}.items() if value})
+        return f"{self.base}/schemas" + (f"?{query}" if query else "")
+
     def schema(self, pointer: str) -> str:
         """Of a part that a reference may name: by its name where it is one of the document's schemas."""
-        name = pointer.removeprefix(_SCHEMAS)
+        name = pointer.removeprefix(SCHEMAS)
         if name == pointer or "/" in name:
             return f"{self.base}/parts/{quote(pointer.removeprefix('/'), safe='/~')}"
         return f"{self.base}/schemas/{quote(name, safe='')}"
@@ -42,7 +46,7 @@ class Links:
 def pointer_of(*, schema: str = "", part: str = "") -> str:
     """What `Links.schema` made an address of, `…/schemas/<schema>` or `…/parts/<path:part>`."""
     if schema:
-        return _SCHEMAS + schema
+        return SCHEMAS + schema
     return part if part.startswith("#") else f"/{part}"
 
 
@@ -52,6 +56,13 @@ class PlanLine:
     description: str
     limits: str
     """In words."""
+    price: str = ""
+    approval: bool = False
+    is_default: bool = False
+    terms: str = ""
+    """Markdown."""
+    has_limits: bool = False
+    has_quotas: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +150,13 @@ class Source(Protocol):
     @property
     def index(self) -> Index: ...
 
+    @property
+    def schemas(self) -> Sequence[Schema]:
+        """All that have names, in the order of these."""
+
+    def content_of(self, schemas: Iterable[Schema]) -> dict[str, Any]:
+        """What they say, by their pointers; what is very large is left out."""
+
     def operation(self, name: str) -> tuple[dict[str, Any], Look] | None:
         """The whole operation object (`references.operation_at`), and where its references lead."""
 
@@ -156,10 +174,15 @@ class Described:
         self._tree = description.tree
         self._pointers = {it.id: it.pointer for it in description.operations}
         self._look = looking(description.tree)
+        named = object_of(object_of(description.tree.get("components")).get("schemas"))
+        self.schemas: Sequence[Schema] = schemas_at(SCHEMAS + escaped(str(name)) for name in named)
+
+    def content_of(self, schemas: Iterable[Schema]) -> dict[str, Any]:
+        return {schema.pointer: self._look(schema.pointer) for schema in schemas}
 
     def operation(self, name: str) -> tuple[dict[str, Any], Look] | None:
         pointer = self._pointers.get(name)
-        return None if pointer is None else (operation_at(self._tree, pointer), self._look)
+        return None if pointer is None else (operation_at(self._tree, pointer, self._look), self._look)
 
     def look(self, start: Any) -> Look:
         return self._look

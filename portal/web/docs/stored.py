@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -15,10 +16,10 @@ from portal.db import utcnow
 from portal.openapi.references import Look
 from portal.registry import Document, descriptions
 from portal.registry.descriptions import Facts
-from portal.registry.models import Api, OpenAPIDocument, Operation
+from portal.registry.models import Api, OpenAPIDocument, Operation, Plan
 from portal.traffic.reasons import REASONS
 from portal.web import curl
-from portal.web.docs.navigation import Entry, Index
+from portal.web.docs.navigation import Entry, Index, Schema, schemas_at
 from portal.web.docs.source import About, Lifecycle, Link, PlanLine, Refusal
 from portal.web.forms.plans import in_words
 from portal.web.guards import may
@@ -29,13 +30,20 @@ _REFUSALS = (
     (401, "key_unknown"),
     (401, "key_revoked"),
     (401, "key_expired"),
+    (403, "consumer_suspended"),
     (403, "not_subscribed"),
+    (403, "subscription_suspended"),
+    (403, "subscription_pending"),
+    (403, "key_not_allowed"),
+    (403, "address_not_allowed"),
     (413, "too_large"),
     (429, "rate_limited"),
+    (429, "quota_exceeded"),
+    (429, "api_limit"),
     (503, "api_paused"),
 )
 _MOST_KEPT = 100_000
-"""Operations, of all documents together: some 60 MB."""
+"""Operations and schemas, of all documents together: some 60 MB."""
 
 
 class Stored:
@@ -48,6 +56,10 @@ class Stored:
         kept = _kept.get(session, digest) if digest else None
         self.facts: Facts | None = kept[0] if kept else None
         self.index: Index = kept[1] if kept else Index((), ())
+        self.schemas: Sequence[Schema] = kept[2] if kept else ()
+
+    def content_of(self, schemas: Iterable[Schema]) -> dict[str, Any]:
+        return descriptions.small_parts(self._session, self._digest, (schema.pointer for schema in schemas))
 
     def operation(self, name: str) -> tuple[dict[str, Any], Look] | None:
         found = descriptions.operation_named(self._session, self._digest, name)
@@ -60,14 +72,17 @@ class Stored:
         return descriptions.look_from(self._session, self._digest, start)
 
 
+_Read = tuple[Facts, Index, tuple[Schema, ...]]
+
+
 class _Kept:
     """What was read of documents, the last used ones. Nothing in it gets old: a digest says what it is of."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._found: OrderedDict[str, tuple[Facts, Index]] = OrderedDict()
+        self._found: OrderedDict[str, _Read] = OrderedDict()
 
-    def get(self, session: Session, digest: str) -> tuple[Facts, Index] | None:
+    def get(self, session: Session, digest: str) -> _Read | None:
         """None where this database does not have the document."""
         if session.scalar(select(OpenAPIDocument.operation_count).where(OpenAPIDocument.sha256 == digest)) is None:
             return None
@@ -78,12 +93,17 @@ class _Kept:
         read = _read(session, digest)
         with self._lock:
             self._found[digest] = read
-            while len(self._found) > 1 and sum(len(index.entries) for _, index in self._found.values()) > _MOST_KEPT:
+            while len(self._found) > 1 and sum(map(_size, self._found.values())) > _MOST_KEPT:
                 self._found.popitem(last=False)
         return read
 
 
-def _read(session: Session, digest: str) -> tuple[Facts, Index]:
+def _size(read: _Read) -> int:
+    _, index, schemas = read
+    return len(index.entries) + len(schemas)
+
+
+def _read(session: Session, digest: str) -> _Read:
     facts = descriptions.facts_of(session.get_one(OpenAPIDocument, digest))
     rows = session.execute(
         select(
@@ -92,7 +112,8 @@ def _read(session: Session, digest: str) -> tuple[Facts, Index]:
         .where(Operation.sha256 == digest)
         .order_by(Operation.position)
     )
-    return facts, Index((Entry.of(row.name, row, row.tags) for row in rows), facts.tags)
+    index = Index((Entry.of(row.name, row, row.tags) for row in rows), facts.tags)
+    return facts, index, schemas_at(descriptions.schemas_of(session, digest))
 
 
 _kept = _Kept()
@@ -134,7 +155,7 @@ def _about(
             else Link("Catalogue", url_for("catalogue.index")),
         ),
         lifecycle=_lifecycle(api, person),
-        plans=tuple(PlanLine(plan.name, plan.description, in_words(plan)) for plan in api.plans),
+        plans=tuple(_plan_line(api, plan) for plan in registry.shown_plans(api, person)),
         refusals=tuple(Refusal(status, reason, REASONS[reason]) for status, reason in _REFUSALS),
         versions=() if is_draft else _versions(session, api, person),
         get_key_url=address(api, "catalogue.subscribe") if shown and not is_draft and api.retired_at is None else "",
@@ -142,14 +163,26 @@ def _about(
         traffic_url=address(api, "traffic.api") if may(Permission.SEE_API_CALLS, api.team) and not is_draft else "",
         document_url=address(api, "imports.again") if may(Permission.MANAGE_APIS, api.team) else "",
         preview_url=address(api, "docs.preview") if is_member and not is_draft and api.has_unpublished_changes else "",
-        exports=()
-        if is_draft
-        else (
-            Link("JSON", address(api, "docs.openapi_json")),
-            Link("YAML", address(api, "docs.openapi_yaml")),
+        exports=(
+            Link("JSON", address(api, "docs.preview_openapi_json" if is_draft else "docs.openapi_json")),
+            Link("YAML", address(api, "docs.preview_openapi_yaml" if is_draft else "docs.openapi_yaml")),
         ),
         is_draft=is_draft,
         live_url=shown if is_draft else "",
+    )
+
+
+def _plan_line(api: Api, plan: Plan) -> PlanLine:
+    return PlanLine(
+        plan.name,
+        plan.description,
+        in_words(plan),
+        price=plan.price,
+        approval=plan.approval,
+        is_default=plan.id == api.default_plan_id,
+        terms=plan.terms,
+        has_limits=plan.per_second is not None or plan.per_minute is not None,
+        has_quotas=plan.quota_day is not None or plan.quota_month is not None,
     )
 
 

@@ -5,6 +5,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
+from flask import g
 from flask_wtf import FlaskForm
 from wtforms import Field, SelectChoice, StringField, ValidationError  # type: ignore[attr-defined]  # newer than its stubs
 from wtforms.validators import DataRequired, Length
@@ -12,6 +13,10 @@ from wtforms.widgets import NumberInput
 
 from portal.accounts import slug_of
 from portal.errors import Invalid, NameTaken, PathTaken, PortalError
+
+_WITHOUT_NUL = (
+    "It held a NUL character, which nothing can store, and which is taken out here. Look at what is left, then send it."
+)
 
 
 def squeeze(text: str | None) -> str:
@@ -103,6 +108,15 @@ class Form(FlaskForm):  # type: ignore[misc]  # it comes without types
     """Names that the domain gives to fields -> names of this form, where they differ."""
     conflict_at: str = ""
     """The field that conflicts without a name of their own are about."""
+
+    def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
+        is_fine: bool = super().validate(extra_validators)
+        for name in g.get("without_nul", ()):
+            if name in self._fields:
+                field = self._fields[name]
+                field.errors = [*field.errors, _WITHOUT_NUL]
+                is_fine = False
+        return is_fine
 
     def refuse(self, error: PortalError) -> int:
         """Put the error beside its field, or on top; the status to answer with."""

@@ -42,6 +42,6 @@ class TokenForm(Ending, Form):
 
     def for_person(self, person: Person) -> Self:
         """Only administrators can give a token their rights."""
-        if not person.is_administrator:
+        if not person.acts_as_administrator:
             self.scopes.choices = choices({each.value: SCOPES[each] for each in Scope if each is not Scope.ADMIN})
         return self

@@ -142,25 +142,30 @@ class DocumentForm(Form):
         """Address and weight of each row."""
         return [(self[f"target_{row}_url"], self[f"target_{row}_weight"]) for row in range(self.rows)]
 
+    @property
+    def served_at(self) -> str | None:
+        """The path that was typed, or the usual one."""
+        return self.path.data or (None if self.host.data else self.usual_path)
+
     def document(self) -> Document:
-        """Raises Invalid."""
+        """Of a form that is not well-formed too, to learn what else is wrong with it. Raises Invalid."""
         kept = [(row, url.data, weight.data) for row, (url, weight) in enumerate(self.targets) if url.data]
         values = dict(self.kept) | {
             "name": self.name.data,
             "description": self.description.data,
             "tags": [tag for tag in map(squeeze, (self.tags.data or "").split(",")) if tag],
-            "path": self.path.data or (None if self.host.data else self.usual_path),
+            "path": self.served_at,
             "host": self.host.data or None,
             "upstream": {
                 "targets": [{"url": url, "weight": 1 if weight is None else weight} for _, url, weight in kept],
                 "tls_verify": self.tls_verify.data,
                 "ca_pem": self.ca_pem.data or None,
                 "retries": self.retries.data,
-                **{f"{name}_ms": int(self[name].data * 1000) for name in _IN_SECONDS},
+                **{f"{name}_ms": int(_or_usual(self[name]) * 1000) for name in _IN_SECONDS},
                 "credential": self._credential(),
             },
             "key": {"place": self.key_place.data, "name": self.key_name.data or "X-API-Key"},
-            "body_limit_bytes": int(self.body_limit.data * 1_000_000),
+            "body_limit_bytes": int(_or_usual(self.body_limit) * 1_000_000),
         }
         try:
             return read_document(values, typed=True)
@@ -168,9 +173,9 @@ class DocumentForm(Form):
             raise Invalid(dict(_in_our_units(error.fields, [row for row, _, _ in kept]))) from None
 
     def _credential(self) -> dict[str, Any] | None:
-        if not self.credential.data:
+        kind = self.kinds.get(self.credential.data or "")
+        if kind is None:
             return None
-        kind = self.kinds[self.credential.data]
         header = (self.credential_header.data or None) if kind == SecretKind.HEADER else None
         return {"kind": kind, "secret": self.credential.data.rpartition("/")[2], "header": header}
 
@@ -324,6 +329,11 @@ def _reshaped(sent: Any, press: str) -> tuple[int, Any]:
     return rows, moved
 
 
+def _or_usual(field: Field) -> Any:
+    """What was typed, unless it was no number, which is said beside it."""
+    return field.default if field.data is None else field.data
+
+
 def _in_our_units(fields: Mapping[str, str], rows: list[int]) -> Iterable[tuple[str, str]]:
     """The document counts milliseconds, bytes and only the targets that were given; the form does not."""
     for name, sentence in fields.items():
@@ -342,3 +352,11 @@ def _in_our_units(fields: Mapping[str, str], rows: list[int]) -> Iterable[tuple[
             yield name, "Give a size from 0 to 10,000 MB."
         else:
             yield name, sentence
+
+
+class OverallLimitForm(Form):
+    overall_per_second = NumberField(
+        "Calls per second",
+        whole=True,
+        description="Of all subscriptions together, on each gateway node. Left empty, only the plans limit calls.",
+    )

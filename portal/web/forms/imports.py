@@ -41,14 +41,18 @@ class SourceForm(Form):
     )
     text = TextAreaField("Text", description="The document itself.")
 
+    def offer(self, address: str) -> None:
+        """Stands in its field from the start, and gives way to what is brought otherwise: nobody has typed it."""
+        ways = self._ways()
+        if request.method == "GET":
+            self.address.data = address
+        elif self.address.data == address and (ways["file"] or ways["text"]):
+            self.address.data = ""
+
     def brought(self, most: int) -> tuple[ImportSource, str, bytes]:
         """Which way, its name, and the bytes; none yet of an address. `most` bytes may come. Raises Invalid."""
         sent = request.files.get("file")
-        ways = {
-            "file": bool(sent and sent.filename),
-            "address": bool(self.address.data),
-            "text": bool((self.text.data or "").strip()),
-        }
+        ways = self._ways()
         chosen = [name for name, is_there in ways.items() if is_there]
         if not chosen:
             raise Invalid({"file": "Choose a file, give an address, or paste the document."})
@@ -65,6 +69,14 @@ class SourceForm(Form):
         data = sent.stream.read()
         _require_size(data, most, "file")
         return ImportSource.FILE, (sent.filename or "")[:200], data
+
+    def _ways(self) -> dict[str, bool]:
+        sent = request.files.get("file")
+        return {
+            "file": bool(sent and sent.filename),
+            "address": bool(self.address.data),
+            "text": bool((self.text.data or "").strip()),
+        }
 
     def place_of_document(self) -> str:
         """The field that what is wrong with the document is said beside."""

@@ -25,6 +25,16 @@ plans:
   description: For those who pay.
   per_second: 100
   per_second_burst: 200
+  quota_day: 5000
+  quota_month: 100000
+  approval: true
+  terms: |-
+    # Terms
+
+    Be kind.
+  price: 10 EUR a month
+  public: false
+  chosen: [shop]
 - team: payments
   slug: free
   name: Free
@@ -37,6 +47,7 @@ apis:
   plans:
   - free
   - gold
+  default_plan: free
   document:
     name: Orders
     description: |
@@ -126,6 +137,7 @@ ENDING = EVERYTHING.replace("plans:\n- team", f"{_SHELVES}plans:\n- team", 1).re
   viewers:
   - shop
   category: money
+  overall_per_second: 250
   closed: true
   deprecated:
     since: '2026-01-01T00:00:00Z'
@@ -167,7 +179,7 @@ def apply(session: Session, wanted: Installation, *, prune: bool = False) -> lis
     """What was done."""
     planned = steps(session, wanted, prune=prune)
     room.hold(session, planned)
-    room.carry_out(session, planned)
+    room.carry_out(session, planned, zone=UTC)
     session.commit()
     return planned
 
@@ -209,6 +221,7 @@ def _apis(draw: Any, team: str, plans: list[str], shelves: list[str]) -> dict[st
         "note": draw(_texts) if published else "",
         "plans": draw(st.sets(st.sampled_from(plans))) if plans else [],
         "paused": published and draw(st.booleans()),
+        "overall_per_second": draw(st.none() | st.integers(1, 1_000_000)),
         "closed": published and draw(st.booleans()),
         "visibility": draw(st.sampled_from(Visibility)).value,
         "category": draw(st.sampled_from([None, *shelves])),
@@ -250,7 +263,15 @@ def installations(draw: Any) -> Installation:
     slugs = sorted(draw(st.sets(_slugs.filter(lambda slug: slug not in {"new", "api"}), min_size=1, max_size=3)))
     teams = [{"slug": slug, "name": draw(_names), "may_publish": draw(st.booleans())} for slug in slugs]
     plans = [
-        {"team": team, "slug": slug, "name": draw(_names), "description": draw(_texts), **draw(_limits)}
+        {
+            "team": team,
+            "slug": slug,
+            "name": draw(_names),
+            "description": draw(_texts),
+            **draw(_limits),
+            **draw(_promises),
+        }
+        | {"chosen": draw(st.sets(st.sampled_from(slugs))) - {team}}
         for team in slugs
         for slug in sorted(draw(st.sets(_slugs, max_size=2)))
     ]
@@ -316,6 +337,17 @@ def installations(draw: Any) -> Installation:
     )
 
 
+_promises = st.fixed_dictionaries(
+    {},
+    optional={
+        "quota_day": st.integers(1, 10**6),
+        "quota_month": st.integers(10**6, 10**9),
+        "approval": st.booleans(),
+        "terms": _texts,
+        "price": _names,
+        "public": st.booleans(),
+    },
+)
 _limits = st.sampled_from(
     [{}, {"per_second": 5}, {"per_second": 5, "per_second_burst": 9, "per_minute": 60}, {"per_minute": 60_000_000}]
 )

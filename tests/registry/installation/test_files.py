@@ -63,7 +63,7 @@ class TestProblems:
         text = made.EVERYTHING.replace("url: https://orders.example", "url: ftp://orders.example")
 
         assert problems(text) == [
-            "0.yaml:36: apis[0].document.upstream.targets[0].url: Begin the address with http:// or https://."
+            "0.yaml:47: apis[0].document.upstream.targets[0].url: Begin the address with http:// or https://."
         ]
 
     def test_what_is_missing_is_told_where_it_should_stand(self):
@@ -112,14 +112,14 @@ class TestProblems:
 
         assert [line.partition(": ")[2] for line in problems(text)] == [
             "consumers[0].subscriptions[1]: The subscription of shop/web to payments/orders/v1 stands in 0.yaml, "
-            "line 74, already. Take one out."
+            "line 85, already. Take one out."
         ]
 
     def test_an_api_that_is_not_published_has_nothing_live(self):
         text = made.EVERYTHING.replace("  paused: true\n", "  published: false\n")
 
         assert problems(text) == [
-            "0.yaml:37: apis[1]: An API that is not published has no live document. Leave one of the two out."
+            "0.yaml:48: apis[1]: An API that is not published has no live document. Leave one of the two out."
         ]
 
 

@@ -173,6 +173,55 @@ class TestReferences:
         ]
 
 
+class TestShutOut:
+    """APIs that take no new subscriptions: the file of `ENDING` closes and retires orders/v1."""
+
+    USE = "  - api: payments/orders/v1\n    plan: gold\n"
+
+    def found(self, current: Installation, wanted: Installation) -> list[str]:
+        steps = room.plan(current, wanted, prune=False)
+        return [sentence for _, _, sentence in room.shut_out(current, wanted, steps)]
+
+    def closed(self, *, with_use: bool) -> Installation:
+        text = made.ENDING.replace("  retired: '2027-01-01T00:00:00Z'\n", "")
+        assert self.USE in text
+        return made.read(text if with_use else text.replace(self.USE, ""))
+
+    def test_new_ones_are_told(self):
+        retired = made.read(made.ENDING)
+
+        assert self.found(self.closed(with_use=False), self.closed(with_use=True)) == [
+            "The API payments/orders/v1 takes no new subscriptions. Take this one out, or `closed` out of the API."
+        ]
+        assert self.found(made.read(made.ENDING.replace(self.USE, "")), retired) == [
+            "The API payments/orders/v1 is retired: every call is answered with 410. Take this subscription out."
+        ]
+
+    def test_one_to_an_api_of_which_the_files_do_not_speak(self):
+        whole = self.closed(with_use=True)
+        wanted = Installation(consumers=whole.consumers)
+
+        assert len(self.found(self.closed(with_use=False), wanted)) == 1
+
+    def test_those_that_come_with_their_api_are_not_new(self):
+        assert self.found(EMPTY, self.closed(with_use=True)) == []
+
+    def test_those_that_are_there_may_change(self):
+        before = self.closed(with_use=True)
+        text = made.ENDING.replace("  retired: '2027-01-01T00:00:00Z'\n", "").replace(
+            self.USE, self.USE.replace("gold", "free")
+        )
+
+        assert room.plan(before, made.read(text), prune=False)
+        assert self.found(before, made.read(text)) == []
+
+    def test_files_that_open_or_close_the_api_itself(self, everything):
+        without = made.read(made.EVERYTHING.replace(self.USE, ""))
+
+        assert self.found(self.closed(with_use=False), everything) == []
+        assert self.found(without, self.closed(with_use=True)) == []
+
+
 class TestShown:
     def test_a_change_of_a_long_text_is_a_difference(self, everything):
         steps = room.plan(everything, changed("And more.", "And less."), prune=False)

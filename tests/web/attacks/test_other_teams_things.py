@@ -131,12 +131,13 @@ class TestForms:
             label, plan = draft.label, secret.slug
             session.close()
         client, before = become(world, Role.OWNER), rows(world)
-        address = "/consumers/{team}/{consumer}/subscriptions/new".format(**mine)
+        own = "{team}/{consumer}".format(**mine)
         open_ = "{team}/{slug}/{version}".format(**world.parts)
-        for form in ({"api": label, "plan": plan}, {"api": open_, "plan": plan}, {"api": open_, "plan": mine["plan"]}):
-            assert client.post(address, data=form).status_code == 409
-            assert client.get(address, query_string=form).status_code in {200, 404}
-        assert label not in client.get(address).text
+        assert client.post(f"/catalogue/{label}/subscribe", data={"consumer": own, "plan": plan}).status_code == 404
+        for consumer, wanted in ((own, plan), (own, mine["plan"]), ("{team}/{consumer}".format(**world.parts), None)):
+            form = {"consumer": consumer, "plan": wanted or world.parts["plan"]}
+            assert client.post(f"/catalogue/{open_}/subscribe", data=form).status_code == 422
+        assert label not in client.get("/consumers/{team}/{consumer}/subscriptions/new".format(**mine)).text
         assert rows(world) == before
 
     def test_offer_no_plan_of_another_team(self, world, mine):
