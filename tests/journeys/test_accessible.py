@@ -62,6 +62,7 @@ NOT_LINKED = {
     "apis.carry",
     "apis.retire",
     # Forms lead there; there is no category.
+    "keys.revoke_unused",
     "apis.compare",
     "admin.create_view",
     "admin.delete_view",
@@ -86,7 +87,7 @@ NOT_LINKED = {
     "imports.progress",
     "apis.live",
     "apis.targets",
-    "consumers.first_call",
+    "keys.first_call",
 }
 
 
