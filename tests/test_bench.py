@@ -9,7 +9,22 @@ from types import ModuleType
 import pytest
 
 from bench import __main__ as command
-from bench import catalogue, chain, counted, docs, faults, home, imports, ingest, keys, load, machine, releases
+from bench import (
+    catalogue,
+    chain,
+    counted,
+    docs,
+    faults,
+    home,
+    imports,
+    ingest,
+    keyring,
+    keys,
+    load,
+    machine,
+    quotas,
+    releases,
+)
 from bench.population import Population, database, fill, path_of
 from bench.rows import Budget, Missing, Row, middle, quantile, table
 from portal.config import Config
@@ -140,6 +155,14 @@ class TestBenches:
         assert_gives(counted, rows)
         assert rows[0].ok, rows[0].note
 
+    @needs("nginx")
+    def test_a_used_up_quota_refuses_and_what_it_let_through_is_counted(self):
+        rows = quotas.run(quotas.TINY)
+
+        assert_gives(quotas, rows)
+        assert rows[0].more["statuses"].keys() == {"200", "429"}
+        assert rows[1].ok, rows[1].value
+
     @pytest.mark.slow
     @needs("nginx", "wrk", "taskset")
     def test_refused_calls_spoil_the_figures(self, tmp_path):
@@ -160,6 +183,9 @@ class TestBenches:
 
     def test_home(self):
         assert_gives(home, home.run(home.TINY))
+
+    def test_keyring(self):
+        assert_gives(keyring, keyring.run(keyring.TINY))
 
     def test_catalogue(self):
         assert_gives(catalogue, catalogue.run(catalogue.TINY))

@@ -77,6 +77,12 @@ def settle(
     return settled
 
 
+def are_asked_for(db: Session | Connection) -> bool:
+    """Whether any plan has a quota: without, what has been counted need not be looked at."""
+    has_one = or_(Plan.quota_day.is_not(None), Plan.quota_month.is_not(None))
+    return db.execute(select(Plan.id).where(has_one).limit(1)).first() is not None
+
+
 def go_on(session: Session, subscription: Subscription) -> None:
     """A consumer that subscribes to an API again has used what it has used before: else ending a subscription and
     making another one would be a way around its quota."""

@@ -225,7 +225,7 @@ class Ingest:
 
     def _settle_quotas(self, connection: Connection, used: list[Row]) -> None:
         """Comes last in the transaction: whoever changes the revision holds its row until the commit."""
-        numbers = list(dict.fromkeys(row[0] for row in used))
+        numbers = list(dict.fromkeys(row[0] for row in used)) if quotas.are_asked_for(connection) else []
         settled = [
             quotas.settle(
                 connection,

@@ -73,8 +73,9 @@ def judged_by(found: Forecast) -> str:
 
 
 def met(affected: Affected) -> list[str]:
-    """The rules that a subscription would have met, each in a phrase."""
-    return [_met(hit) for hit in affected.hits]
+    """The rules that a subscription would have met for certain, or else perhaps, each in a phrase."""
+    certain = [hit for hit in affected.hits if hit.least]
+    return [_met(hit) for hit in certain or affected.hits]
 
 
 def _met(hit: Hit) -> str:

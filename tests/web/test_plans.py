@@ -1,10 +1,14 @@
 """The pages of plans."""
 
+import re
+
 import pytest
 from sqlalchemy import select
 
+from portal import registry
+from portal.db import utcnow
 from portal.registry import revision
-from portal.registry.models import Plan
+from portal.registry.models import Plan, QuotaUse
 from portal.web.forms.plans import in_words
 from tests import factories
 from tests.conftest import sign_in
@@ -152,3 +156,154 @@ class TestDelete:
 )
 def test_limits_in_words(session, limits, words):
     assert in_words(factories.plan(session, **limits)) == words
+
+
+class TestQuotasAndTerms:
+    SENT = FORM | {
+        "quota_day": "1000",
+        "quota_month": "20000",
+        "price": "10 EUR",
+        "terms": "# Be *kind*",
+        "approval": "y",
+    }
+
+    def test_are_made_and_shown(self, publisher, session):
+        assert publisher.post("/plans/new", data=self.SENT).status_code == 303
+        session.rollback()
+        plan = session.scalars(select(Plan).where(Plan.name == "Gold")).one()
+        assert (plan.quota_day, plan.quota_month, plan.price, plan.approval) == (1000, 20_000, "10 EUR", True)
+
+        page = publisher.get("/plans/cast/gold").text
+        assert "1,000 calls per day, 20,000 calls per month" in page
+        assert "time zone UTC" in page
+
+    @pytest.mark.parametrize(
+        ("sent", "sentence"),
+        [
+            ({"quota_day": "0"}, "Give a number from 1 to"),
+            ({"quota_day": "30000"}, "would never be reached"),
+            ({"audience": "chosen", "others": "nobody-here"}, "There is no team nobody-here"),
+            ({"price": "x" * 121}, "At most 120 characters"),
+        ],
+    )
+    def test_what_makes_no_sense_is_said_and_what_was_typed_stays(self, publisher, sent, sentence):
+        answer = publisher.post("/plans/new", data=self.SENT | sent)
+
+        assert answer.status_code == 422
+        assert sentence in answer.text
+        assert "# Be *kind*" in answer.text
+
+    def test_developers_read_terms_as_written_text(self, client, session, cast, gold):
+        gold.terms, gold.quota_month = "Be *kind*.", 5
+        session.commit()
+
+        page = sign_in(client, cast.developer).get("/plans/cast/gold").text
+
+        assert "Be <em>kind</em>." in page
+        assert "counted over all gateway nodes together" in page
+
+
+class TestChosenTeams:
+    def test_others_neither_see_nor_choose_it(self, client, session, cast, gold):
+        api = factories.api(session, team=cast.team, live=True, plans=[gold], name="Orders")
+        free = factories.plan(session, team=cast.team, name="Freebie")
+        registry.offer_plans(session, api, [gold, free])
+        consumer = factories.consumer(session, team=cast.stranger.teams[0], slug="app")
+        own = consumer.team.slug
+        session.commit()
+        sign_in(client, cast.publisher)
+        same = FORM | {"audience": "chosen", "others": ""}
+        assert client.post("/plans/cast/gold", data=same).status_code == 303
+        sign_in(client, cast.stranger)
+
+        docs = client.get(f"/catalogue/cast/{api.slug}/v1").text
+        assert "Freebie" in docs
+        assert "Gold" not in docs
+        page = client.get(f"/catalogue/cast/{api.slug}/v1/subscribe").text
+        assert "Freebie" in page
+        assert "Gold" not in page
+        sent = {"consumer": f"{own}/app", "plan": "gold"}
+        assert client.post(f"/catalogue/cast/{api.slug}/v1/subscribe", data=sent).status_code == 422
+        session.rollback()
+        assert consumer.subscriptions == []
+
+    def test_a_chosen_team_sees_and_chooses_it(self, client, session, cast, gold):
+        api = factories.api(session, team=cast.team, live=True, plans=[gold], name="Orders")
+        team = factories.team(session, owner=cast.stranger, slug="guests", name="Guests")
+        consumer = factories.consumer(session, team=team, slug="app")
+        session.commit()
+        sign_in(client, cast.publisher)
+        client.post("/plans/cast/gold", data=FORM | {"audience": "chosen", "others": "guests"})
+        sign_in(client, cast.stranger)
+
+        assert "Gold" in client.get(f"/catalogue/cast/{api.slug}/v1").text
+        sent = {"consumer": "guests/app", "plan": "gold"}
+        assert client.post(f"/catalogue/cast/{api.slug}/v1/subscribe", data=sent).status_code == 303
+        session.rollback()
+        assert [each.plan.slug for each in consumer.subscriptions] == ["gold"]
+
+
+class TestWhatIf:
+    @pytest.fixture
+    def busy(self, session, cast, gold):
+        api = factories.api(session, team=cast.team, live=True, plans=[gold], name="Orders")
+        found = factories.subscription(session, factories.consumer(session, name="Busy shop"), api)
+        session.add(QuotaUse(subscription_id=found.id, day=utcnow().date(), calls=500))
+        session.commit()
+        return found
+
+    def test_a_stricter_plan_is_saved_when_its_victims_were_named(self, publisher, session, gold, busy):
+        wish = FORM | {"quota_day": "100"}
+        asked = publisher.post("/plans/cast/gold", data=wish)
+
+        assert asked.status_code == 409
+        assert "Nothing is saved yet: 1 of 1 subscription would have been refused calls" in asked.text
+        assert "Busy shop" in asked.text
+        assert "Blocked at once, until" in asked.text
+        session.rollback()
+        assert (gold.quota_day, busy.blocked_until) == (None, None)
+
+        agreed = re.search(r'name="agreed" value="(\w+)"', asked.text)[1]
+        assert publisher.post("/plans/cast/gold", data=wish | {"quota_day": "99", "agreed": agreed}).status_code == 409
+        assert publisher.post("/plans/cast/gold", data=wish | {"agreed": agreed}).status_code == 303
+        session.rollback()
+        assert gold.quota_day == 100
+        assert busy.blocked_until > utcnow()
+
+    def test_what_nobody_would_have_met_is_saved_at_once(self, publisher, session, gold, busy):
+        assert publisher.post("/plans/cast/gold", data=FORM | {"quota_day": "1000"}).status_code == 303
+
+    def test_it_can_be_tried_without_saving(self, publisher, session, gold, busy):
+        answer = publisher.post("/plans/cast/gold", data=FORM | {"quota_day": "1000", "what_if": "1"})
+
+        assert answer.status_code == 200
+        assert "none of 1 subscription would have been refused a call" in answer.text
+        assert 'name="agreed"' not in answer.text
+        session.rollback()
+        assert gold.quota_day is None
+
+    def test_quotas_stand_on_the_plan_and_the_consumer(self, client, publisher, session, cast, gold, busy):
+        gold.quota_day = 1000
+        session.commit()
+
+        assert "500 of 1 k" in publisher.get("/plans/cast/gold").text.replace("\u202f", " ")
+        sign_in(client, cast.administrator)
+        page = client.get(f"/consumers/{busy.consumer.team.slug}/{busy.consumer.slug}").text.replace("\u202f", " ")
+        assert "500 of 1 k" in page
+        assert "50 %" in page
+
+
+class TestDefault:
+    def test_stands_first_and_leaves_with_its_plan(self, publisher, session, cast, gold):
+        api = factories.api(session, team=cast.team, live=True, plans=[gold], name="Orders")
+        factories.plan(session, team=cast.team, slug="ace", name="Ace")
+        session.commit()
+        path = f"/apis/cast/{api.slug}/v1/plans"
+
+        publisher.post(path, data={"plan": ["ace", "gold"], "default": "gold"})
+        session.rollback()
+        assert [plan.slug for plan in registry.offered(api, cast.team)] == ["gold", "ace"]
+
+        publisher.post(path, data={"plan": ["ace"], "default": "gold"})
+        session.rollback()
+        assert api.default_plan is None

@@ -356,7 +356,7 @@ def _in_our_units(fields: Mapping[str, str], rows: list[int]) -> Iterable[tuple[
 
 class OverallLimitForm(Form):
     overall_per_second = NumberField(
-        "Calls per second",
+        "Calls at most",
         whole=True,
         description="Of all subscriptions together, on each gateway node. Left empty, only the plans limit calls.",
     )

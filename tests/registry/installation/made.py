@@ -111,6 +111,19 @@ consumers:
   - id: 0123456789AB
     sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
     label: web
+    read_only: true
+    addresses:
+    - 10.0.0.0/8
+    - 2001:db8::/32
+    apis:
+    - payments/orders/v1
+    operations:
+    - api: payments/orders/v1
+      method: GET
+      path: /orders/{id}
+  - id: 0123456789CD
+    sha256: 6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b
+    apis: []
 """
 
 _SHELVES = """\
@@ -308,11 +321,22 @@ def installations(draw: Any) -> Installation:
                     "label": draw(_texts),
                     "expires_at": draw(_later),
                     "revoked_at": draw(_lately),
+                    "read_only": draw(st.booleans()),
+                    "addresses": draw(
+                        st.lists(st.sampled_from(["10.0.0.0/8", "::1/128", "192.0.2.7/32"]), unique=True)
+                    ),
+                    "operations": [
+                        {"api": name, "method": "GET", "path": "/x/{id}"} for name in names if draw(st.booleans())
+                    ],
                 }
             ],
         }
         for team, slug in draw(st.sets(st.tuples(st.sampled_from(slugs), _slugs), max_size=4))
     ]
+    for consumer in consumers:
+        used = [use["api"] for use in consumer["subscriptions"]]
+        for key in consumer["keys"]:
+            key["apis"] = draw(st.none() | st.lists(st.sampled_from(used), unique=True) if used else st.none())
     return Installation.model_validate(
         {
             "portico": 1,
