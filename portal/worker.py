@@ -26,9 +26,9 @@ from portal.accounts import audit, replays, sessions, throttle, tokens
 from portal.config import Config
 from portal.db import db, utcnow
 from portal.notify import bell, channels, sending
-from portal.registry import exports, imports, quotas, releases
+from portal.registry import exports, imports, leaks, quotas, releases
 from portal.registry.periods import day_of
-from portal.traffic import retention
+from portal.traffic import retention, usage
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,19 @@ def forget_calls(config: Config, _payload: dict[str, Any]) -> str:
 def bury_keys(_config: Config, _payload: dict[str, Any]) -> str:
     with db.begin() as session:
         gone = registry.bury(session, now=utcnow())
+        usage.forget(session)
     return f"{gone} long dead keys went." if gone else ""
+
+
+def tell_expiring_keys(_config: Config, _payload: dict[str, Any]) -> str:
+    count = sum(_turns_of(lambda session: registry.tell_expiring(session, now=utcnow())))
+    return f"Teams were told of {count} keys that expire soon." if count else ""
+
+
+def look_up_leak(_config: Config, payload: dict[str, Any]) -> str:
+    with db.begin() as session:
+        audit.act_as(session, audit.Actor(by="leak report"))
+        return leaks.look_up(session, payload)
 
 
 def end_subscriptions(_config: Config, _payload: dict[str, Any]) -> str:
@@ -157,6 +169,8 @@ KINDS: dict[str, Work] = {
     "account_link": letters.answer,
     "forget_calls": forget_calls,
     "bury_keys": bury_keys,
+    "tell_expiring_keys": tell_expiring_keys,
+    leaks.JOB: look_up_leak,
     "end_subscriptions": end_subscriptions,
     "forget_throttles": forget_throttles,
     "forget_sessions": forget_sessions,
@@ -178,6 +192,7 @@ MAIL = frozenset({"mail"})
 PERIODIC = {
     "forget_calls": timedelta(minutes=10),
     "bury_keys": timedelta(days=1),
+    "tell_expiring_keys": timedelta(hours=1),
     "end_subscriptions": timedelta(minutes=1),
     "forget_throttles": timedelta(hours=1),
     "forget_sessions": timedelta(hours=1),

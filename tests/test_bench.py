@@ -9,7 +9,22 @@ from types import ModuleType
 import pytest
 
 from bench import __main__ as command
-from bench import catalogue, chain, counted, docs, faults, home, imports, ingest, keys, load, machine, quotas, releases
+from bench import (
+    catalogue,
+    chain,
+    counted,
+    docs,
+    faults,
+    home,
+    imports,
+    ingest,
+    keyring,
+    keys,
+    load,
+    machine,
+    quotas,
+    releases,
+)
 from bench.population import Population, database, fill, path_of
 from bench.rows import Budget, Missing, Row, middle, quantile, table
 from portal.config import Config
@@ -168,6 +183,9 @@ class TestBenches:
 
     def test_home(self):
         assert_gives(home, home.run(home.TINY))
+
+    def test_keyring(self):
+        assert_gives(keyring, keyring.run(keyring.TINY))
 
     def test_catalogue(self):
         assert_gives(catalogue, catalogue.run(catalogue.TINY))

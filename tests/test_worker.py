@@ -19,6 +19,8 @@ from portal.accounts.audit import AuditEntry
 from portal.accounts.throttle import Throttle
 from portal.db import utcnow
 from portal.jobs import Job
+from portal.notify.models import Notice
+from portal.registry import leaks
 from portal.registry.models import CatalogueEntry, Key
 from portal.traffic.models import MisreadLine
 from tests import factories
@@ -109,6 +111,28 @@ class TestPeriodicWork:
 
         seen = doctor.last(session, now=utcnow())
         assert (seen.at, seen.is_asked_for) == (None, False)
+
+    def test_teams_hear_of_keys_that_expire_soon_once(self, app, session):
+        key, _ = factories.key(session, factories.consumer(session), expires_at=utcnow() + timedelta(days=40))
+        key.expires_at = utcnow() + timedelta(days=20)
+        session.commit()
+        for _ in range(2):
+            worker.KINDS["tell_expiring_keys"](config_of(app), {})
+
+        notice = session.scalars(select(Notice)).one()
+        assert (notice.event, notice.data["within_days"]) == ("key.expiring", 30)
+
+    def test_a_reported_key_is_looked_up_and_the_trail_says_why_it_went(self, app, session):
+        key, token = factories.key(session, factories.consumer(session))
+        leaks.report(session, token.value, found_at="a log")
+        session.commit()
+
+        assert turn(app)
+
+        session.rollback()
+        assert key.leaked
+        told = session.scalars(select(AuditEntry).where(AuditEntry.action == "reported as leaked")).one()
+        assert (told.by, told.changes) == ("leak report", {"found_at": [None, "a log"]})
 
     def test_letters_in_files_go_after_a_month_and_nothing_else_does(self, app):
         config, now = config_of(app), utcnow()

@@ -97,6 +97,11 @@ def access_token(address: str) -> list[Limit]:
     return [Limit(f"access token {_network(address)}", free=20, longest=30)]
 
 
+def leak_report(address: str) -> list[Limit]:
+    """Reports of leaked keys from one place. Scanners find several at once; nobody guesses 160 bits."""
+    return [Limit(f"leak report {_network(address)}", free=30, longest=60)]
+
+
 def new_member(who: str, email: str) -> list[Limit]:
     """An owner adds somebody by address, and is told when nobody has it: not for thousands of addresses."""
     return [

@@ -106,6 +106,9 @@ class Plan:
     """Calls that may come at once; None stands for one second's worth."""
     per_minute: int | None = None
     per_minute_burst: int | None = None
+    quota_day: int | None = None
+    quota_month: int | None = None
+    """Calls of a day and of a month of the calendar. They are counted elsewhere; here they are only told."""
 
 
 class Consumer(NamedTuple):

@@ -6,7 +6,7 @@ All numbers are little-endian. A file is
     keys          64 each    sorted by SHA-256, so that the filter finds one by binary search
     consumers     32 each    sorted by id; each names its range in the table of subscriptions
     subscriptions 40 each    sorted by consumer and API
-    plans         16 each    sorted by id; those with limits, of which answers tell and which limits.py enforces
+    plans         32 each    sorted by id; those with limits or quotas, of which answers tell
     restrictions  40 each    what a key may not do, named by keys as their place + 1; each names its ranges of the rest:
     networks6     32 each    first and last address, in the order in which they are sent; sorted and apart
     operations    16 each    API and place in the texts
@@ -24,7 +24,7 @@ import hashlib
 import ipaddress
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from itertools import repeat
@@ -40,7 +40,7 @@ _HEADER = struct.Struct("<8s11I12x")
 _KEY = struct.Struct("<32s12sIqII")
 _CONSUMER = struct.Struct("<20sIII")
 _SUBSCRIPTION = struct.Struct("<IIIIqqq")
-_PLAN = struct.Struct("<IIII")
+_PLAN = struct.Struct("<IIIIQQ")
 _RESTRICTION = struct.Struct("<9I4x")
 _NETWORK6 = struct.Struct("16s16s")
 _OPERATION = struct.Struct("<III4x")
@@ -74,11 +74,18 @@ def pack_keys(snapshot: Snapshot) -> bytes:
         first, count = ranges.get(consumer.id, (0, 0))
         consumers.append(_CONSUMER.pack(consumer.public_id.encode("ascii"), first, count, bool(consumer.suspended)))
     plans = [
-        _PLAN.pack(plan.id, plan.per_second or 0, plan.per_minute or 0, plan.per_minute_burst or plan.per_minute or 0)
+        _PLAN.pack(
+            plan.id,
+            plan.per_second or 0,
+            plan.per_minute or 0,
+            plan.per_minute_burst or plan.per_minute or 0,
+            plan.quota_day or 0,
+            plan.quota_month or 0,
+        )
         for plan in sorted(snapshot.plans, key=attrgetter("id"))
-        if plan.per_second or plan.per_minute
+        if plan.per_second or plan.per_minute or plan.quota_day or plan.quota_month
     ]
-    restrictions = _Restrictions(snapshot.restrictions.values())
+    restrictions = _Restrictions(snapshot.restrictions)
     keys = _packed_keys(snapshot, index, restrictions)
     rest = b"".join(
         [
@@ -124,7 +131,7 @@ def _packed_keys(snapshot: Snapshot, index: dict[int, int], restrictions: "_Rest
             places,
             map(_instant, expires) if any(expires) else repeat(_NEVER),
             map(_revoked, revoked) if any(revoked) else repeat(_NEVER_REVOKED),
-            restrictions.places(map(snapshot.restrictions.get, numbers)) if snapshot.restrictions else repeat(0),
+            map(restrictions.places.get, numbers, repeat(0)) if snapshot.restrictions else repeat(0),
         )
     )
     packed.sort()
@@ -144,7 +151,7 @@ def _revoked(moment: int | None) -> int:
 class _Restrictions:
     """Their tables; equal restrictions, such as those of a key and its successor, stand there once."""
 
-    def __init__(self, restrictions: Iterable[Restriction]) -> None:
+    def __init__(self, restrictions: Mapping[int, Restriction]) -> None:
         self._rows: list[bytes] = []
         self._networks6: list[bytes] = []
         self._operations: list[bytes] = []
@@ -152,14 +159,13 @@ class _Restrictions:
         self._chosen: list[bytes] = []
         self._texts: dict[str, tuple[int, int]] = {}
         self._text = bytearray()
-        distinct = sorted(set(map(_sorted, restrictions)), key=_order)
-        self._places = {each: place for place, each in enumerate(distinct, 1)}
+        tidy = {number: _sorted(each) for number, each in restrictions.items()}
+        distinct = sorted(set(tidy.values()), key=_order)
         for each in distinct:
             self._add(each)
-
-    def places(self, restrictions: Iterable[Restriction | None]) -> Iterator[int]:
-        """For each its place + 1, or 0 for none."""
-        return (0 if each is None else self._places[_sorted(each)] for each in restrictions)
+        at = {each: place for place, each in enumerate(distinct, 1)}
+        self.places = {number: at[each] for number, each in tidy.items()}
+        """Number of the key -> place + 1."""
 
     def counts(self) -> tuple[int, ...]:
         rows, networks6, operations, networks4, chosen = map(len, self._tables())

@@ -132,7 +132,15 @@ class Reader:
             plans=tuple(
                 ir.Plan(*row)
                 for row in connection.execute(
-                    select(Plan.id, Plan.per_second, Plan.per_second_burst, Plan.per_minute, Plan.per_minute_burst)
+                    select(
+                        Plan.id,
+                        Plan.per_second,
+                        Plan.per_second_burst,
+                        Plan.per_minute,
+                        Plan.per_minute_burst,
+                        Plan.quota_day,
+                        Plan.quota_month,
+                    )
                 )
             ),
             consumers=list(

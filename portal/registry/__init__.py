@@ -33,7 +33,21 @@ from portal.registry.descriptions import openapi_names
 from portal.registry.difference import Difference, differences, facts
 from portal.registry.document import Document, read_document
 from portal.registry.effects import Effect, effects
-from portal.registry.keys import bury, change_key, issue, revoke, take_over_key
+from portal.registry.expiry import tell_expiring
+from portal.registry.keys import (
+    OVER,
+    Restrictions,
+    bury,
+    change_key,
+    choosable,
+    issue,
+    living_successor,
+    operations_of,
+    restrict,
+    revoke,
+    revoke_all,
+    take_over_key,
+)
 from portal.registry.lifecycle import close, dead, deprecate, refusal, reopen, retire, revive, withdraw_deprecation
 from portal.registry.offers import known_to, may_choose, offered, shown_plans
 from portal.registry.operation_changes import OperationChanges, operation_changes
@@ -42,6 +56,7 @@ from portal.registry.plans import PlanValues, change_plan, create_plan, delete_p
 from portal.registry.quotas import settle as settle_quotas
 from portal.registry.quotas import take_untold
 from portal.registry.releases import next_number, obstacles, publish, republish, unpublish, vacate
+from portal.registry.rotation import lineage, rotate, same_lifetime
 from portal.registry.secrets import delete_secret, replace_secret, secrets_of, store_secret, users_of_secrets
 from portal.registry.subscriptions import (
     admit,
@@ -64,6 +79,7 @@ from portal.registry.versions import by_team, carry_subscriptions, new_version, 
 from portal.registry.visibility import losing_sight, may_see, set_visibility, team_may_see, visible_to
 
 __all__ = [
+    "OVER",
     "Departure",
     "Difference",
     "Document",
@@ -72,6 +88,7 @@ __all__ = [
     "Loss",
     "OperationChanges",
     "PlanValues",
+    "Restrictions",
     "Token",
     "admit",
     "approve",
@@ -84,6 +101,7 @@ __all__ = [
     "change_consumer",
     "change_key",
     "change_plan",
+    "choosable",
     "close",
     "create_api",
     "create_category",
@@ -112,6 +130,8 @@ __all__ = [
     "known_to",
     "limit_api",
     "limit_subscription",
+    "lineage",
+    "living_successor",
     "losing_sight",
     "may_choose",
     "may_see",
@@ -124,6 +144,7 @@ __all__ = [
     "offered",
     "openapi_names",
     "operation_changes",
+    "operations_of",
     "pause",
     "portable",
     "publish",
@@ -134,12 +155,16 @@ __all__ = [
     "replace_secret",
     "republish",
     "require_free_name",
+    "restrict",
     "resume",
     "resume_consumer",
     "resume_subscription",
     "retire",
     "revive",
     "revoke",
+    "revoke_all",
+    "rotate",
+    "same_lifetime",
     "save_draft",
     "secrets_of",
     "set_category",
@@ -158,6 +183,7 @@ __all__ = [
     "take_untold",
     "team_may_see",
     "teams_using",
+    "tell_expiring",
     "unpublish",
     "unused_slug",
     "users_of_secrets",

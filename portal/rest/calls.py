@@ -19,6 +19,7 @@ from portal.traffic.filters import Filters
 from portal.traffic.scope import Scope as View
 from portal.web import call_filters, scopes
 from portal.web.guards import me
+from portal.web.told import told
 
 route = tagged("Calls")
 
@@ -60,6 +61,11 @@ class CallAnswer(Told):
     """The 12 characters after `pco_`."""
     address: str | None
     user_agent: str | None
+
+
+class ExplainedCall(CallAnswer):
+    why: str
+    """Why it was answered as it was, in sentences, with what is known of it now."""
 
 
 class Calls(Listed):
@@ -104,14 +110,14 @@ def index(session: Session, query: CallSearch) -> Calls:
     return Calls(items=_shown(session, scope, page.calls), note=page.note, next=page.older)
 
 
-@route("GET", "/calls/<request_id>", Permission.SIGNED_IN, scope=Scope.READ, answer=CallAnswer)
-def show(session: Session, request_id: str) -> CallAnswer:
-    """One call, by the id that the gateway gave it (`X-Request-Id`)."""
+@route("GET", "/calls/<request_id>", Permission.SIGNED_IN, scope=Scope.READ, answer=ExplainedCall)
+def show(session: Session, request_id: str) -> ExplainedCall:
+    """One call, by the id that the gateway gave it (`X-Request-Id`), and why it was answered as it was."""
     scope = scopes.scope_of(session, me())
     found = calls.find_call(session, scope, request_id)
     if found is None:
         raise NotFound()
-    return _shown(session, scope, [found])[0]
+    return ExplainedCall(**_shown(session, scope, [found])[0].model_dump(), why=told(session, found))
 
 
 def _filters(session: Session, scope: View, query: CallSearch) -> Filters:

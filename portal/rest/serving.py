@@ -96,7 +96,7 @@ def _once(route: Route, parts: dict[str, Any], given: dict[str, Any], once: Once
         given = given | {"prepared": route.prepare(**given)}
     try:
         with db.begin() as session:
-            audit.act_as(session, g.actor)
+            audit.act_as(session, g.get("actor") or audit.Actor(by="REST API", address=request.remote_addr))
             if once is not None:
                 kept = replays.claim(session, g.access_token_id, once.key, once.asked, now=utcnow())
                 if kept is not None:

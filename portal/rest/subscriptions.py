@@ -26,6 +26,10 @@ class SubscriptionAnswer(Told):
     id: int
     team: str
     consumer: str
+    consumer_id: str
+    """`con_` and 16 characters, as upstreams see it."""
+    contacts: list[str]
+    """Whom the consumer's team names for questions."""
     api: str
     """`<team>/<slug>/<version>`."""
     plan: str
@@ -73,6 +77,8 @@ def shown(subscription: Subscription) -> SubscriptionAnswer:
         id=subscription.id,
         team=consumer.team.slug,
         consumer=consumer.slug,
+        consumer_id=consumer.public_id,
+        contacts=consumer.contacts,
         api=subscription.api.label,
         plan=subscription.plan.slug,
         state=subscription.state,

@@ -1,21 +1,72 @@
-"""Why a call was answered as it was."""
+"""Why a call was answered as it was, and what to do now: sentences with names and instants. Pure."""
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from portal.registry.models import SubscriptionState
 from portal.traffic.calls import CallView
 from portal.traffic.reasons import REASONS
 
 
-def explain(call: CallView, *, described: bool = False) -> str:
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    name: str
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    leaked: bool
+    may: str
+    """What it may do less than its consumer; "" for nothing less."""
+    addresses: tuple[str, ...]
+    successor: str | None
+    """Name of the key that came after it by rotation, where that one is alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSubscription:
+    state: SubscriptionState
+    starts_at: datetime
+    ends_at: datetime | None
+    blocked_until: datetime | None
+    plan: str
+    limits: str
+    """Of the plan as it is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """As the registry has it now; None where it knows nothing, or nothing that may be told."""
+
+    api: str | None = None
+    owner: str | None = None
+    """The team that owns the API."""
+    paused: bool = False
+    retired_at: datetime | None = None
+    consumer: str | None = None
+    suspended_at: datetime | None = None
+    key: KnownKey | None = None
+    subscription: KnownSubscription | None = None
+    """The call's own, else the newest of the consumer to the API."""
+    first_byte_ms: int | None = None
+    """How long the release that answered waits for an upstream."""
+    connect_ms: int | None = None
+    body_limit: int | None = None
+    """Bytes."""
+
+
+def explain(call: CallView, known: Known | None = None, *, described: bool = False) -> str:
     """Why the call was answered as it was, in sentences.
 
+    `known` is what the registry has now; it says so where that is no longer what it was at the time of the call.
     `described`: the release that answered has an OpenAPI document, to which a call without an operation is unknown.
     """
-    answer = _answer(call)
+    known = known or Known()
+    parts = [_answer(call, known), _story(call, known), _advice(call, known)]
     if described and not call.operation and call.reason == "upstream_status" and call.status in (404, 405, 501):
-        return f"{answer} The API's OpenAPI document has no operation for {call.method or 'this method'} and this path."
-    return answer
+        parts.append(f"The API's OpenAPI document has no operation for {call.method or 'this method'} and this path.")
+    return " ".join(part for part in parts if part)
 
 
-def _answer(call: CallView) -> str:
+def _answer(call: CallView, known: Known) -> str:
     said = REASONS.get(call.reason, f"The reason is recorded as {call.reason}.")
     took = _took(call.total_us)
     target = call.target or "the upstream"
@@ -39,6 +90,103 @@ def _answer(call: CallView) -> str:
             return said
 
 
+def _story(call: CallView, known: Known) -> str:
+    """What the registry adds: which one, since when, how much."""
+    match call.reason:
+        case "key_expired" | "key_revoked":
+            return _of_dead_key(call, known)
+        case "key_not_allowed" if known.key is not None:
+            return f"{known.key.name} is limited. It {_small(known.key.may)}" if known.key.may else _NO_LONGER
+        case "address_not_allowed" if known.key is not None and call.address:
+            if not known.key.addresses:
+                return f"The call came from {call.address}. {_NO_LONGER}"
+            return f"The call came from {call.address}; {known.key.name} may be used from {_all(known.key.addresses)}."
+        case "consumer_suspended" if known.consumer:
+            if known.suspended_at is None or known.suspended_at > call.at:
+                return f"{known.consumer} was suspended then, and goes on again since."
+            return f"{known.consumer} has been suspended since {_on(known.suspended_at)}."
+        case "not_subscribed":
+            return _of_missing_subscription(call, known)
+        case "subscription_suspended" | "subscription_pending" if known.subscription is not None:
+            now = known.subscription.state.value
+            if now != call.reason.removeprefix("subscription_"):
+                return f"It is {now} by now."
+            return f"That is still so, under the plan {known.subscription.plan}."
+        case "quota_exceeded" if known.subscription is not None:
+            until = known.subscription.blocked_until
+            again = f" It begins anew on {_on(until)}." if until is not None and until > call.at else ""
+            return f"The plan is {known.subscription.plan}.{again}"
+        case "rate_limited" if known.subscription is not None:
+            return f"The plan {known.subscription.plan} allows {_small(known.subscription.limits)}."
+        case "api_paused" if known.api:
+            return f"{known.api} is {'still paused' if known.paused else 'served again by now'}."
+        case "api_retired" if known.api and known.retired_at:
+            return f"{known.api} was retired on {_on(known.retired_at)}."
+        case "api_retired" if known.api:
+            return f"{known.api} is served again by now."
+        case "upstream_timeout" if known.first_byte_ms:
+            return f"The API waits {_seconds(known.first_byte_ms)} for the first byte."
+        case "upstream_unreachable" if known.connect_ms and "timeout" in (call.details or ""):
+            return f"The API waits {_seconds(known.connect_ms)} for a connection."
+        case "too_large" if known.body_limit:
+            return f"It allows {known.body_limit:,} bytes."
+        case "no_such_api":
+            return f"The call went to {call.host or 'an unnamed host'} and {call.path or 'no path'}."
+    return ""
+
+
+_NO_LONGER = "Its limits have been changed since."
+
+
+def _of_dead_key(call: CallView, known: Known) -> str:
+    key = known.key
+    if key is None:
+        return ""
+    whose = f" of {known.consumer}" if known.consumer else ""
+    at = key.expires_at if call.reason == "key_expired" else key.revoked_at
+    if at is None or at > call.at:
+        return f"It was {key.name}{whose}. It has another expiry since."
+    verb = "expired" if call.reason == "key_expired" else "was revoked"
+    because = ", because it had leaked" if key.leaked and call.reason == "key_revoked" else ""
+    successor = f" Its successor is {key.successor}." if key.successor else ""
+    return f"It was {key.name}{whose}, and {verb} on {_on(at)}{because}.{successor}"
+
+
+def _of_missing_subscription(call: CallView, known: Known) -> str:
+    if not known.consumer or not known.api:
+        return ""
+    found: KnownSubscription | None = known.subscription
+    who = f"{known.consumer}'s subscription to {known.api}"
+    if found is None:
+        return f"{known.consumer} has never been subscribed to {known.api}."
+    if found.state is SubscriptionState.REJECTED:
+        return f"{who} was rejected."
+    if found.starts_at > call.at:
+        return (
+            f"{known.consumer} has been subscribed to {known.api} since {_on(found.starts_at)} only, after this call."
+        )
+    if found.ends_at is not None and found.ends_at <= call.at:
+        return f"{who} ended on {_on(found.ends_at)}."
+    return f"{who} is {found.state.value} by now."
+
+
+def _advice(call: CallView, known: Known) -> str:
+    match call.reason:
+        case "key_expired" if known.key is not None:
+            return f"Choose a later expiry for it, or send {'that one' if known.key.successor else 'another key'}."
+        case "key_revoked" if known.key is not None:
+            return "Send another key; a revoked one does not come back."
+        case "key_not_allowed" | "address_not_allowed" if known.key is not None:
+            return "Edit the key if this call is to be let through."
+        case "key_missing" | "key_malformed" | "key_unknown":
+            return "The docs of the API say where the key goes."
+        case "not_subscribed" if known.api:
+            return "Subscribe the consumer to it."
+        case "rate_limited":
+            return "Wait as long as Retry-After says, or choose a plan that allows more."
+    return ""
+
+
 _CONNECTION_FAILURES = (
     ("refused", "The connection was refused: nothing listens there."),
     ("timeout", "The connection was not accepted in time."),
@@ -50,6 +198,25 @@ _CONNECTION_FAILURES = (
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def _small(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _all(words: tuple[str, ...]) -> str:
+    shown = ", ".join(words[:5])
+    return shown if len(words) <= 5 else f"{shown} and {len(words) - 5} more"
+
+
+def _on(moment: datetime) -> str:
+    """`3 May 2026 at 10:00 UTC`."""
+    moment = moment.astimezone(UTC)
+    return f"{moment.day} {moment:%B %Y} at {moment:%H:%M} UTC"
+
+
+def _seconds(milliseconds: int) -> str:
+    return f"{milliseconds / 1000:g} s"
 
 
 def _took(us: int | None) -> str:

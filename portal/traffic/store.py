@@ -13,11 +13,11 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from portal.registry.models import QuotaUse
 from portal.traffic import histogram
-from portal.traffic.models import ByConsumer, ByConsumerOperation, ByKey, ByOperation, Call, InAll
+from portal.traffic.models import ByConsumer, ByConsumerOperation, ByKey, ByOperation, Call, InAll, KeyUse
 from portal.traffic.tally import Deltas, Row
 
 TABLES: tuple[Any, ...] = tuple(
-    table.__table__ for table in (ByOperation, ByConsumer, ByKey, ByConsumerOperation, QuotaUse, InAll)
+    table.__table__ for table in (ByOperation, ByConsumer, ByKey, KeyUse, ByConsumerOperation, QuotaUse, InAll)
 )
 """In the order of `Deltas`. What all nodes add to comes last, so that they wait for each other shortly."""
 WITH_LATENCY = tuple(table for table in TABLES if "latency" in table.columns)

@@ -42,6 +42,7 @@ class Deltas(NamedTuple):
     by_operation: list[Row]
     by_consumer: list[Row]
     by_key: list[Row]
+    key_use: list[Row]
     by_consumer_operation: list[Row]
     quota_use: list[Row]
     """Subscription, day as 2026-11-20, calls."""
@@ -53,6 +54,7 @@ def tally(calls: Iterable[Row], zone: tzinfo = UTC) -> Deltas:
     reached one; the days of quotas are those of `zone`."""
     finest: dict[int, _Groups] = {}
     keys: dict[int, _Groups] = {}
+    last_of_key: dict[int, int] = {}
     uses: dict[int, dict[int, int]] = {}
     last, of_minute, of_keys = -1, {}, {}  # type: int, _Groups, _Groups
     used: dict[int, int] = {}
@@ -79,6 +81,8 @@ def tally(calls: Iterable[Row], zone: tzinfo = UTC) -> Deltas:
             if subscription is not None and reason != "upstream_unreachable":
                 used[subscription] = used.get(subscription, 0) + 1
         if key is not None:
+            if at > last_of_key.get(key, 0):
+                last_of_key[key] = at
             name = (key, status, reason)
             group = of_keys.get(name)
             if group is not None:
@@ -101,6 +105,7 @@ def tally(calls: Iterable[Row], zone: tzinfo = UTC) -> Deltas:
         _levels(operations, _with_latency),
         _levels(consumers, _with_latency),
         _levels(keys, _without),
+        sorted(last_of_key.items()),
         _callers(finest),
         _uses(uses, zone),
         _levels(in_all, _with_latency),

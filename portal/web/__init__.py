@@ -38,6 +38,8 @@ def set_up(app: Flask, config: Config) -> None:
         imports,
         installation,
         invitations,
+        keys,
+        leaks,
         lifecycle,
         notices,
         people,
@@ -54,6 +56,7 @@ def set_up(app: Flask, config: Config) -> None:
         upstream_secrets,
         versions,
         visibility,
+        why,
     )
 
     # Their views join the blueprints of `apis`, `catalogue` and `consumers` by being imported, before these are
@@ -109,6 +112,8 @@ def set_up(app: Flask, config: Config) -> None:
         imports,
         installation,
         invitations,
+        keys,
+        leaks,
         notices,
         people,
         plans,
@@ -119,6 +124,7 @@ def set_up(app: Flask, config: Config) -> None:
         traffic,
         trail,
         upstream_secrets,
+        why,
     ):
         app.register_blueprint(room.bp)
     admin.set_up(app)

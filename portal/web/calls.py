@@ -16,13 +16,13 @@ from portal.errors import NotFound
 from portal.registry.models import Api, Key, Plan
 from portal.traffic import calls
 from portal.traffic.calls import CallView
-from portal.traffic.explain import explain
 from portal.traffic.filters import STATUS_CLASSES
 from portal.traffic.reasons import REASONS
 from portal.traffic.scope import Scope
 from portal.web import call_filters, envoy_words, operations, scopes
 from portal.web.guards import me, requires
 from portal.web.operations import NamedOperation
+from portal.web.told import told
 
 bp = Blueprint("calls", __name__, url_prefix="/calls")
 
@@ -96,7 +96,7 @@ def show(request_id: str) -> ResponseReturnValue:
     return render_template(
         "calls/show.html",
         call=call,
-        why=explain(call, described=_is_described(session, call)),
+        why=told(session, call),
         operation=_operation(session, call),
         flags=envoy_words.flags(call.flags),
         details=envoy_words.details(call.details),
@@ -106,10 +106,6 @@ def show(request_id: str) -> ResponseReturnValue:
         plan=plan,
         similar=_similar(session, scope, call, key),
     )
-
-
-def _is_described(session: Session, call: CallView) -> bool:
-    return bool(call.api_id and call.release) and operations.is_described(session, call.api_id or 0, call.release or 0)
 
 
 def _operation(session: Session, call: CallView) -> NamedOperation | None:

@@ -3,25 +3,22 @@
 from collections.abc import Collection
 from typing import Any
 
-from flask import Blueprint, current_app, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 from wtforms import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
 
-from portal import agreements, config_of, registry
-from portal.accounts import Permission, Team, audit
+from portal import agreements, registry
+from portal.accounts import Permission, Team
 from portal.db import db, utcnow
 from portal.errors import Conflict, Invalid
-from portal.registry.models import Consumer, Key
-from portal.traffic.calls import CallView, list_calls
-from portal.traffic.filters import Filters
-from portal.traffic.scope import Scope
-from portal.web import curl, inbox, lists, quotas
-from portal.web.forms import Form, choices, slug_from
-from portal.web.forms.born import BirthMark
-from portal.web.forms.consumers import ConsumerForm, KeyForm, NewConsumerForm, written
+from portal.registry.models import Consumer
+from portal.web import inbox, lists, quotas
+from portal.web.forms import choices, slug_from
+from portal.web.forms.consumers import ConsumerForm, NewConsumerForm, written
 from portal.web.forms.subscriptions import MoveForm
-from portal.web.guards import a_consumer, a_key, may, me, requires, teams_for
+from portal.web.guards import a_consumer, may, me, requires, teams_for
+from portal.web.keyring import keyring
 
 bp = Blueprint("consumers", __name__, url_prefix="/consumers")
 
@@ -29,7 +26,7 @@ bp = Blueprint("consumers", __name__, url_prefix="/consumers")
 @bp.app_template_global()
 def consumer_tabs(consumer: Consumer, active: str) -> list[tuple[str, str, bool]]:
     """The parts of one consumer for the `tabs` macro; `active` is the endpoint of the one that is open."""
-    parts = (("Overview", "consumers.show"), ("Traffic", "traffic.consumer"))
+    parts = (("Overview", "consumers.show"), ("Keys", "keys.index"), ("Traffic", "traffic.consumer"))
     return [(label, address(consumer, endpoint), endpoint == active) for label, endpoint in parts]
 
 
@@ -106,8 +103,7 @@ def show(consumer: Consumer) -> ResponseReturnValue:
         current=current,
         waiting=inbox.waiting(db.session(), consumer),
         may_move=may(Permission.MANAGE_TEAM, consumer.team),
-        now=utcnow(),
-        last_used=lists.last_used(db.session(), consumer),
+        keyring=keyring(db.session(), consumer, utcnow()),
         allowances=quotas.of(db.session(), current),
         may_delete=may(Permission.MANAGE_TEAM, consumer.team),
         address=address,
@@ -188,72 +184,3 @@ def move(consumer: Consumer) -> ResponseReturnValue:
         "consumers/move.html", consumer=consumer, teams=teams, form=form, current=current, address=address
     )
     return page, status or form.status
-
-
-@bp.route("/<team>/<consumer>/keys/new", methods=["GET", "POST"])
-@requires(Permission.MANAGE_CONSUMERS, a_consumer)
-def new_key(consumer: Consumer) -> ResponseReturnValue:
-    form = KeyForm()
-    mark = BirthMark(current_app.config["SECRET_KEY"], f"key of consumer {consumer.id}")
-    if request.method == "GET":
-        form.birth.data = mark.sign(registry.new_public_id())
-    if not form.validate_on_submit():
-        return render_template("consumers/new_key.html", consumer=consumer, form=form, address=address), form.status
-    public_id = mark.read(form.birth.data or "")
-    try:
-        expires_at = form.expires_at(utcnow())
-        with db.begin() as session:
-            key, token = registry.issue(
-                session, consumer, by=me(), label=form.label.data or "", expires_at=expires_at, public_id=public_id
-            )
-            audit.record(session, "shown", key)
-    except Invalid as error:
-        status = form.refuse(error)
-        return render_template("consumers/new_key.html", consumer=consumer, form=form, address=address), status
-    gateway_url = config_of(current_app).gateway_url
-    page = render_template(
-        "consumers/key_issued.html",
-        consumer=consumer,
-        key=key,
-        token=token.value,
-        commands=[
-            (
-                each.api,
-                curl.commands(registry.read_document(each.api.live_release.document), gateway_url, token.value)[0],
-            )
-            for each in lists.subscriptions_of(db.session(), [consumer])
-            if each.api.live_release is not None and each.api.retired_at is None
-        ],
-        first_call=None,
-        address=address,
-    )
-    response = make_response(page, 201)
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-@bp.get("/<team>/<consumer>/keys/<key>/first-call")
-@requires(Permission.MANAGE_CONSUMERS, a_key)
-def first_call(key: Key) -> ResponseReturnValue:
-    """A fragment for the page that polls it, a page for those who open it."""
-    name = "consumers/_first_call.html" if "HX-Request" in request.headers else "consumers/first_call.html"
-    return render_template(name, consumer=key.consumer, key=key, first_call=_last_call(key), address=address)
-
-
-@bp.route("/<team>/<consumer>/keys/<key>/revoke", methods=["GET", "POST"])
-@requires(Permission.MANAGE_CONSUMERS, a_key)
-def revoke(key: Key) -> ResponseReturnValue:
-    consumer = key.consumer
-    if request.method == "GET":
-        page = "consumers/revoke.html"
-        return render_template(page, consumer=consumer, key=key, form=Form(), last=_last_call(key), address=address)
-    with db.begin() as session:
-        registry.revoke(session, key)
-    return back(consumer, f"The key pco_{key.public_id}_… is revoked. The gateway refuses it within a second.")
-
-
-def _last_call(key: Key) -> CallView | None:
-    """The latest call with this key. Who may see the key may see its calls."""
-    scope = Scope(consumer_ids=frozenset({key.consumer_id}))
-    found = list_calls(db.session(), scope, Filters(key_id=key.id), limit=1).calls
-    return found[0] if found else None

@@ -26,7 +26,6 @@ from portal.registry.models import (
     UpstreamSecret,
     api_plan,
 )
-from portal.traffic.models import Call, instant
 from portal.web.forms import stripped
 from portal.web.intake import LARGEST_ID
 
@@ -296,14 +295,6 @@ def active_keys(session: Session, consumers: Collection[Consumer], now: datetime
         .group_by(Key.consumer_id)
     )
     return {consumer_id: count for consumer_id, count in session.execute(chosen)}
-
-
-def last_used(session: Session, consumer: Consumer) -> dict[int, datetime | None]:
-    """When each key of the consumer was last used, as far as calls are kept."""
-    # One look into the index for each key; a GROUP BY would read all their calls.
-    latest = select(func.max(Call.at)).where(Call.key_id == Key.id).scalar_subquery()
-    rows = session.execute(select(Key.id, latest).where(Key.consumer_id == consumer.id))
-    return {key_id: None if at is None else instant(at) for key_id, at in rows}
 
 
 def one_subscribable(session: Session, person: Person, label: str) -> Api | None:

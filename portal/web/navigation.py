@@ -9,7 +9,7 @@ from portal.db import db
 from portal.web import guards, inbox
 
 _MOST_COUNTED = 99
-_ELSEWHERE = {"imports": "apis.index"}
+_ELSEWHERE = {"imports": "apis.index", "why": "calls.index"}
 """Pages of a blueprint whose addresses do not tell where in the navigation they belong."""
 
 

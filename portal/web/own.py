@@ -78,7 +78,8 @@ def own(session: Session, scope: Scope, now: datetime) -> Own | None:
     for consumer in consumers:
         keys = named.get(consumer.id, [])
         theirs = by_consumer.get(consumer.id, [])
-        limited = [(each, it) for each in theirs for it in allowances.get(each.id, []) if it.percent is not None]
+        waiting = [each for each in theirs if each.state is SubscriptionState.PENDING]
+        limited = [(each, it) for each in theirs if each not in waiting for it in allowances.get(each.id, [])]
         rows.append(
             OwnConsumer(
                 consumer=consumer,
@@ -88,7 +89,7 @@ def own(session: Session, scope: Scope, now: datetime) -> Own | None:
                 more_keys=max(0, alive.get(consumer.id, 0) - len(keys)),
                 subscriptions=len(theirs),
                 quotas=sorted(limited, key=lambda pair: -(pair[1].percent or 0))[:_QUOTAS],
-                waiting=[each for each in theirs if each.state is SubscriptionState.PENDING],
+                waiting=waiting,
             )
         )
     return Own(rows, of)
@@ -98,13 +99,18 @@ def _calls_by_key(session: Session, consumer_ids: Collection[int], now: datetime
     """Number of a consumer, of its key, and calls with it; the key that is used most first."""
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     days = [int((today - timedelta(days=back)).timestamp()) for back in range(DAYS + 1)]
-    count = func.sum(ByKey.calls)
+    # As a set of keys and not as a join, which would read the days of everybody's keys.
+    theirs = select(Key.id).where(Key.consumer_id.in_(consumer_ids))
+    used = (
+        select(ByKey.key_id, func.sum(ByKey.calls).label("calls"))
+        .where(ByKey.level == DAY, ByKey.at.in_(days), ByKey.key_id.in_(theirs))
+        .group_by(ByKey.key_id)
+        .subquery()
+    )
     rows = session.execute(
-        select(Key.consumer_id, ByKey.key_id, count)
-        .join(Key, Key.id == ByKey.key_id)
-        .where(ByKey.level == DAY, ByKey.at.in_(days), Key.consumer_id.in_(consumer_ids))
-        .group_by(Key.consumer_id, ByKey.key_id)
-        .order_by(count.desc(), ByKey.key_id)
+        select(Key.consumer_id, used.c.key_id, used.c.calls)
+        .join(Key, Key.id == used.c.key_id)
+        .order_by(used.c.calls.desc(), used.c.key_id)
     )
     return [(consumer_id, key_id, int(calls)) for consumer_id, key_id, calls in rows]
 

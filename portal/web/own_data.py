@@ -182,6 +182,12 @@ def _key(key: Key) -> dict[str, Any]:
         "issued": _time(key.created_at),
         "expires": _time(key.expires_at),
         "revoked": _time(key.revoked_at),
+        "leaked": key.leaked,
+        "found_at": key.found_at,
+        "read_only": key.read_only,
+        "addresses": key.addresses,
+        "subscriptions": [each.subscription_id for each in key.chosen_subscriptions],
+        "operations": [f"{each.method} {each.path}" for each in key.chosen_operations],
     }
 
 

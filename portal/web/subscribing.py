@@ -38,7 +38,7 @@ def subscribe(api: Api) -> ResponseReturnValue:
     form.team.choices = team_choices(teams)
     form.plan.choices = choices({plan.slug: plan.name for plan in offered})
     if request.method == "GET":
-        _prefill(form, found, using, offered)
+        _prefill(api, form, found, using, offered)
     elif form.validate_on_submit():
         try:
             return _subscribed(api, form, teams, offered)
@@ -92,7 +92,9 @@ def _chosen(session: Session, form: SubscribeForm, teams: list[Team]) -> Consume
     return found
 
 
-def _prefill(form: SubscribeForm, found: list[Consumer], using: dict[int, Subscription], offered: list[Plan]) -> None:
+def _prefill(
+    api: Api, form: SubscribeForm, found: list[Consumer], using: dict[int, Subscription], offered: list[Plan]
+) -> None:
     wanted, free = lists.query("consumer"), [each for each in found if each.id not in using]
     known = {f"{each.team.slug}/{each.slug}" for each in free}
     if wanted in known:
@@ -102,7 +104,9 @@ def _prefill(form: SubscribeForm, found: list[Consumer], using: dict[int, Subscr
     elif len(free) == 1:
         form.consumer.data = next(iter(known))
     asked = lists.query("plan")
-    form.plan.data = asked if asked in {plan.slug for plan in offered} else offered[0].slug if offered else ""
+    # Without a default, rather one that holds at once than one that somebody has to decide about.
+    first = sorted(offered, key=lambda plan: (plan.slug != asked, plan.id != api.default_plan_id, plan.approval))
+    form.plan.data = first[0].slug if first else ""
 
 
 def _page(

@@ -139,6 +139,12 @@ def make_sample(w: World) -> None:
     w.session.flush()
 
 
+def rotate(w: World) -> Key:
+    made, _ = registry.rotate(w.session, w.key, by=None, stays_until=utcnow() + timedelta(hours=1), expires_at=None)
+    w.session.flush()
+    return made
+
+
 VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
     "registry.create_api": (
         lambda w: registry.create_api(
@@ -468,6 +474,15 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
         lambda w: (invited(w), accounts.settle_invitation(w.session, "New@portico.example")),
         {("deleted", "invitation", "invitation 1")},
     ),
+    "registry.restrict": (
+        lambda w: registry.restrict(w.session, w.key, registry.Restrictions(read_only=True)),
+        {("changed", "key", "pco_…")},
+    ),
+    "registry.revoke_all": (
+        lambda w: registry.revoke_all(w.session, [w.key], by=None),
+        {("revoked", "key", "pco_…")},
+    ),
+    "registry.rotate": (rotate, {("issued", "key", "pco_…"), ("changed", "key", "pco_…")}),
     "registry.store_secret": (
         lambda w: factories.upstream_secret(w.session, team=w.cast.team, name="token"),
         {("created", "upstream_secret", "cast/token")},
@@ -495,6 +510,13 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
 }
 
 CHANGE_NOTHING = {
+    "registry.choosable",
+    "registry.lineage",
+    "registry.living_successor",
+    "registry.operations_of",
+    "registry.same_lifetime",
+    # What it marks is bookkeeping.
+    "registry.tell_expiring",
     "registry.belongings",
     "registry.dead",
     "registry.may_choose",

@@ -122,7 +122,15 @@ def _torn(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-7])
 
 
-FILES = ["keys/keys.json", "data/*.bin", "limits/limits.json", "rds/rds.json", "cds/cds.json", "lds/lds.json"]
+FILES = [
+    "keys/keys.json",
+    "data/*.bin",
+    "limits/limits.json",
+    "overall/overall.json",
+    "rds/rds.json",
+    "cds/cds.json",
+    "lds/lds.json",
+]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ FORMS = {
     "keys": "<32s12sIqII",
     "consumers": "<20sIII",
     "subscriptions": "<IIIIqqq",
-    "plans": "<IIII",
+    "plans": "<IIIIQQ",
     "restrictions": "<9I4x",
     "networks6": "<16s16s",
     "operations": "<III4x",
@@ -101,9 +101,13 @@ class TestPackKeys:
         assert [(row[3], row[6]) for row in tables["subscriptions"]] == [(1, 0), (2, 0), (0, 1_234)]
 
     def test_plans_bring_the_limits_that_answers_tell(self) -> None:
-        plans = (Plan(3), Plan(2, 5, 9, 60, 7), Plan(1, per_minute=30))
+        plans = (Plan(3), Plan(2, 5, 9, 60, 7, 100, 2**40), Plan(1, per_minute=30), Plan(4, quota_month=9))
 
-        assert unpacked(pack_keys(Snapshot(1, plans=plans)))["plans"] == [(1, 0, 30, 30), (2, 5, 60, 7)]
+        assert unpacked(pack_keys(Snapshot(1, plans=plans)))["plans"] == [
+            (1, 0, 30, 30, 0, 0),
+            (2, 5, 60, 7, 100, 2**40),
+            (4, 0, 0, 0, 0, 9),
+        ]
 
     def test_instants_are_kept_and_none_means_never(self) -> None:
         snapshot = world()

@@ -271,6 +271,22 @@ def test_answers_say_what_is_left_of_a_limit(
     assert gateway.call("/api-1").header("ratelimit") is None
 
 
+def test_quotas_are_told_with_the_limits_or_alone(gateway: Gateway, upstream: Upstream) -> None:
+    quotas = Plan(1, quota_day=10_000, quota_month=10**12)
+    gateway.publish(world(api(1, upstream.port), plan=quotas))
+    alone = gateway.call("/api-1/answer?X-RateLimit-Remaining=4", {"X-API-Key": token_of(SUBSCRIBER).value})
+    gateway.publish(world(api(1, upstream.port), plan=replace(quotas, per_second=1)))
+    both = gateway.call("/api-1", {"X-API-Key": token_of(SUBSCRIBER).value})
+
+    shared = ";pk=:" + base64.b64encode(b"con_0000000000000001").decode() + ":"
+    told = f'"day";q=10000;w=86400{shared}, "month";q=1000000000000{shared}'
+    # What is left of a quota the gateway does not know.
+    assert (alone.header("ratelimit-policy"), alone.header("ratelimit")) == (told, None)
+    assert alone.header("x-ratelimit-remaining") == "4"
+    assert both.header("ratelimit-policy") == f'"second";q=1;w=1{shared}, {told}'
+    assert both.header("ratelimit") == '"second";r=0;t=1'
+
+
 def test_a_refusal_speaks_of_the_limit_that_refused(gateway: Gateway, upstream: Upstream) -> None:
     gateway.publish(world(api(1, upstream.port), plan=Plan(1, 1_000, 2_000, 1, 2)))
     answers = [gateway.call("/api-1", {"X-API-Key": token_of(SUBSCRIBER).value}) for _ in range(3)]

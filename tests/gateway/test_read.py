@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from portal import registry
 from portal.db import utcnow
-from portal.gateway.ir import Api, Credential, Restriction, Snapshot, Target
+from portal.gateway.ir import Api, Credential, Plan, Restriction, Snapshot, Target
+from portal.gateway.keys import pack_keys
 from portal.gateway.read import Reader, consistent
 from portal.registry import models
 from portal.registry.models import (
@@ -16,6 +17,7 @@ from portal.registry.models import (
     KeyOperation,
     KeySubscription,
     Release,
+    Revision,
     SecretKind,
     Subscription,
     SubscriptionState,
@@ -24,6 +26,7 @@ from portal.registry.models import (
 from portal.registry.visibility import tells_successor
 from portal.vault import Vault
 from tests import factories
+from tests.postgres import own_schema
 
 
 @pytest.fixture
@@ -291,10 +294,43 @@ class TestRights:
 
     def test_plans_bring_their_limits(self, session: Session, read: Callable[[], Snapshot]) -> None:
         plan = factories.plan(session, per_second=7, per_second_burst=9, per_minute=None)
+        plan.quota_day, plan.quota_month = 100, 2_000
 
-        assert read().plans == (
-            type(only(read().plans))(plan.id, per_second=7, per_second_burst=9, per_minute=None, per_minute_burst=None),
-        )
+        assert read().plans == (Plan(plan.id, per_second=7, per_second_burst=9, quota_day=100, quota_month=2_000),)
+
+
+@pytest.mark.postgres
+def test_postgresql_tells_rights_in_the_same_words(postgres_server: str) -> None:
+    with own_schema(postgres_server) as engine:
+        with Session(engine) as session:
+            session.add(Revision(id=1, n=0))
+            consumer, api = factories.consumer(session), factories.api(session, live=True)
+            subscription = factories.subscription(session, consumer, api)
+            free, near, chosen = (factories.key(session, consumer)[0] for _ in range(3))
+            consumer.suspended_at = free.expires_at = subscription.blocked_until = datetime(2031, 5, 6, tzinfo=UTC)
+            subscription.state = SubscriptionState.SUSPENDED
+            near.addresses, near.read_only = ["10.0.0.0/8"], True
+            chosen.chosen_subscriptions = [KeySubscription(subscription_id=9)]
+            registry.limit_api(session, api, overall_per_second=5)
+            session.commit()
+            expected = (consumer.id, consumer.public_id, True), (subscription.id, free.id, near.id, chosen.id)
+        with consistent(engine) as connection:
+            snapshot = Reader().read(connection).snapshot
+
+    second = int(datetime(2031, 5, 6, tzinfo=UTC).timestamp())
+    row = only(snapshot.subscriptions)
+    assert (only(snapshot.consumers), (row.id, *(key.id for key in sorted(snapshot.keys, key=lambda key: key.id)))) == (
+        expected
+    )
+    assert (row.standing, row.blocked_until) == ("suspended", second)
+    assert sorted(filter(None, (key.expires for key in snapshot.keys))) == [second]
+    _, (_, _, near_id, chosen_id) = expected
+    assert snapshot.restrictions == {
+        near_id: Restriction(read_only=True, addresses=("10.0.0.0/8",)),
+        chosen_id: Restriction(subscriptions=(9,)),
+    }
+    assert only(snapshot.apis).overall_per_second == 5
+    pack_keys(snapshot)
 
 
 def test_snapshot_knows_its_revision(session: Session, read: Callable[[], Snapshot]) -> None:

@@ -44,10 +44,19 @@ class TestReadOnly:
     def test_everything_else_is_refused(self, served: Served, method: str) -> None:
         assert outcome(served.call("/orders/v1/x", token=READER, method=method)) in (NOT_ALLOWED, (400, "bad_request"))
 
-    @pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"])
+    @pytest.mark.parametrize(
+        "name",
+        ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-HTTP_Method.Override", "X-Method_Override"],
+    )
     def test_nothing_else_goes_under_the_name_of_get(self, served: Served, name: str) -> None:
         assert outcome(served.call("/orders/v1/x", {name: "DELETE"}, token=READER)) == NOT_ALLOWED
         assert outcome(served.call("/orders/v1/x", {name: "DELETE"}, token=SUBSCRIBER)) == LET_THROUGH
+
+    def test_spellings_that_are_taken_off_reach_nobody(self, served: Served) -> None:
+        answer = served.call("/orders/v1/x", {"X_HTTP_Method_Override": "DELETE"}, token=READER)
+
+        assert answer.status == 200
+        assert not [name for name in answer.sent if "override" in name]
 
     def test_a_websocket_writes(self, served: Served) -> None:
         upgrade = {"Connection": "Upgrade", "Upgrade": "WebSocket"}

@@ -25,6 +25,7 @@ NOT_LINKED = {
     "accounts.confirm_address",
     "security.reset_password",
     "invitations.accept",
+    "notices.unsubscribe",
     "approvals.follow",
     # Between password and code, and what leads to pages of ours.
     "security.two_factor_token_validation",
@@ -43,6 +44,12 @@ NOT_LINKED = {
     "secrets.replace",
     "secrets.delete",
     "account.delete_me",
+    # No team has a channel here.
+    "channels.show",
+    "channels.edit",
+    "channels.rotate",
+    "channels.delete",
+    "channels.delivery",
     # Nothing is asked for: test_approvals.py looks at it.
     "approvals.show",
     # The team owns something and has no other member; the draft is what is published.
@@ -55,6 +62,7 @@ NOT_LINKED = {
     "apis.carry",
     "apis.retire",
     # Forms lead there; there is no category.
+    "keys.revoke_unused",
     "apis.compare",
     "admin.create_view",
     "admin.delete_view",
@@ -79,7 +87,7 @@ NOT_LINKED = {
     "imports.progress",
     "apis.live",
     "apis.targets",
-    "consumers.first_call",
+    "keys.first_call",
 }
 
 

@@ -17,28 +17,28 @@ def test_a_plan_is_asked_for_approved_and_called_under(page: Page, house: House,
 
     page.goto("/catalogue/platform/invoices/v1/subscribe")
     page.get_by_label("Application").select_option(label="A new consumer")
-    page.get_by_label("Name of the new consumer").fill("Back office")
+    page.get_by_label("Name of the new consumer").fill("Ledger app")
     page.get_by_label("Team", exact=True).select_option(label="Platform")
     expect(page.get_by_label("What for")).to_be_hidden()
     page.get_by_label(re.compile("^Reviewed")).check()
     page.get_by_label("What for").fill("Our own bookkeeping.")
     page.get_by_label("Expected calls a day").fill("2000")
     page.get_by_role("button", name="Subscribe").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Back office")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Ledger app")
     expect(page.locator("main")).to_contain_text("pending")
 
     inbox = page.get_by_role("link", name=re.compile("^Approvals"))
     expect(inbox).to_contain_text("1")
     inbox.click()
     assert serious(page) == []
-    page.get_by_role("link", name="Back office").click()
+    page.get_by_role("link", name="Ledger app").click()
     expect(page.locator("main")).to_contain_text("Our own bookkeeping.")
     assert serious(page) == []
     page.get_by_label("Words to the team that asks").fill("Welcome.")
     page.get_by_role("button", name="Approve").click()
     expect(page.get_by_role("heading", name="Nothing waits for you")).to_be_visible()
 
-    page.goto("/consumers/platform/back-office")
+    page.goto("/consumers/platform/ledger-app")
     expect(page.locator("main")).to_contain_text("approved")
     page.goto("/approvals/decided")
     expect(page.locator("main")).to_contain_text("Welcome.")

@@ -1,12 +1,18 @@
 """Messages to channels, from the notice to a real receiver: signed, tried again, given up, logged."""
 
 import json
+import os
 import random
+import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -25,6 +31,7 @@ from tests import factories
 from tests.letters import delivered
 from tests.notify.receiver import Receiver, receiver
 
+ROOT = Path(__file__).parent.parent.parent
 RULES = AddressRules(loopback=True)
 TOLD = {"subject": "The key “till” expires", "text": "In 7 days.", "link": "/consumers/cast/shop"}
 
@@ -433,3 +440,43 @@ def test_old_deliveries_go_and_those_that_wait_stay(app, session, cast, hook, ch
 
     assert row(session).state is DeliveryState.WAITING
     assert session.scalars(select(Attempt)).all() == []
+
+
+class TestProcess:
+    def test_receivers_and_a_mail_server_that_never_answer_hold_up_nobody(self, app, session, cast, hook, config):
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            port = silent.getsockname()[1]
+            for number in range(3):
+                url = f"http://127.0.0.1:{port}/"
+                made(session, cast, hook, config, name=f"silent-{number}", url=url, shown=f"http://127.0.0.1:{port}")
+            made(session, cast, hook, config, name="zz-last")
+            notify.mail(session, config, to="ada@portico.example", subject="Hello", text="Nobody takes it.")
+            notify.tell(session, "key.expiring", teams=[cast.team], **TOLD)
+            session.commit()
+            environment = {name: value for name, value in os.environ.items() if not name.startswith("PORTAL_")} | {
+                "PORTAL_DATA_DIR": str(config.data_dir),
+                "PORTAL_UPSTREAM_LOOPBACK": "1",
+                "PORTAL_SMTP_URL": f"smtp://localhost:{port}",
+            }
+            process = subprocess.Popen(
+                [sys.executable, "-m", "flask", "worker", "run"],
+                cwd=ROOT,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            try:
+                until = time.monotonic() + 60
+                while not hook.got:
+                    assert process.poll() is None
+                    assert time.monotonic() < until
+                    time.sleep(0.05)
+            finally:
+                process.send_signal(signal.SIGTERM)
+                said, _ = process.communicate(timeout=30)
+
+        assert json.loads(hook.got[0].body)["type"] == "key.expiring"
+        assert "Worker stopped." in said

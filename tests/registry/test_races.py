@@ -21,6 +21,7 @@ from portal.registry.models import (
     Api,
     Approval,
     Consumer,
+    Key,
     Mount,
     OpenAPIDocument,
     Plan,
@@ -105,6 +106,39 @@ def test_one_draft_is_published_once(session, at_once):
     session.rollback()
     assert len([error for error in raised if error is None]) == 1
     assert session.scalars(select(Release.number)).all() == [1]
+
+
+class TestRotation:
+    @pytest.fixture
+    def key(self, session) -> Key:
+        key, _ = factories.key(session, factories.consumer(session))
+        session.commit()
+        return key
+
+    @staticmethod
+    def rotate(key_id: int) -> Callable[[Session], object]:
+        later = utcnow() + timedelta(hours=1)
+        return lambda session: registry.rotate(
+            session, session.get_one(Key, key_id), by=None, stays_until=later, expires_at=None
+        )
+
+    def test_a_key_that_is_rotated_twice_at_once_has_one_successor(self, session, at_once, key):
+        raised = at_once(*[self.rotate(key.id)] * 4)
+
+        session.rollback()
+        assert [type(error) for error in raised if error] == [Conflict] * 3
+        assert all("is being rotated already" in str(error) for error in raised if error)
+        assert len(session.scalars(select(Key).where(Key.predecessor_id == key.id)).all()) == 1
+
+    def test_a_key_that_is_revoked_while_it_is_rotated_stays_revoked(self, session, at_once, key):
+        raised = at_once(self.rotate(key.id), lambda session: registry.revoke(session, session.get_one(Key, key.id)))
+
+        session.rollback()
+        assert key.revoked_at is not None
+        made = session.scalars(select(Key).where(Key.predecessor_id == key.id)).all()
+        assert [type(error) for error in raised] in ([type(None)] * 2, [Conflict, type(None)])
+        assert len(made) == raised.count(None) - 1
+        assert all(each.revoked_at is None for each in made)
 
 
 def test_one_of_two_editors_is_told(session, at_once):

@@ -383,7 +383,7 @@ def test_subscribers_are_told_of_a_deprecation(program, session, cast, api):
     program(cast.publisher).put(f"{PATH}/deprecation", {"message": "Move on."})
 
     session.rollback()
-    assert [job.kind for job in session.scalars(select(Job))] == ["mail"]
+    assert [job.kind for job in session.scalars(select(Job))] == ["notice"]
 
 
 class TestCatalogueEntry:

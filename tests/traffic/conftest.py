@@ -21,6 +21,7 @@ from portal.traffic.models import (
     ByOperation,
     Call,
     InAll,
+    KeyUse,
     LogPosition,
     MisreadLine,
 )
@@ -30,7 +31,7 @@ from tests.traffic import lines
 CONSUMERS = 40
 _WRITTEN = [
     table.__tablename__
-    for table in (Call, ByOperation, ByConsumer, ByKey, ByConsumerOperation, InAll, LogPosition, MisreadLine)
+    for table in (Call, ByOperation, ByConsumer, ByKey, KeyUse, ByConsumerOperation, InAll, LogPosition, MisreadLine)
 ]
 
 

@@ -1,11 +1,12 @@
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy.orm import Session
 
+from portal.registry.models import SubscriptionState
 from portal.traffic.calls import CallView, list_calls
-from portal.traffic.explain import explain
+from portal.traffic.explain import Known, KnownKey, KnownSubscription, explain
 from portal.traffic.filters import Filters
 from portal.traffic.ingest import Ingest
 from portal.traffic.reasons import REASONS
@@ -62,3 +63,65 @@ def test_call_that_the_document_does_not_know_says_so_where_that_may_be_why(view
 
     assert ("has no operation for" in explain(call, described=True)) is said
     assert "has no operation for" not in explain(call)
+
+
+MAY = datetime(2026, 5, 3, 10, 0, tzinfo=UTC)
+KEY = KnownKey("pco_abc_… “laptop”", None, None, False, "", (), None)
+USE = KnownSubscription(SubscriptionState.APPROVED, MAY, None, None, "Gold", "60 calls a minute")
+
+
+def known_key(**fields) -> Known:
+    return Known(api="Orders v1", consumer="Shop", key=replace(KEY, **fields))
+
+
+def known_use(**fields) -> Known:
+    return Known(api="Orders v1", consumer="Shop", subscription=replace(USE, **fields))
+
+
+@pytest.mark.parametrize(
+    ("reason", "known", "said"),
+    [
+        ("key_expired", known_key(expires_at=MAY), "of Shop, and expired on 3 May 2026 at 10:00 UTC."),
+        ("key_expired", known_key(expires_at=MAY, successor="pco_def_…"), "Its successor is pco_def_…."),
+        ("key_expired", known_key(expires_at=None), "It has another expiry since."),
+        ("key_revoked", known_key(revoked_at=MAY), "and was revoked on 3 May 2026 at 10:00 UTC."),
+        ("key_revoked", known_key(revoked_at=MAY, leaked=True), "at 10:00 UTC, because it had leaked."),
+        ("key_not_allowed", known_key(may="May only read."), "pco_abc_… “laptop” is limited. It may only read."),
+        ("key_not_allowed", known_key(), "Its limits have been changed since."),
+        (
+            "address_not_allowed",
+            known_key(addresses=("10.0.0.0/8", "::1")),
+            "came from 192.0.2.7; pco_abc_… “laptop” may be used from 10.0.0.0/8, ::1.",
+        ),
+        ("consumer_suspended", Known(consumer="Shop", suspended_at=MAY), "Shop has been suspended since 3 May 2026"),
+        ("consumer_suspended", Known(consumer="Shop"), "Shop was suspended then, and goes on again since."),
+        ("not_subscribed", Known(api="Orders v1", consumer="Shop"), "Shop has never been subscribed to Orders v1."),
+        ("not_subscribed", known_use(ends_at=MAY), "Shop's subscription to Orders v1 ended on 3 May 2026"),
+        (
+            "not_subscribed",
+            known_use(starts_at=MAY.replace(year=2099)),
+            "since 3 May 2099 at 10:00 UTC only, after this call",
+        ),
+        ("not_subscribed", known_use(state=SubscriptionState.REJECTED), "subscription to Orders v1 was rejected."),
+        ("not_subscribed", known_use(), "subscription to Orders v1 is approved by now."),
+        ("subscription_pending", known_use(), "It is approved by now."),
+        (
+            "subscription_suspended",
+            known_use(state=SubscriptionState.SUSPENDED),
+            "That is still so, under the plan Gold.",
+        ),
+        ("rate_limited", known_use(), "The plan Gold allows 60 calls a minute."),
+        ("quota_exceeded", known_use(blocked_until=MAY.replace(year=2099)), "It begins anew on 3 May 2099"),
+        ("api_paused", Known(api="Orders v1", paused=True), "Orders v1 is still paused."),
+        ("api_retired", Known(api="Orders v1", retired_at=MAY), "Orders v1 was retired on 3 May 2026 at 10:00 UTC."),
+        ("upstream_timeout", Known(first_byte_ms=30_000), "The API waits 30 s for the first byte."),
+        ("too_large", Known(body_limit=10_000_000), "It allows 10,000,000 bytes."),
+        ("no_such_api", Known(), "The call went to api.example.com and /orders/v1/orders."),
+    ],
+)
+def test_what_the_registry_knows_is_told_with_names_and_instants(view, reason, known, said):
+    told = explain(replace(view, reason=reason), known)
+
+    assert said in told
+    assert "None" not in told
+    assert told.endswith(".")

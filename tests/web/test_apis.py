@@ -515,11 +515,10 @@ class TestParts:
         publisher.post(f"{A}/resume")
         assert stored(session).state == "published"
 
-    def test_subscribers_of_other_teams_are_named_and_not_linked(self, publisher, session, cast, live):
+    def test_subscribers_are_named_and_lead_to_what_they_use(self, publisher, session, cast, live):
         mine = factories.consumer(session, team=cast.team, name="Mine")
         theirs = factories.consumer(session, name="Theirs")
-        for consumer in (mine, theirs):
-            factories.subscription(session, consumer, live)
+        uses = [factories.subscription(session, consumer, live) for consumer in (mine, theirs)]
         registry.end_subscription(
             session, factories.subscription(session, factories.consumer(session, name="Gone"), live)
         )
@@ -527,7 +526,8 @@ class TestParts:
 
         page = publisher.get(f"{A}/subscribers").text
 
-        assert f"/consumers/cast/{mine.slug}" in page
+        assert all(f"{A}/subscribers/{use.id}" in page for use in uses)
+        assert "Mine" in page
         assert "Theirs" in page
         assert theirs.slug not in page
         assert "Gone" not in page

@@ -1,17 +1,16 @@
 """The pages of consumers, their subscriptions and keys."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
 from portal import registry
 from portal.db import utcnow
-from portal.registry.models import Api, Consumer, Key, Plan, Subscription, Visibility
+from portal.registry.models import Api, Consumer, Plan, Subscription, Visibility
 from tests import factories
 from tests.conftest import sign_in
-from tests.web import logged
 
 C = "/consumers/cast/shop"
 
@@ -45,11 +44,6 @@ def orders(session) -> Api:
     api = factories.api(session, team=team, live=True, plans=plans, slug="orders", name="Orders", path="/orders/v1")
     session.commit()
     return api
-
-
-def keys_of(session, consumer) -> list[Key]:
-    session.rollback()
-    return list(session.scalars(select(Key).where(Key.consumer_id == consumer.id).order_by(Key.id)))
 
 
 class TestSubscriptions:
@@ -309,112 +303,3 @@ class TestSubscription:
         assert developer.post(url).status_code == 303
         session.rollback()
         assert subscription.state == "ended"
-
-
-class TestIssueKey:
-    def issue(self, client, **form):
-        page = client.get(f"{C}/keys/new").text
-        birth = re.search(r'name="birth" value="([^"]+)"', page)[1]
-        return client.post(f"{C}/keys/new", data={"birth": birth, "expires": "never"} | form), birth
-
-    def test_is_shown_once_with_a_ready_command(self, developer, session, shop, orders):
-        factories.subscription(session, shop, orders)
-        session.commit()
-        answer, _ = self.issue(developer, label="laptop")
-
-        token = re.search(r"pco_[0-9A-Za-z]{12}_[0-9A-Za-z]{33}", answer.text)[0]
-        (key,) = keys_of(session, shop)
-        assert answer.status_code == 201
-        assert answer.headers["Cache-Control"] == "no-store"
-        assert (key.public_id, key.sha256, key.label) == (token[4:16], registry.Token(token).sha256, "laptop")
-        assert f"curl http://localhost:8080/orders/v1 \\\n  -H &#34;X-API-Key: {token}&#34;" in answer.text
-        assert token not in developer.get(C).text
-
-    def test_sending_the_form_again_makes_no_second_key_and_shows_none(self, developer, session, shop):
-        first, birth = self.issue(developer)
-        again = developer.post(f"{C}/keys/new", data={"birth": birth, "expires": "never"})
-
-        assert (first.status_code, again.status_code) == (201, 409)
-        assert "was made then" in again.text
-        assert not re.search(r"pco_[0-9A-Za-z]{12}_[0-9A-Za-z]{33}", again.text)
-        assert len(keys_of(session, shop)) == 1
-
-    def test_nobody_chooses_the_id_of_a_key(self, developer, session, shop):
-        other = factories.consumer(session, team=shop.team, slug="other")
-        session.commit()
-        page = developer.get("/consumers/cast/other/keys/new").text
-        birth = re.search(r'name="birth" value="([^"]+)"', page)[1]
-
-        for forged in ("", "aaaaaaaaaaaa", birth):
-            assert developer.post(f"{C}/keys/new", data={"birth": forged, "expires": "never"}).status_code == 400
-        assert keys_of(session, shop) == keys_of(session, other) == []
-
-    def test_expires_after_so_many_days(self, developer, session, shop):
-        self.issue(developer, expires="30")
-
-        (key,) = keys_of(session, shop)
-        assert timedelta(days=29, hours=23) < key.expires_at - utcnow() <= timedelta(days=30)
-
-    def test_expires_at_the_end_of_a_day(self, developer, session, shop):
-        day = (utcnow() + timedelta(days=10)).date()
-        answer, _ = self.issue(developer, expires="date", until=day.isoformat())
-
-        (key,) = keys_of(session, shop)
-        assert key.expires_at == datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
-        assert f"{key.expires_at:%Y-%m-%d} 00:00:00 UTC" in answer.text
-
-    @pytest.mark.parametrize(
-        ("until", "sentence"),
-        [
-            ("", "Choose the last day"),
-            ("soon", "Give a day, such as"),
-            ("2001-01-01", "This time has passed"),
-            ("9999-12-31", "Choose an earlier day"),
-        ],
-    )
-    def test_a_day_that_cannot_be_is_refused(self, developer, session, shop, until, sentence):
-        answer, _ = self.issue(developer, expires="date", until=until, label="kept")
-
-        assert answer.status_code == 422
-        assert sentence in answer.text
-        assert 'value="kept"' in answer.text
-        assert keys_of(session, shop) == []
-
-    def test_a_day_that_is_not_asked_for_is_not_looked_at(self, developer, session, shop):
-        assert self.issue(developer, expires="never", until="soon")[0].status_code == 201
-
-
-class TestKey:
-    @pytest.fixture
-    def key(self, session, shop) -> Key:
-        key, _ = factories.key(session, shop, label="laptop")
-        session.commit()
-        return key
-
-    def test_first_call_is_waited_for_and_then_told(self, developer, engine, tmp_path, shop, orders, noise, key):
-        url = f"{C}/keys/{key.public_id}/first-call"
-        (foreign,) = noise.keys
-        logged.store(engine, tmp_path, logged.line(orders, noise, foreign))
-        waiting = developer.get(url, headers={"HX-Request": "true"}).text
-        call = logged.line(orders, shop, key)
-        logged.store(engine, tmp_path, call)
-        received = developer.get(url, headers={"HX-Request": "true"}).text
-
-        assert "Waiting for the first call" in waiting
-        assert "data-poll-done" not in waiting
-        assert "First call received" in received
-        assert "data-poll-done" in received
-        assert logged.id_of(call) in received
-        assert "<html" not in received
-        assert "<html" in developer.get(url).text
-
-    def test_last_use_is_shown_before_it_is_revoked(self, developer, session, engine, tmp_path, shop, orders, key):
-        url = f"{C}/keys/{key.public_id}/revoke"
-        assert "never, as far as calls are kept" in developer.get(url).text
-        logged.store(engine, tmp_path, logged.line(orders, shop, key, ago=timedelta(hours=3)))
-
-        assert "3 hours ago" in developer.get(url).text
-        assert "3 hours ago" in developer.get(C).text
-        assert keys_of(session, shop)[0].revoked_at is None
-        assert developer.post(url).status_code == 303
-        assert keys_of(session, shop)[0].revoked_at is not None

@@ -59,26 +59,29 @@ local policies, policy_count = {}, 0
 local function learn_policy(text)
   local minute_burst, per_second, per_minute, told = match(text, "^(%d+)|(%d+)|(%d+)|(.*)$")
   if policy_count == 32768 then policies, policy_count = {}, 0 end
-  policies[text] = { minute_burst = minute_burst, second = tonumber(per_second), minute = per_minute / 60, told = told }
+  local policy = { minute_burst = minute_burst, second = tonumber(per_second), minute = per_minute / 60, told = told }
+  policy.limits = policy.second > 0 or policy.minute > 0
+  policies[text] = policy
   policy_count = policy_count + 1
-  return policies[text]
+  return policy
 end
 
 -- What the limit filter says in Envoy's words, said once more as draft-ietf-httpapi-ratelimit-headers-10 has it. Envoy
 -- speaks of the limit that has refused, otherwise of the slower one; where both are as large that is the minute's too.
 -- Within `t` seconds no more than `r` calls should come: until the bucket is full again, or has one call's worth.
 local function tell_limits(headers, text)
-  local remaining = headers:get("x-ratelimit-remaining")
+  local policy = policies[text] or learn_policy(text)
+  headers:add("ratelimit-policy", policy.told)
+  local remaining = policy.limits and headers:get("x-ratelimit-remaining")
   if not remaining then return end
   if find(remaining, ",", 1, true) then -- the upstream has said its own before
     for _, name in ipairs(LIMITS) do headers:replace(name, headers:getAtIndex(name, headers:getNumValues(name) - 1)) end
     remaining = headers:get("x-ratelimit-remaining")
   end
-  local policy, limit = policies[text] or learn_policy(text), headers:get("x-ratelimit-limit")
+  local limit = headers:get("x-ratelimit-limit")
   local name = limit == policy.minute_burst and "minute" or "second"
   local left = tonumber(remaining)
   local seconds = left > 0 and math.ceil((limit - left) / policy[name]) or tonumber(headers:get("x-ratelimit-reset"))
-  headers:add("ratelimit-policy", policy.told)
   headers:add("ratelimit", '"' .. name .. '";r=' .. remaining .. ";t=" .. math.max(1, seconds))
 end
 

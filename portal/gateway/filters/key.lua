@@ -8,14 +8,17 @@ local STANDINGS = { "subscription_suspended", "subscription_pending" }
 
 local LAST_WEEK = 7 * 86400
 
--- What answers say of the plan's limits, behind the numbers that answer.lua reckons with; or false where there are none.
--- Calls share a limit by consumer, as each has one subscription to an API.
+-- What answers say of the plan's limits and quotas, behind the numbers that answer.lua reckons with; or false where there
+-- are none. Calls share them by consumer, as each has one subscription to an API. A month has no length in seconds.
 local function policy_of(handle, plan, consumer)
   local limits = look_up_plan(plan)
   if not limits then return false end
   local found, shared = {}, ";pk=:" .. handle:base64Escape(consumer) .. ":"
   if limits.per_second > 0 then found[1] = '"second";q=' .. limits.per_second .. ";w=1" .. shared end
   if limits.per_minute > 0 then found[#found + 1] = '"minute";q=' .. limits.per_minute .. ";w=60" .. shared end
+  local day, month = tonumber(limits.quota_day), tonumber(limits.quota_month)
+  if day > 0 then found[#found + 1] = string.format('"day";q=%d;w=86400%s', day, shared) end
+  if month > 0 then found[#found + 1] = string.format('"month";q=%d%s', month, shared) end
   return limits.minute_burst .. "|" .. limits.per_second .. "|" .. limits.per_minute .. "|" .. table.concat(found, ", ")
 end
 

@@ -21,7 +21,9 @@ ffi.cdef [[
   } portico_key;
   typedef struct { char id[20]; uint32_t first, count, suspended; } portico_consumer;
   typedef struct { uint32_t api, id, plan, standing; int64_t starts, ends, blocked_until; } portico_subscription;
-  typedef struct { uint32_t id, per_second, per_minute, minute_burst; } portico_plan;
+  typedef struct {
+    uint32_t id, per_second, per_minute, minute_burst; uint64_t quota_day, quota_month;
+  } portico_plan;
   typedef struct {
     uint32_t flags, chosen_first, chosen_count, operations_first, operations_count;
     uint32_t v4_first, v4_count, v6_first, v6_count, spare;
@@ -213,13 +215,13 @@ local function look_up_subscription(consumer, api, now)
   return best
 end
 
--- The limits of a plan, or nil where it has none.
+-- The limits and quotas of a plan, or nil where it has neither.
 local function look_up_plan(id)
   local low, high = 0, plan_count - 1
   while low <= high do
     local middle = rshift(low + high, 1)
     local plan = plans[middle]
-    if plan.id == id then return (plan.per_second > 0 or plan.per_minute > 0) and plan or nil end
+    if plan.id == id then return plan end
     if id < plan.id then high = middle - 1 else low = middle + 1 end
   end
 end

@@ -6,8 +6,14 @@
 local READ_ONLY, SUBSCRIPTIONS, ADDRESSES = 1, 2, 4
 local VARIABLE, REST = "\1", "\2"
 local READING = { GET = true, HEAD = true, OPTIONS = true }
--- Frameworks that are asked so take another method than the one that the gateway sees.
-local OVERRIDES = { "x-http-method-override", "x-http-method", "x-method-override" }
+-- Frameworks that are asked so take another method than the one that the gateway sees. Some read all spellings as one
+-- name; those that begin with `x_` or `x.` are gone by now.
+local OVERRIDES = {}
+for a in string.gmatch("-_.", ".") do
+  OVERRIDES[#OVERRIDES + 1] = "x-http" .. a .. "method"
+  OVERRIDES[#OVERRIDES + 1] = "x-method" .. a .. "override"
+  for b in string.gmatch("-_.", ".") do OVERRIDES[#OVERRIDES + 1] = "x-http" .. a .. "method" .. b .. "override" end
+end
 local MOST_ADDRESSES = 1024
 
 local function split(path)

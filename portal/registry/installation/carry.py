@@ -24,6 +24,7 @@ from portal.registry.installation.values import (
     TeamEntry,
     Use,
 )
+from portal.registry.keys import Restrictions
 from portal.registry.models import Api, Category, Consumer, Key, Plan, Subscription
 
 
@@ -271,6 +272,7 @@ class _Hand:
                 label=entry.label,
                 expires_at=entry.expires_at,
                 revoked_at=entry.revoked_at,
+                restrictions=self._restrictions(after),
             )
             return
         if before.entry.sha256 != entry.sha256:
@@ -278,9 +280,30 @@ class _Hand:
         if before.entry.revoked_at is not None and entry.revoked_at is None:
             raise Invalid({"revoked_at": _revoked(entry.id, before.entry.revoked_at)})
         row = self._row_of(before)
-        keys.change_key(self._session, row, label=entry.label, expires_at=entry.expires_at)
+        keys.change_key(self._session, row, label=entry.label, expires_at=row.expires_at)
+        keys.set_expiry(self._session, row, entry.expires_at)
+        keys.set_restrictions(self._session, row, self._restrictions(after))
         if entry.revoked_at is not None:
             keys.revoke(self._session, row, at=entry.revoked_at)
+
+    def _restrictions(self, key: Credential) -> Restrictions:
+        consumer = self._ids[("consumer", key.team, key.consumer)]
+        entry, chosen = key.entry, set()
+        for label in entry.apis or ():
+            use = subscriptions.current_subscription(
+                self._session, consumer, self._get(Api, "api", *label.split("/")).id
+            )
+            chosen |= {use.id} if use is not None else set()
+        if entry.apis is not None and not chosen:
+            chosen = {keys.NO_SUBSCRIPTION}
+        return Restrictions(
+            entry.read_only,
+            entry.addresses,
+            frozenset(chosen),
+            frozenset(
+                (self._get(Api, "api", *each.api.split("/")).id, each.method, each.path) for each in entry.operations
+            ),
+        )
 
     def _end(self, before: Use, _after: None) -> None:
         subscriptions.end_subscription(self._session, self._current(before))

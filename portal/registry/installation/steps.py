@@ -197,6 +197,11 @@ def _refers_to(thing: Thing) -> Iterator[tuple[Identity, str]]:
     if isinstance(thing, Use):
         yield ("api", *thing.entry.api.split("/")), "api"
         yield ("plan", thing.entry.api.partition("/")[0], thing.entry.plan), "plan"
+    if isinstance(thing, Credential):
+        for api in thing.entry.apis or ():
+            yield ("api", *api.split("/")), "apis"
+        for operation in thing.entry.operations:
+            yield ("api", *operation.api.split("/")), "operations"
 
 
 def _everything(installation: Installation) -> Iterator[Thing]:

@@ -18,12 +18,24 @@ from portal.registry.installation.values import (
     ConsumerEntry,
     Installation,
     KeyEntry,
+    OperationEntry,
     PlanEntry,
     SubscriptionEntry,
     TeamEntry,
 )
 from portal.registry.keys import TOMBSTONE
-from portal.registry.models import IN_USE, Api, Category, Consumer, Key, Plan, Subscription, SubscriptionState
+from portal.registry.models import (
+    IN_USE,
+    Api,
+    Category,
+    Consumer,
+    Key,
+    KeyOperation,
+    KeySubscription,
+    Plan,
+    Subscription,
+    SubscriptionState,
+)
 
 _Entry = TypeVar("_Entry", TeamEntry, CategoryEntry, PlanEntry, ApiEntry, ConsumerEntry)
 
@@ -130,8 +142,10 @@ def _consumers(session: Session, teams: dict[int, str], *, keys: bool) -> Iterat
     for consumer_id, use in _uses(session):
         uses.setdefault(consumer_id, []).append(use)
     if keys:
+        apis, operations = _apis_of_keys(session), _operations_of_keys(session)
         for key in session.scalars(select(Key)):
-            held.setdefault(key.consumer_id, []).append(_key(key))
+            entry = _key(key, apis.get(key.id), operations.get(key.id, []))
+            held.setdefault(key.consumer_id, []).append(entry)
     for consumer in session.scalars(select(Consumer).where(_of(Consumer, teams))):
         yield ConsumerEntry.model_construct(
             team=teams[consumer.team_id],
@@ -170,13 +184,45 @@ def _uses(session: Session) -> Iterator[tuple[int, SubscriptionEntry]]:
         )
 
 
-def _key(key: Key) -> KeyEntry:
+def _apis_of_keys(session: Session) -> dict[int, list[str]]:
+    """By the number of each key that is limited to chosen subscriptions. An API that is gone is named no more."""
+    found: dict[int, list[str]] = {}
+    rows = session.execute(
+        select(KeySubscription.key_id, Team.slug, Api.slug, Api.version)
+        .outerjoin(Subscription, Subscription.id == KeySubscription.subscription_id)
+        .outerjoin(Api, Api.id == Subscription.api_id)
+        .outerjoin(Team, Team.id == Api.team_id)
+    )
+    for key_id, team, slug, version in rows:
+        found.setdefault(key_id, []).extend([f"{team}/{slug}/{version}"] if team else [])
+    return found
+
+
+def _operations_of_keys(session: Session) -> dict[int, list[OperationEntry]]:
+    found: dict[int, list[OperationEntry]] = {}
+    rows = session.execute(
+        select(KeyOperation.key_id, KeyOperation.method, KeyOperation.path, Team.slug, Api.slug, Api.version)
+        .join(Api, Api.id == KeyOperation.api_id)
+        .join(Team, Team.id == Api.team_id)
+        .order_by(Team.slug, Api.slug, Api.version, KeyOperation.path, KeyOperation.method)
+    )
+    for key_id, method, path, team, slug, version in rows:
+        entry = OperationEntry.model_construct(api=f"{team}/{slug}/{version}", method=method, path=path)
+        found.setdefault(key_id, []).append(entry)
+    return found
+
+
+def _key(key: Key, apis: list[str] | None, operations: list[OperationEntry]) -> KeyEntry:
     return KeyEntry.model_construct(
         id=key.public_id,
         sha256=key.sha256.hex(),
         label=key.label,
         expires_at=_utc(key.expires_at),
         revoked_at=_utc(key.revoked_at),
+        read_only=key.read_only,
+        addresses=tuple(key.addresses),
+        apis=None if apis is None else tuple(sorted(set(apis))),
+        operations=tuple(sorted(operations, key=lambda each: (each.api, each.path, each.method))),
     )
 
 

@@ -32,6 +32,7 @@ from portal.registry.installation.words import (
     Label,
     Line,
     Name,
+    Networks,
     Sha256,
     Slug,
     Text,
@@ -110,6 +111,10 @@ class PlanEntry(_Part):
         return "plan", self.team, self.slug
 
 
+def _in_order(operations: "tuple[OperationEntry, ...]") -> "tuple[OperationEntry, ...]":
+    return tuple(sorted(set(operations), key=lambda each: (each.api, each.path, each.method)))
+
+
 class _ApiEntry(_Part):
     team: Slug
     slug: Slug
@@ -173,12 +178,25 @@ class SubscriptionEntry(_Part):
     """How long the API's team lets it go on."""
 
 
+class OperationEntry(_Part):
+    api: ApiReference
+    method: Annotated[str, Field(pattern="^[A-Z]{1,20}$")]
+    path: Annotated[str, Field(min_length=1, max_length=2000)]
+
+
 class KeyEntry(_Part):
     id: KeyId
     sha256: Sha256
     label: Label = ""
     expires_at: Instant | None = None
     revoked_at: Instant | None = None
+    read_only: bool = False
+    addresses: Networks = ()
+    """Where it may be used from; none for everywhere."""
+    apis: Annotated[tuple[ApiReference, ...], AfterValidator(_sorted)] | None = None
+    """Those whose subscriptions it may use, as far as its consumer has such; None for all, an empty list for none."""
+    operations: Annotated[tuple[OperationEntry, ...], AfterValidator(_in_order)] = ()
+    """What it may call of the APIs that are named here."""
 
 
 class ConsumerEntry(_Part):

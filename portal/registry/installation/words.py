@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
+from portal.errors import Invalid
+from portal.registry import networks
 from portal.registry.document import SLUG, VERSION, Name
 
 _REFERENCE = re.compile(rf"{SLUG.pattern}/{SLUG.pattern}/{VERSION.pattern}")
@@ -35,6 +37,13 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _networks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(networks.read(texts))
+    except Invalid as error:
+        raise ValueError(str(error)) from None
+
+
 Slug = Annotated[str, AfterValidator(_of_form(SLUG, "Use small letters, digits and dashes, such as orders."))]
 Version = Annotated[str, AfterValidator(_of_form(VERSION, "Use small letters, digits, dots and dashes, such as v1."))]
 ApiReference = Annotated[
@@ -47,6 +56,7 @@ KeyId = Annotated[str, AfterValidator(_of_form(_KEY_ID, "The id of a key is the 
 Sha256 = Annotated[str, AfterValidator(_of_form(_SHA256, "A SHA-256 is written as 64 of 0-9 and a-f."))]
 Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
 Text = Annotated[str, AfterValidator(str.strip)]
+Networks = Annotated[tuple[str, ...], AfterValidator(_networks)]
 Line = Annotated[str, AfterValidator(_one_line)]
 Label = Annotated[Line, Field(max_length=80)]
 
@@ -58,6 +68,7 @@ __all__ = [
     "Label",
     "Line",
     "Name",
+    "Networks",
     "Sha256",
     "Slug",
     "Text",

@@ -1,14 +1,12 @@
-"""Forms of consumers, their subscriptions and their keys."""
+"""Forms of consumers."""
 
-from datetime import datetime
 from typing import Any
 
-from wtforms import DateField, HiddenField, SelectField, StringField, TextAreaField
+from wtforms import SelectField, StringField, TextAreaField
 
 from portal.errors import Invalid
 from portal.registry.models import Consumer
-from portal.web.forms import Form, choices, one_line, stripped
-from portal.web.forms.born import Ending
+from portal.web.forms import Form, one_line, stripped
 
 
 class ConsumerForm(Form):
@@ -60,31 +58,3 @@ class NewConsumerForm(ConsumerForm):
         filters=[stripped],
         description="Its name in addresses. Left empty, it is made from the name.",
     )
-
-
-class KeyForm(Ending, Form):
-    """`birth` is the public id of the key to be made, signed: however often this form is sent, it makes one key."""
-
-    noun = "key"
-    places = {"expires_at": "until"}
-
-    birth = HiddenField()
-    label = one_line("Label", 80, description="Where the key is used, such as production or a colleague's laptop.")
-    expires = SelectField(
-        "Expires",
-        choices=choices(
-            {
-                "never": "Never",
-                "7": "In 7 days",
-                "30": "In 30 days",
-                "90": "In 90 days",
-                "365": "In a year",
-                "date": "After a date",
-            }
-        ),
-    )
-    until = DateField("Last day", description="The key works until the end of this day, in UTC.")
-
-    def expires_at(self, now: datetime) -> datetime | None:
-        """None is never. Raises Invalid when a date is asked for and not given."""
-        return None if self.expires.data == "never" else self.ends(now)

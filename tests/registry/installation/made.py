@@ -94,16 +94,36 @@ consumers:
   slug: web
   id: con_abcdefgh234567ab
   name: Web shop
+  contacts:
+  - shop@portico.example
+  metadata:
+    squad: checkout
+  suspended: true
   subscriptions:
   - api: payments/orders/v1
     plan: gold
+    state: suspended
   - api: payments/refunds/v1
     plan: free
     ends_at: '2099-01-01T00:00:00Z'
+    approved_until: '2100-01-01T00:00:00Z'
   keys:
   - id: 0123456789AB
     sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
     label: web
+    read_only: true
+    addresses:
+    - 10.0.0.0/8
+    - 2001:db8::/32
+    apis:
+    - payments/orders/v1
+    operations:
+    - api: payments/orders/v1
+      method: GET
+      path: /orders/{id}
+  - id: 0123456789CD
+    sha256: 6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b
+    apis: []
 """
 
 _SHELVES = """\
@@ -280,11 +300,16 @@ def installations(draw: Any) -> Installation:
             "slug": slug,
             "name": draw(_names),
             "description": draw(_texts),
+            "contacts": [*filter(None, [" ".join(draw(_texts).split())[:200]])],
+            "metadata": draw(st.dictionaries(_slugs, st.sampled_from(["4711", "checkout"]), max_size=2)),
+            "suspended": draw(st.booleans()),
             "subscriptions": [
                 {
                     "api": f"{api['team']}/{api['slug']}/{api['version']}",
                     "plan": draw(st.sampled_from(of_team[api["team"]])),
+                    "state": draw(st.sampled_from(["approved", "suspended"])),
                     "ends_at": draw(_later),
+                    "approved_until": draw(_later),
                 }
                 for api in usable
                 if draw(st.booleans())
@@ -296,11 +321,22 @@ def installations(draw: Any) -> Installation:
                     "label": draw(_texts),
                     "expires_at": draw(_later),
                     "revoked_at": draw(_lately),
+                    "read_only": draw(st.booleans()),
+                    "addresses": draw(
+                        st.lists(st.sampled_from(["10.0.0.0/8", "::1/128", "192.0.2.7/32"]), unique=True)
+                    ),
+                    "operations": [
+                        {"api": name, "method": "GET", "path": "/x/{id}"} for name in names if draw(st.booleans())
+                    ],
                 }
             ],
         }
         for team, slug in draw(st.sets(st.tuples(st.sampled_from(slugs), _slugs), max_size=4))
     ]
+    for consumer in consumers:
+        used = [use["api"] for use in consumer["subscriptions"]]
+        for key in consumer["keys"]:
+            key["apis"] = draw(st.none() | st.lists(st.sampled_from(used), unique=True) if used else st.none())
     return Installation.model_validate(
         {
             "portico": 1,
