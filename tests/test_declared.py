@@ -335,8 +335,8 @@ class TestRefusals:
 
         said = self.refused(flask, write, made.EVERYTHING)
 
-        assert "all.yaml:20: apis[0]: /orders/v1 already belongs to Theirs (Them). Choose another one.\n" in said
-        assert "all.yaml:37: apis[1]: /orders/v2 already belongs to Theirs (Them). Choose another one.\n" in said
+        assert "all.yaml:30: apis[0]: /orders/v1 already belongs to Theirs (Them). Choose another one.\n" in said
+        assert "all.yaml:48: apis[1]: /orders/v2 already belongs to Theirs (Them). Choose another one.\n" in said
         assert said.startswith("With --drafts, drafts are saved and nothing is published.\n")
         assert "2 problems." in said, "what only follows from them is not told"
 
@@ -366,12 +366,12 @@ class TestRefusals:
             "    path: /orders/v1\n", "    path: /orders/v1\n    key: {place: header, name: Host}\n"
         )
 
-        assert "all.yaml:34: apis[0].document.key: The header Host has a meaning" in self.refused(flask, write, text)
+        assert "all.yaml:45: apis[0].document.key: The header Host has a meaning" in self.refused(flask, write, text)
 
     def test_a_personal_team(self, flask, write, session):
         person = factories.person(session, email="quirin@portico.example")
         session.commit()
-        text = made.EVERYTHING.replace("shop\n", f"{person.teams[0].slug}\n")
+        text = made.EVERYTHING.replace("shop\n", f"{person.teams[0].slug}\n").replace("  chosen: [shop]\n", "")
 
         assert "is in use already" in self.refused(flask, write, text)
 
@@ -385,7 +385,7 @@ class TestRefusals:
     def test_an_id_that_changes(self, flask, write, applied):
         text = made.EVERYTHING.replace("con_abcdefgh234567ab", "con_zzzzzzzzzzzzzzzz")
 
-        assert "all.yaml:71: consumers[0].id: It has the id con_abcdefgh234567ab here" in self.refused(
+        assert "all.yaml:82: consumers[0].id: It has the id con_abcdefgh234567ab here" in self.refused(
             flask, write, text
         )
 
@@ -415,7 +415,7 @@ class TestRefusals:
     def test_what_nobody_has(self, flask, write):
         text = made.EVERYTHING.replace("plan: gold", "plan: silver")
 
-        assert "all.yaml:75: consumers[0].subscriptions[0].plan: There is no plan payments/silver." in self.refused(
+        assert "all.yaml:86: consumers[0].subscriptions[0].plan: There is no plan payments/silver." in self.refused(
             flask, write, text
         )
 
@@ -429,7 +429,7 @@ class TestRefusals:
         said = self.refused(flask, write, text)
 
         assert said == (
-            "all.yaml:77: consumers[0].subscriptions[1].api: The API payments/orders/v2 takes no new subscriptions. "
+            "all.yaml:88: consumers[0].subscriptions[1].api: The API payments/orders/v2 takes no new subscriptions. "
             "Take this one out, or `closed` out of the API.\nError: 1 problem. Nothing was changed.\n"
         )
         assert flask("apply", write(text.replace("  closed: true\n", "")), "--yes").exit_code == 0
