@@ -543,6 +543,7 @@ CHANGE_NOTHING = {
     "registry.shown_plans",
     "registry.siblings",
     "registry.take_untold",
+    "registry.team_may_see",
     "registry.teams_using",
     "registry.new_public_id",
     "registry.read_document",

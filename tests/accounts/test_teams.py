@@ -92,6 +92,7 @@ class TestRights:
         Permission.SEE_APIS: "developer publisher owner administrator",
         Permission.SEE_TEAM: "developer publisher owner administrator",
         Permission.MANAGE_APIS: "publisher owner administrator",
+        Permission.DECIDE: "publisher owner administrator",
         Permission.SEE_API_CALLS: "publisher owner administrator",
         Permission.MANAGE_TEAM: "owner administrator",
         Permission.ADMINISTER: "administrator",
