@@ -73,7 +73,7 @@ class TestApply:
 
         assert done.exit_code == 0, done.output
         assert '+ create API payments/orders/v1, and publish it\n    plans: ["free", "gold"]\n' in done.stdout
-        assert "11 to create." in done.stdout
+        assert "12 to create." in done.stdout
         assert done.stdout.endswith("Applied.\n")
         assert (again.exit_code, again.stdout) == (0, "Nothing to change.\n")
         v2 = one(session, Api, version="v2")
@@ -98,7 +98,7 @@ class TestApply:
         after = flask("apply", file, "--plan")
 
         assert (before.exit_code, after.exit_code) == (2, 0)
-        assert "11 to create." in before.stdout
+        assert "12 to create." in before.stdout
 
     def test_from_standard_input_and_from_a_folder(self, flask, session, tmp_path):
         assert flask("apply", "-", "--yes", input=made.EVERYTHING).exit_code == 0
@@ -195,7 +195,7 @@ class TestChanges:
         uses = session.scalars(select(Subscription).join(Api).where(Api.version == "v1", Api.slug == "orders")).all()
         assert [(use.plan.slug, use.state) for use in uses] == [
             ("gold", SubscriptionState.ENDED),
-            ("free", SubscriptionState.APPROVED),
+            ("free", SubscriptionState.SUSPENDED),
         ]
 
     def test_limits_names_ends_and_labels_change(self, flask, write, applied, session):
@@ -214,7 +214,7 @@ class TestChanges:
         assert answer.exit_code == 0, answer.output
         assert "7 to change." in answer.stdout
         assert one(session, Plan, slug="gold").per_second == 99
-        assert one(session, Key).label == "phone"
+        assert one(session, Key, public_id="0123456789AB").label == "phone"
         assert one(session, Api, version="v2").state == "published"
         assert flask("apply", "all.yaml").stdout == "Nothing to change.\n"
 
@@ -230,11 +230,11 @@ class TestChanges:
         self.apply(flask, write, ("    label: web\n", "    label: web\n    revoked_at: 2026-01-02T03:04:05Z\n"))
 
         # It died longer ago than the gateway remembers, and is as if it were in no file.
-        assert one(session, Key).revoked_at is None
+        assert one(session, Key, public_id="0123456789AB").revoked_at is None
         lately = made.now().isoformat()
         answer = self.apply(flask, write, ("    label: web\n", f"    label: web\n    revoked_at: {lately}\n"))
         assert answer.exit_code == 0, answer.output
-        assert one(session, Key).revoked_at.isoformat() == lately
+        assert one(session, Key, public_id="0123456789AB").revoked_at.isoformat() == lately
 
 
 class TestPrune:
@@ -258,7 +258,7 @@ class TestPrune:
 
         assert answer.exit_code == 0, answer.output
         assert (count(session, Api), count(session, Plan), count(session, Consumer)) == (0, 0, 1)
-        assert [job.kind for job in session.scalars(select(Job))] == ["mail"]
+        assert [job.kind for job in session.scalars(select(Job))] == ["notice"]
 
     def test_a_plan_that_somebody_had_is_a_problem_before_anything_is_done(self, flask, write, applied, session):
         use = session.scalars(select(Subscription).join(Plan).where(Plan.slug == "gold")).one()
@@ -397,7 +397,7 @@ class TestRefusals:
         assert f"The key pco_{key.public_id}_… belongs to another consumer here." in self.refused(flask, write, text)
 
     def test_a_key_that_was_revoked_does_not_come_back(self, flask, write, applied, session):
-        one(session, Key).revoked_at = made.now()
+        one(session, Key, public_id="0123456789AB").revoked_at = made.now()
         session.commit()
 
         said = self.refused(flask, write, made.EVERYTHING)
@@ -415,7 +415,7 @@ class TestRefusals:
     def test_what_nobody_has(self, flask, write):
         text = made.EVERYTHING.replace("plan: gold", "plan: silver")
 
-        assert "all.yaml:86: consumers[0].subscriptions[0].plan: There is no plan payments/silver." in self.refused(
+        assert "all.yaml:91: consumers[0].subscriptions[0].plan: There is no plan payments/silver." in self.refused(
             flask, write, text
         )
 
@@ -429,7 +429,7 @@ class TestRefusals:
         said = self.refused(flask, write, text)
 
         assert said == (
-            "all.yaml:88: consumers[0].subscriptions[1].api: The API payments/orders/v2 takes no new subscriptions. "
+            "all.yaml:94: consumers[0].subscriptions[1].api: The API payments/orders/v2 takes no new subscriptions. "
             "Take this one out, or `closed` out of the API.\nError: 1 problem. Nothing was changed.\n"
         )
         assert flask("apply", write(text.replace("  closed: true\n", "")), "--yes").exit_code == 0
@@ -491,7 +491,7 @@ class TestExport:
         assert "sha256" not in plain.stdout
         assert "0123456789AB" in with_keys.stdout
         (entry,) = session.scalars(select(AuditEntry).where(AuditEntry.action == "exported keys"))
-        assert entry.changes == {"count": [None, 1]}
+        assert entry.changes == {"count": [None, 2]}
 
     def test_neither_people_nor_their_teams_nor_secrets(self, flask, session):
         person = factories.person(session, name="Quirin Quelle", email="quirin@portico.example")

@@ -189,7 +189,8 @@ class TestWork:
         session.execute(
             update(Job).values(run_at=Job.run_at, created_at=last - timedelta(days=1)).where(Job.every.is_not(None))
         )
-        session.execute(update(Job).values(run_at=last + timedelta(minutes=10)).where(Job.every == 600))
+        for every in (60, 600):
+            session.execute(update(Job).values(run_at=last + timedelta(seconds=every)).where(Job.every == every))
         session.commit()
 
         assert f"last did something at {last:%H:%M} UTC" in said(quiet, whole, "worker")

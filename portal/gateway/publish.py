@@ -289,7 +289,7 @@ class Publisher:
 
     def _replace_keys(self, packed: bytes) -> None:
         data = self._key_data(packed)
-        if not data.exists():
+        if not data.exists() or data.read_bytes() != packed:  # one of before may be damaged
             self._write(f"data/{data.name}", packed)
         os.utime(data)
         self._write("keys/keys.json", keys.key_filter(str(data)))

@@ -64,14 +64,14 @@ class ChoicesAnswer(Told):
     items: list[ChoiceAnswer]
 
 
-class Choice(Asked):
+class ChoiceChange(Asked):
     event: Annotated[str, Field(max_length=50)]
     portal: bool | None = None
     mail: bool | None = None
 
 
 class ChoicesAsked(Asked):
-    items: Annotated[list[Choice], Field(max_length=100)]
+    items: Annotated[list[ChoiceChange], Field(max_length=100)]
     """What is left out stays."""
 
 

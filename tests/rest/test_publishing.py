@@ -156,11 +156,11 @@ class TestLive:
 class TestTargets:
     def test_are_looked_up(self, program, cast, api):
         asking = program(cast.publisher)
-        changed(asking, upstream={"targets": [{"url": "http://127.0.0.1:1"}, {"url": "http://169.254.169.254"}]})
+        changed(asking, upstream={"targets": [{"url": "http://127.0.0.1:1"}, {"url": "http://nowhere.invalid"}]})
 
         found = asking.get(f"{PATH}/draft/targets").json
         assert (found["of"], len(found["problems"])) == (2, 1)
-        assert "169.254.169.254" in found["problems"][0]
+        assert "nowhere.invalid" in found["problems"][0]
 
 
 class TestOriginal:

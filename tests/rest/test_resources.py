@@ -94,7 +94,7 @@ class TestTeams:
     def test_that_lose_something_by_a_deletion_are_told(self, app, program, session, cast, house):
         assert program(cast.owner).delete("/teams/cast").status_code == 204
         session.rollback()
-        assert [job.kind for job in session.scalars(select(Job))] == ["mail"]
+        assert [job.kind for job in session.scalars(select(Job))] == ["notice"]
 
     def test_have_members(self, program, session, cast):
         asking = program(cast.owner)

@@ -127,6 +127,8 @@ def test_answers_much_more_as_the_document_says(world, api, secrets, who):
 
 def test_nothing_is_answered_without_a_token(world, api):
     for operation in operations(api):
+        if operation.definition.raw.get("security") == []:
+            continue  # anybody may ask
         case = operation.Case(path_parameters={name: world.parts[name] for name in _parts(operation)})
         response = case.call()
         assert response.status_code == 401, operation.label

@@ -38,6 +38,7 @@ class TestPlan:
             "create subscription of shop/web to payments/orders/v1",
             "create subscription of shop/web to payments/refunds/v1",
             "create key pco_0123456789AB of shop/web",
+            "create key pco_0123456789CD of shop/web",
         ]
 
     def test_a_change_names_its_field_before_and_after(self, everything):
@@ -104,6 +105,8 @@ consumers:
             "delete subscription of shop/web to payments/orders/v1",
             "delete subscription of shop/web to payments/refunds/v1",
             "delete key pco_0123456789AB of shop/web",
+            "delete key pco_0123456789CD of shop/web",
+            "change consumer shop/web",
         ]
 
     def test_leaves_keys_that_the_files_are_silent_about(self, everything):
@@ -176,16 +179,20 @@ class TestReferences:
 class TestShutOut:
     """APIs that take no new subscriptions: the file of `ENDING` closes and retires orders/v1."""
 
-    USE = "  - api: payments/orders/v1\n    plan: gold\n"
+    USE = "  - api: payments/orders/v1\n    plan: gold\n    state: suspended\n"
+    OF_KEY = "    apis:\n    - payments/orders/v1\n"
 
     def found(self, current: Installation, wanted: Installation) -> list[str]:
         steps = room.plan(current, wanted, prune=False)
         return [sentence for _, _, sentence in room.shut_out(current, wanted, steps)]
 
+    def without_use(self, text: str) -> str:
+        return text.replace(self.USE, "").replace(self.OF_KEY, "")
+
     def closed(self, *, with_use: bool) -> Installation:
         text = made.ENDING.replace("  retired: '2027-01-01T00:00:00Z'\n", "")
         assert self.USE in text
-        return made.read(text if with_use else text.replace(self.USE, ""))
+        return made.read(text if with_use else self.without_use(text))
 
     def test_new_ones_are_told(self):
         retired = made.read(made.ENDING)
@@ -193,7 +200,7 @@ class TestShutOut:
         assert self.found(self.closed(with_use=False), self.closed(with_use=True)) == [
             "The API payments/orders/v1 takes no new subscriptions. Take this one out, or `closed` out of the API."
         ]
-        assert self.found(made.read(made.ENDING.replace(self.USE, "")), retired) == [
+        assert self.found(made.read(self.without_use(made.ENDING)), retired) == [
             "The API payments/orders/v1 is retired: every call is answered with 410. Take this subscription out."
         ]
 
@@ -216,7 +223,7 @@ class TestShutOut:
         assert self.found(before, made.read(text)) == []
 
     def test_files_that_open_or_close_the_api_itself(self, everything):
-        without = made.read(made.EVERYTHING.replace(self.USE, ""))
+        without = made.read(self.without_use(made.EVERYTHING))
 
         assert self.found(self.closed(with_use=False), everything) == []
         assert self.found(without, self.closed(with_use=True)) == []

@@ -59,12 +59,14 @@ def _of_html(answer, nonce: str) -> list[str]:
     page = Page(answer.get_data(as_text=True))
     config: Config = answer.request.environ["portico.config"]
     found = [f"<{tag}>" for tag, _ in page.elements if tag in FORBIDDEN]
-    asks_password = any(attributes.get("type") == "password" for _, attributes in page.elements)
+    by_get = False
     for tag, attributes in page.elements:
         found += [f"<{tag} {name}>" for name in attributes if name == "style" or name.startswith("on")]
         if tag == "meta" and attributes.get("http-equiv"):
             found.append(f"meta http-equiv {attributes['http-equiv']}")
-        if tag == "form" and attributes.get("method", "get").lower() == "get" and asks_password:
+        if tag == "form":
+            by_get = attributes.get("method", "get").lower() == "get"
+        if by_get and attributes.get("type") == "password":
             found.append("a form that sends a password by GET")
     for attributes, content in page.scripts:
         if attributes.get("nonce", nonce if attributes.get("src") else None) != nonce:
