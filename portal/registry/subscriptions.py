@@ -79,11 +79,7 @@ def subscribe(
         approvals=[] if asked is None else [asked],
         created_by_id=by.id if by else None,
     )
-    session.add(subscription)
-    session.flush()  # what it has used before is counted under its number from now on
-    quotas.go_on(session, subscription)
-    revision.touch(session)
-    return subscription
+    return _begun(session, subscription)
 
 
 def admit(
@@ -109,11 +105,7 @@ def admit(
         approved_until=until,
         created_by_id=by.id if by else None,
     )
-    session.add(subscription)
-    session.flush()  # what it has used before is counted under its number from now on
-    quotas.go_on(session, subscription)
-    revision.touch(session)
-    return subscription
+    return _begun(session, subscription)
 
 
 def take_over_subscription(
@@ -145,11 +137,7 @@ def take_over_subscription(
         ends_at=ends_at,
         approved_until=approved_until,
     )
-    session.add(subscription)
-    session.flush()  # what it has used before is counted under its number from now on
-    quotas.go_on(session, subscription)
-    revision.touch(session)
-    return subscription
+    return _begun(session, subscription)
 
 
 def settle(
@@ -360,6 +348,14 @@ def hold_subscription(session: Session, subscription: Subscription, *plans: Plan
 def waiting_of(subscription: Subscription) -> Approval | None:
     """What is asked for it and not decided; there is at most one."""
     return next((each for each in subscription.approvals if each.state is ApprovalState.WAITING), None)
+
+
+def _begun(session: Session, subscription: Subscription) -> Subscription:
+    session.add(subscription)
+    session.flush()  # what it has used before is counted under its number from now on
+    quotas.go_on(session, subscription)
+    revision.touch(session)
+    return subscription
 
 
 def _request(plan: Plan, by: Person | None, purpose: str, expected_calls: int | None) -> Approval:
