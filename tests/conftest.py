@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, object_session
 from portal import accounts, create_app, schema
 from portal.accounts import Person, Role, Team
 from portal.config import Config
-from portal.db import db, engine_options, engine_url, utcnow
+from portal.db import db, engine_options, engine_url, existing, utcnow
 from portal.registry.models import Revision
 from tests import factories
 
@@ -68,7 +68,7 @@ def engine(config: Config, empty_database: Path) -> Iterator[Engine]:
     config.data_dir.mkdir(mode=0o700)
     shutil.copy(empty_database, config.data_dir / "portico.sqlite3")
     url = engine_url(config.database_url)
-    engine = create_engine(url, **engine_options(url))
+    engine = create_engine(existing(url), **engine_options(url))
     yield engine
     engine.dispose()
 
