@@ -133,7 +133,7 @@ _FIELDS: tuple[tuple[str, Callable[[Document], str]], ...] = (
     ("Tags", lambda it: ", ".join(it.tags)),
     ("OpenAPI document", _plain("openapi")),
     ("Browsers may call from", _cors),
-    ("Calls are taken from", _addresses("allow")),
-    ("Calls are refused from", _addresses("deny")),
+    ("Only from these networks", _addresses("allow")),
+    ("Never from these networks", _addresses("deny")),
     ("Body limit", lambda it: f"{it.body_limit_bytes / 1_000_000:g} MB"),
 )

@@ -172,8 +172,20 @@ class TestPublish:
         assert f"Pages of {APP} may call from browsers." in page
         assert "Calls are taken from 10.0.0.0/8 only; all others get 403 address_not_allowed." in page
         assert f"Browsers may call from nothing {APP} with credentials remembered for 600 s" in page
-        assert "Calls are refused from nothing 10.9.0.1" in page
+        assert "Never from these networks nothing 10.9.0.1" in page
         assert "Gateways would not serve it" not in page
+
+
+class TestOverview:
+    def test_says_that_there_are_rules(self, client, session, cast):
+        lists = {"allow": ["10.0.0.0/8"], "deny": ["10.9.0.1", "10.9.0.2"]}
+        factories.api(session, team=cast.team, slug="orders", cors={"origins": ["*"]}, addresses=lists)
+        session.commit()
+
+        page = text_of(sign_in(client, cast.developer).get(A).text)
+
+        assert "Origins every page" in page
+        assert "Networks 1 allowed, 2 denied See which" in page
 
 
 class TestDocs:
