@@ -4,6 +4,7 @@
 since 1970 (UTC), because that is what the key file stores and the key filter compares with its clock.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,34 @@ class ClientCertificate:
     """Equal editions are equal certificates; it says nothing about the key."""
     chain_pem: str = field(repr=False)
     key_pem: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Jwt:
+    """Tokens that an API takes beside keys or instead of them."""
+
+    issuer: str
+    audiences: tuple[str, ...]
+    """One of which the token must name; none for any."""
+    claim: str
+    """The one that says who calls."""
+    source: str
+    """Where the keys come from: an address, or a hash of what was pasted."""
+    forward: bool = False
+    """Whether the token goes on to the targets."""
+    jwks: str = ""
+    """The keys that tokens are verified with, as JSON; "" while there are none. Live at once, unlike all of the rest."""
+
+    @property
+    def provider(self) -> str:
+        """A hash of what is asked of tokens, whatever the keys are now; APIs that ask the same share a provider."""
+        parts = repr((self.issuer, sorted(self.audiences), self.claim, self.source))
+        return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+    @property
+    def header(self) -> str:
+        """Carries the claim of a verified token to the key filter, and no farther."""
+        return f"x-consumer-claim-{self.provider}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +123,7 @@ class Api:
     credential: Credential | None = None
     lacks: str | None = None
     """Why the targets cannot be given what they ask for, in a sentence. No call is sent to them without."""
+    jwt: Jwt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +159,13 @@ class Subscription(NamedTuple):
     standing: Standing = "approved"
     blocked_until: int | None = None
     """When the quota that is used up begins anew; long past or None where there is none."""
+
+
+class Subject(NamedTuple):
+    """What tokens call a subscription's consumer at its API."""
+
+    subscription_id: int
+    text: str
 
 
 class Key(NamedTuple):
@@ -167,6 +204,7 @@ class Snapshot:
     consumers: Sequence[Consumer] = ()
     subscriptions: Sequence[Subscription] = ()
     keys: Sequence[Key] = ()
+    subjects: Sequence[Subject] = ()
     restrictions: Mapping[int, Restriction] = field(default_factory=dict)
     """By `Key.id`, of keys that may not do all that their consumer may."""
 

@@ -8,6 +8,7 @@ All numbers are little-endian. A file is
     subscriptions 40 each    sorted by consumer and API
     plans         32 each    sorted by id; those with limits or quotas, of which answers tell
     restrictions  40 each    what a key may not do, named by keys as their place + 1; each names its ranges of the rest:
+    subjects      40 each    sorted by SHA-256 of API and subject; each names its consumer and subscription by place
     networks6     32 each    first and last address, in the order in which they are sent; sorted and apart
     operations    16 each    API and place in the texts
     networks4      8 each    first and last address, as numbers; sorted and apart
@@ -24,24 +25,25 @@ import hashlib
 import ipaddress
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import repeat
 from operator import attrgetter
 
 from portal.gateway.filters import key
-from portal.gateway.ir import Restriction, Snapshot
+from portal.gateway.ir import Restriction, Snapshot, Subscription
 from portal.traffic.operations import is_rest, pieces_of, segments_of
 
-_VERSION = 2
+_VERSION = 3
 _MAGIC = b"PORTICO" + bytes([_VERSION])
-_HEADER = struct.Struct("<8s11I12x")
+_HEADER = struct.Struct("<8s12I8x")
 _KEY = struct.Struct("<32s12sIqII")
 _CONSUMER = struct.Struct("<20sIII")
 _SUBSCRIPTION = struct.Struct("<IIIIqqq")
 _PLAN = struct.Struct("<IIIIQQ")
 _RESTRICTION = struct.Struct("<9I4x")
+_SUBJECT = struct.Struct("<32sII")
 _NETWORK6 = struct.Struct("16s16s")
 _OPERATION = struct.Struct("<III4x")
 _NETWORK4 = struct.Struct("<II")
@@ -87,6 +89,7 @@ def pack_keys(snapshot: Snapshot) -> bytes:
     ]
     restrictions = _Restrictions(snapshot.restrictions)
     keys = _packed_keys(snapshot, index, restrictions)
+    subjects = _packed_subjects(snapshot, index, subscriptions)
     rest = b"".join(
         [
             *keys,
@@ -96,10 +99,12 @@ def pack_keys(snapshot: Snapshot) -> bytes:
                 for id_, _, api, plan, starts, ends, standing, blocked_until in subscriptions
             ),
             *plans,
+            *restrictions.rows(),
+            *subjects,
             *restrictions.packed(),
         ]
     )
-    counts = len(keys), len(consumers), len(subscriptions), len(plans), *restrictions.counts()
+    counts = len(keys), len(consumers), len(subscriptions), len(plans), *restrictions.counts(), len(subjects)
     return _HEADER.pack(_MAGIC, zlib.crc32(rest), *counts) + rest
 
 
@@ -140,6 +145,28 @@ def _packed_keys(snapshot: Snapshot, index: dict[int, int], restrictions: "_Rest
     return packed
 
 
+def subject_digest(api_id: int, subject: str) -> bytes:
+    """What a subject is found by; `token.lua` makes the same of a claim."""
+    return hashlib.sha256(f"{api_id}\n{subject}".encode()).digest()
+
+
+def _packed_subjects(
+    snapshot: Snapshot, index: Mapping[int, int], subscriptions: Sequence[Subscription]
+) -> list[bytes]:
+    """Packed and sorted. Of two consumers that claim one name neither has it."""
+    if not snapshot.subjects:
+        return []
+    places = {row.id: place for place, row in enumerate(subscriptions)}
+    found: dict[bytes, bytes | None] = {}
+    for number, text in snapshot.subjects:
+        place = places.get(number)
+        if place is None or (owner := index.get(subscriptions[place].consumer_id)) is None:
+            continue
+        digest = subject_digest(subscriptions[place].api_id, text)
+        found[digest] = None if digest in found else _SUBJECT.pack(digest, owner, place)
+    return sorted(packed for packed in found.values() if packed is not None)
+
+
 def _instant(moment: int | None) -> int:
     return _NEVER if moment is None else moment
 
@@ -171,8 +198,13 @@ class _Restrictions:
         rows, networks6, operations, networks4, chosen = map(len, self._tables())
         return rows, networks6, operations, networks4, chosen, len(self._text)
 
+    def rows(self) -> list[bytes]:
+        """The table of restrictions itself."""
+        return self._rows
+
     def packed(self) -> list[bytes]:
-        return [*(row for table in self._tables() for row in table), bytes(self._text)]
+        """The tables that its rows name."""
+        return [*(row for table in self._tables()[1:] for row in table), bytes(self._text)]
 
     def _tables(self) -> tuple[list[bytes], ...]:
         return self._rows, self._networks6, self._operations, self._networks4, self._chosen

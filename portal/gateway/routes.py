@@ -9,7 +9,7 @@ from itertools import product
 from operator import attrgetter
 
 from portal.gateway import clusters, ending
-from portal.gateway.filters import admission, overall
+from portal.gateway.filters import admission, jwt, overall
 from portal.gateway.ir import Api, Credential, Snapshot
 from portal.gateway.resource import Resource, typed
 
@@ -112,7 +112,7 @@ def _route(api: Api, portal: str, *, prefix: str, match: Resource) -> Resource:
         match=match,
         metadata={
             "filter_metadata": {
-                "envoy.filters.http.lua": mount | ending.for_sentence(api, portal),
+                "envoy.filters.http.lua": mount | ending.for_sentence(api, portal) | jwt.for_script(api),
                 **overall.on_route(api),
             }
         },
@@ -120,6 +120,7 @@ def _route(api: Api, portal: str, *, prefix: str, match: Resource) -> Resource:
         request_body_buffer_limit=api.body_limit_bytes,
         **(_credential(api.credential) if api.credential else {}),
         **ending.on_route(api, portal),
+        **({"typed_per_filter_config": configs} if (configs := jwt.on_route(api)) else {}),
         route={
             "cluster": clusters.NOWHERE if api.lacks or api.retired else clusters.cluster_name(api.upstream),
             # Each endpoint carries the host of its target.

@@ -1,12 +1,14 @@
 """The chain of HTTP filters, in the order in which a call passes them. One file a filter."""
 
-from portal.gateway.filters import admission, cleaning, key, limits, overall, router
+from portal.gateway.filters import admission, cleaning, jwt, key, limits, overall, router
 from portal.gateway.ir import Place, Snapshot
 from portal.gateway.resource import Resource
 
 FILTERS = (
     # First, since it writes headers that the rest believes. (What clients may not say is gone even earlier.)
     cleaning,
+    # Before the key filter, which finds the consumer by what the token says.
+    jwt,
     # Before admission, which believes the header that it writes.
     key,
     # Before limits, so that a call that nobody vouches for uses up nobody's limit.
@@ -21,13 +23,14 @@ FILTERS = (
 
 
 def chain(place: Place) -> list[Resource]:
-    """`http_filters` of the listener. Three of them wait for their files, see `gateway/compile.py`."""
+    """`http_filters` of the listener. Four of them wait for their files, see `gateway/compile.py`."""
     return [found for filter_ in FILTERS if (found := filter_.http_filter(place)) is not None]
 
 
 def chain_inlined(snapshot: Snapshot, place: Place) -> list[Resource]:
     """The same chain with nothing left to discover, for validation."""
     inlined = {
+        jwt.NAME: jwt.inlined(snapshot),
         key.NAME: key.inlined(place),
         limits.NAME: limits.inlined(snapshot),
         overall.NAME: overall.inlined(snapshot),

@@ -23,8 +23,8 @@ local function policy_of(handle, plan, consumer)
 end
 
 -- What a good key may do at one API, and from when until when: {from, until, consumer, key, plan, subscription, what is
--- to be checked at each call, what answers say of limits, and of the key's end}, the last three false where there is
--- nothing; or nil, status and reason, and for a quota that is used up when it begins anew.
+-- to be checked at each call, what answers say of limits, and of the key's end}, key and the last three false where there
+-- is nothing; or nil, status and reason, and for a quota that is used up when it begins anew.
 local function admit(handle, api, token, now)
   local key, reason = look_up(token)
   if not key then return nil, "401", reason end
@@ -56,6 +56,25 @@ local function admit(handle, api, token, now)
   }
 end
 
+local LONGEST_CLAIM = 1024
+
+-- The same for whoever a verified token names: one subscription, no key, and nothing to be checked at each call.
+local function admit_claim(handle, api, claim, now)
+  local subject = #claim <= LONGEST_CLAIM and look_up_subject(api.id, claim)
+  if not subject then return nil, "403", "token_unknown" end
+  local consumer, subscription = consumers[subject.consumer], subscriptions[subject.subscription]
+  if consumer.suspended ~= 0 then return nil, "403", "consumer_suspended" end
+  local starts, ends = tonumber(subscription.starts), tonumber(subscription.ends)
+  if now < starts or now >= ends then return nil, "403", "not_subscribed" end
+  if subscription.standing ~= 0 then return nil, "403", STANDINGS[subscription.standing] end
+  local blocked_until = tonumber(subscription.blocked_until)
+  if now < blocked_until then return nil, "429", "quota_exceeded", blocked_until end
+  local id, plan = ffi.string(consumer.id, 20), subscription.plan
+  return {
+    starts, ends, id, false, tostring(plan), tostring(subscription.id), false, policy_of(handle, plan, id), false
+  }
+end
+
 -- What the route's name says (gateway/routes.py writes it): <api>|<release>|<place>|<limit>|<prefix>|<key name> --------
 
 -- Decisions are kept by API and token, and forgotten all together so that they stay few; one call in a long while pays.
@@ -65,7 +84,7 @@ local MOST = 32768
 collectgarbage("setpause", 1000)
 local apis, kept_count = {}, 0
 
-local function learn(name)
+local function learn(handle, name)
   local id, place, limit, prefix, key_name = match(name, "^(%d+)|%d+|([hbqpr])|(%d+)|([^|]*)|(.*)$")
   local api
   if id then
@@ -81,6 +100,11 @@ local function learn(name)
     api.in_query = place == "q"
     api.prefix = prefix ~= "" and prefix or nil
     api.paused, api.retired = place == "p", place == "r"
+    api.token = token_rules(handle)
+    if api.token then
+      api.claims = {}
+      if challenge ~= "Bearer" then api.challenge = challenge .. ", Bearer" end
+    end
   elseif name == "" then
     api = { missing = true }
   elseif name == "_portico/health" then
@@ -173,10 +197,11 @@ local function remove_portal_cookies(headers)
 end
 
 -- The token that the call carries where this API wants it, or nil; true when there are several; the path without query.
-local function take_key(api, headers)
+-- Where tokens of others are taken too, `authorization` has been removed already, and its value is this.
+local function take_key(api, headers, authorization)
   local token, several = nil, false
   if not api.in_query then
-    token = headers:get(api.name)
+    token = api.place == "b" and authorization or headers:get(api.name)
     if token then
       several = find(token, ",", 1, true) ~= nil and headers:getNumValues(api.name) > 1
       headers:remove(api.name)
@@ -209,7 +234,7 @@ local are_notes = false
 -- may be sent again; then the limit of a body that has not said its length.
 local function decide(handle)
   local name = handle:streamInfo():routeName()
-  local api = apis[name] or learn(name)
+  local api = apis[name] or learn(handle, name)
   local headers = handle:headers()
 
   local theirs = headers:get("x-request-id")
@@ -239,20 +264,40 @@ local function decide(handle)
   end
   remove_if_it_holds_a_key(headers, "referer")
   if api.public then return end
-  local token, several, path = take_key(api, headers)
+  local rules = api.token
+  local authorization, claim, several_tokens
+  if rules then authorization, claim, several_tokens = take_claim(rules, headers) end
+  local token, several, path = take_key(api, headers, authorization)
 
   if api.retired then return "410", "api_retired" end
   if api.paused then return "503", "api_paused" end
   if several then return "400", "key_repeated" end
-  if not token or token == "" then return "401", "key_missing", api end
   local now = math.floor(ms / 1000)
-  local rights = api.admitted[token]
+  local known, admit_it = api.admitted, admit
+  if rules and not is_key(api, token) then
+    if several_tokens then return "400", "token_repeated" end
+    if not claim then
+      local status, reason = disbelieved(handle, rules, authorization)
+      return status, reason, status == "401" and api or nil
+    end
+    known, admit_it, token = api.claims, admit_claim, claim
+    if rules.forward then headers:add("authorization", authorization) end
+  elseif not token or token == "" then
+    return "401", "key_missing", api
+  elseif several_tokens and api.place == "b" then
+    return "400", "key_repeated"
+  end
+  local rights = known[token]
   if not rights or now < rights[1] or now >= rights[2] then
     local status, reason, again
-    rights, status, reason, again = admit(handle, api, token, now)
+    rights, status, reason, again = admit_it(handle, api, token, now)
     if not rights then return status, reason, status == "401" and api or nil, again end
-    if kept_count >= MOST then apis, kept_count = { [name] = api }, 1; api.admitted = {} end
-    api.admitted[token], kept_count = rights, kept_count + 1
+    if kept_count >= MOST then
+      apis, kept_count = { [name] = api }, 1
+      api.admitted, api.claims = {}, {}
+      known = admit_it == admit and api.admitted or api.claims
+    end
+    known[token], kept_count = rights, kept_count + 1
   end
 
   if rights[7] then
@@ -271,7 +316,7 @@ local function decide(handle)
     headers:add("x-envoy-original-path", path) -- for the log; the router would add headers that clients see
   end
   headers:add("x-consumer-id", rights[3])
-  headers:add("x-key-id", rights[4])
+  if rights[4] then headers:add("x-key-id", rights[4]) end
   headers:add("x-plan-id", rights[5])
   headers:add("x-subscription-id", rights[6])
   if upgrade or rights[8] or rights[9] then -- for answer.lua
@@ -288,7 +333,7 @@ end
 local function refuse(handle, status, reason, api, again)
   handle:headers():replace("x-consumer-refusal", reason)
   local headers = { [":status"] = status }
-  if api then headers["www-authenticate"] = api.challenge end
+  if api then headers["www-authenticate"] = challenge_of(api, reason) end
   if reason == "api_paused" then headers["retry-after"] = "60" end
   local sentence = WORDS[reason]
   if again then
