@@ -46,7 +46,17 @@ def _targets(document: Document) -> str:
     return "\n".join(f"{target.url} (weight {target.weight})" for target in targets)
 
 
+def _authentication(document: Document) -> str:
+    wanted = document.authentication
+    if wanted.public is not None:
+        return f"none: everybody may call, under the plan {wanted.public.plan}"
+    ways = [("a key", wanted.key), ("user name and password (Basic)", wanted.basic)]
+    return ", or ".join(way for way, is_wanted in ways if is_wanted)
+
+
 def _key(document: Document) -> str:
+    if not document.authentication.key:
+        return ""
     match document.key.place:
         case "bearer":
             return "header Authorization: Bearer"
@@ -105,6 +115,7 @@ _FIELDS: tuple[tuple[str, Callable[[Document], str]], ...] = (
     ("Retries", lambda it: str(it.upstream.retries)),
     ("Path", _plain("path")),
     ("Host", _plain("host")),
+    ("Authentication", _authentication),
     ("Key", _key),
     ("Tags", lambda it: ", ".join(it.tags)),
     ("OpenAPI document", _plain("openapi")),

@@ -107,6 +107,14 @@ def _secret_name(name: str) -> str:
     return name
 
 
+def _plan_name(name: str) -> str:
+    if not name:
+        raise ValueError("Choose the plan that calls without a key are held to.")
+    if not SLUG.fullmatch(name):
+        raise ValueError("The slug of a plan has small letters, digits and dashes, such as free.")
+    return name
+
+
 def _credential_header(name: str, info: ValidationInfo) -> str:
     lower = name.strip().lower()
     if not _CREDENTIAL_HEADER.fullmatch(lower) or lower.count("-") > MOST_DASHES:
@@ -218,6 +226,49 @@ class KeyPlace(_Part):
         return self
 
 
+class Public(_Part):
+    """Everybody may call. All of them together are one consumer with one subscription, under a plan of the API's team:
+    its limits hold for each client address, its quotas for all."""
+
+    plan: Annotated[str, Field(max_length=63), AfterValidator(_plan_name)]
+    """Slug. The plan itself lives outside the document, and need not be on offer."""
+
+
+class Authentication(_Part):
+    """How callers say who they are: each way that is on here will do. `public` asks for none, and so stands alone."""
+
+    key: bool = True
+    """A key, where the document's `key` says."""
+    basic: bool = False
+    """`Authorization: Basic` with a user name and a password that the portal has made."""
+    public: Public | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _public_asks_for_no_key(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("public") is not None:
+            return {"key": False} | values
+        return values
+
+    @model_validator(mode="after")
+    def _ways_agree(self) -> Self:
+        if self.public is not None and self.asks:
+            raise ValueError(
+                "A public API asks nobody who they are. Leave the other ways to authenticate out, or `public`."
+            )
+        if self.public is None and not self.asks:
+            raise ValueError("Choose at least one way to authenticate, or make the API public.")
+        return self
+
+    @property
+    def asks(self) -> bool:
+        """Whether a caller has to show anything."""
+        return self.key or self.basic
+
+    def as_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude_none=True)
+
+
 class Document(_Part):
     """An API as its publisher describes it. `schema_version` grows when stored documents must be read differently."""
 
@@ -228,6 +279,7 @@ class Document(_Part):
     host: Annotated[str, Field(max_length=253), AfterValidator(_mount_host)] | None = None
     upstream: Upstream
     key: KeyPlace = KeyPlace()
+    authentication: Authentication = Authentication()
     body_limit_bytes: Annotated[int, Field(ge=0, le=10_000_000_000)] = 10_000_000
     tags: Annotated[tuple[Tag, ...], Field(max_length=30), AfterValidator(_once_each)] = ()
     """Words to find the API by in the catalogue."""
@@ -253,6 +305,10 @@ class Document(_Part):
         for field in ("tags", "openapi"):
             if not values[field]:
                 del values[field]
+        if self.authentication == Authentication():
+            del values["authentication"]
+        else:
+            values["authentication"] = self.authentication.as_json()
         return values
 
 

@@ -6,7 +6,7 @@ What they can ask for there stands in the OpenAPI documents; see `operation_chan
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from portal.registry.document import Document, KeyPlace
+from portal.registry.document import Authentication, Document, KeyPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,10 @@ def effects(before: Document | None, after: Document) -> list[Effect]:
     """What breaks callers comes first. Without a `before` nobody calls yet, so there is none."""
     if before is None:
         return []
-    found = [*_mounts(before, after), *_key(before.key, after.key), *_limits(before, after)]
+    ways = before.authentication, after.authentication
+    found = [*_mounts(before, after), *_ways(*ways), *_limits(before, after)]
+    if ways[0].key and ways[1].key:
+        found += _key(before.key, after.key)
     return sorted(found, key=lambda effect: not effect.breaking)
 
 
@@ -34,6 +37,27 @@ def _mounts(before: Document, after: Document) -> Iterator[Effect]:
             yield Effect(f"It is served at the {what} {old} no more: such calls get 404 no_such_api.", True)
         else:
             yield Effect(f"The {what} becomes {new}. Calls to {old} get 404 no_such_api.", True)
+
+
+def _ways(before: Authentication, after: Authentication) -> Iterator[Effect]:
+    if after.public is not None:
+        if before.public is None:
+            yield Effect(
+                f"Everybody may call without a key, under the plan {after.public.plan}. What callers show is taken off "
+                "and counts for nothing: upstreams see one consumer for all of them.",
+                False,
+            )
+        elif before.public.plan != after.public.plan:
+            yield Effect(f"Calls are held to the plan {after.public.plan} instead of {before.public.plan}.", False)
+        return
+    if before.public is not None:
+        yield Effect("Calls need a subscription and a credential. Those without one get 401 key_missing.", True)
+        return
+    for what, old, new in (("Keys", before.key, after.key), ("User names and passwords", before.basic, after.basic)):
+        if old and not new:
+            yield Effect(f"{what} are taken no more. Calls that bring nothing else get 401 key_missing.", True)
+        elif new and not old:
+            yield Effect(f"{what} are taken too.", False)
 
 
 def _key(before: KeyPlace, after: KeyPlace) -> Iterator[Effect]:
