@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from portal.errors import AddressRefused, Invalid
 from portal.outbound.addresses import AddressRules
 from portal.registry.headers import is_gateways_own
+from portal.registry.jwt import CLAIM, Jwt
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 VERSION = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,28}[a-z0-9])?")
@@ -241,6 +242,8 @@ class Authentication(_Part):
     """A key, where the document's `key` says."""
     basic: bool = False
     """`Authorization: Basic` with a user name and a password that the portal has made."""
+    jwt: Jwt | None = None
+    """`Authorization: Bearer` with a token of somebody else's."""
     public: Public | None = None
 
     @model_validator(mode="before")
@@ -263,7 +266,7 @@ class Authentication(_Part):
     @property
     def asks(self) -> bool:
         """Whether a caller has to show anything."""
-        return self.key or self.basic
+        return self.key or self.basic or self.jwt is not None
 
     def as_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json", exclude_none=True)
@@ -347,6 +350,8 @@ def _sentence(kind: str, context: dict[str, Any], message: str) -> str:
             return f"The greatest value is {context['le']:,}."
         case "int_parsing" | "int_type" | "int_from_float":
             return "Give a whole number."
+        case "string_pattern_mismatch" if context["pattern"] == CLAIM:
+            return "The name of a claim has letters, digits, dashes and underscores, such as sub or client_id."
         case "string_type":
             return "Give a text; between quotes, where it looks like a number."
         case "bool_parsing" | "bool_type":

@@ -6,7 +6,7 @@ What they can ask for there stands in the OpenAPI documents; see `operation_chan
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from portal.registry.document import Authentication, Document, KeyPlace
+from portal.registry.document import Authentication, Document, Jwt, KeyPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,32 @@ def _ways(before: Authentication, after: Authentication) -> Iterator[Effect]:
     if before.public is not None:
         yield Effect("Calls need a subscription and a credential. Those without one get 401 key_missing.", True)
         return
-    for what, old, new in (("Keys", before.key, after.key), ("User names and passwords", before.basic, after.basic)):
+    tokens = before.jwt is not None, after.jwt is not None
+    ways = ("Keys", before.key, after.key), ("User names and passwords", before.basic, after.basic), ("Tokens", *tokens)
+    for what, old, new in ways:
         if old and not new:
             yield Effect(f"{what} are taken no more. Calls that bring nothing else get 401 key_missing.", True)
         elif new and not old:
             yield Effect(f"{what} are taken too.", False)
+    if before.jwt is not None and after.jwt is not None:
+        yield from _tokens(before.jwt, after.jwt)
+
+
+def _tokens(before: Jwt, after: Jwt) -> Iterator[Effect]:
+    if before.issuer != after.issuer:
+        yield Effect(f"Tokens must be issued by {after.issuer}. Those of {before.issuer} get 401 token_invalid.", True)
+    if set(after.audiences) != set(before.audiences):
+        said = " or ".join(after.audiences) or "anybody"
+        narrower = bool(after.audiences) and not set(before.audiences) <= set(after.audiences) or not before.audiences
+        yield Effect(f"Tokens must be for {said}." + " Others get 401 token_invalid." * narrower, narrower)
+    if (before.jwks_url, before.jwks) != (after.jwks_url, after.jwks):
+        yield Effect("Tokens are verified with other keys. Those that none of them signed get 401 token_invalid.", True)
+    if before.claim != after.claim:
+        yield Effect(
+            f"Who calls is read from the claim {after.claim} instead of {before.claim}. Subscriptions that name other "
+            "values get 403 token_unknown.",
+            True,
+        )
 
 
 def _key(before: KeyPlace, after: KeyPlace) -> Iterator[Effect]:

@@ -11,7 +11,7 @@ from portal.accounts import audit
 from portal.accounts.models import Person
 from portal.db import utcnow
 from portal.errors import Changed, Conflict, Invalid
-from portal.registry import lifecycle, mounts, revision
+from portal.registry import lifecycle, mounts, revision, token_keys
 from portal.registry.consumers import hold
 from portal.registry.document import Document, read_document
 from portal.registry.models import Api, Mount, Release, Revision, UpstreamSecret
@@ -155,6 +155,7 @@ def _put_live(
     session.flush()  # `state` and `pause` read the column behind it
     if before is not None:
         jobs.enqueue(session, COMPARE, {"before": before.id, "after": release.id, "by": by.id if by else None})
+    token_keys.ask(session, document)
     revision.touch(session)
     return release
 

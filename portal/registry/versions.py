@@ -79,17 +79,18 @@ def carry_subscriptions(
         raise Conflict(f"Nobody can call {new.name} {new.version}, whose state is {new.state}. Publish it first.")
     there = {each.id: each for each in portable(session, old, new)}
     made = []
+    taken = set(session.scalars(select(Subscription.subject).where(Subscription.api_id == new.id, CURRENT)))
     for subscription in (there[each.id] for each in subscriptions if each.id in there):
         plan = plans.get(subscription.plan_id, subscription.plan)
         if plan not in new.plans:
             raise Conflict(f"{new.name} {new.version} does not offer the plan {plan.name}. Choose one that it offers.")
-        made.append(_carried(subscription, new, plan, by))
+        made.append(_carried(subscription, new, plan, by, taken))
     session.add_all(made)
     revision.touch(session)
     return made
 
 
-def _carried(old: Subscription, api: Api, plan: Plan, by: Person | None) -> Subscription:
+def _carried(old: Subscription, api: Api, plan: Plan, by: Person | None, taken: Collection[str | None]) -> Subscription:
     # A notice for want of calls to the old version says nothing of the new one.
     return Subscription(
         consumer=old.consumer,
@@ -97,6 +98,8 @@ def _carried(old: Subscription, api: Api, plan: Plan, by: Person | None) -> Subs
         plan=plan,
         ends_at=old.ends_without_notice if old.noticed_at else old.ends_at,
         approved_until=old.approved_until,
+        # A token names its caller alike at both versions. Somebody else may have the subject at this one.
+        subject=None if old.subject in taken else old.subject,
         created_by_id=by.id if by else None,
     )
 

@@ -24,6 +24,7 @@ from portal.registry.models.descriptions import OpenAPIDocument, OpenAPIExport, 
 from portal.registry.models.imports import Import, ImportSource, ImportState
 from portal.registry.models.revision import Revision
 from portal.registry.models.secrets import SecretKind, UpstreamSecret
+from portal.registry.models.tokens import TokenKeys
 
 __all__ = [
     "CURRENT",
@@ -56,6 +57,7 @@ __all__ = [
     "SecretKind",
     "Subscription",
     "SubscriptionState",
+    "TokenKeys",
     "UpstreamSecret",
     "Visibility",
     "api_plan",

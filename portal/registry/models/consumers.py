@@ -50,6 +50,7 @@ class SubscriptionState(StrEnum):
 OVER = (SubscriptionState.REJECTED, SubscriptionState.ENDED)
 """States in which a subscription is the past: the consumer may ask for the same API again."""
 _CURRENT = text("state != 'ended' AND state != 'rejected'")
+_NAMED = text("subject IS NOT NULL AND state != 'ended' AND state != 'rejected'")
 _IN_USE = text("state != 'ended' AND state != 'rejected' AND state != 'pending'")
 
 
@@ -168,6 +169,8 @@ class Subscription(Base):
     """Since when it is under notice for want of calls: it ends at `ends_at` unless a call comes before."""
     ends_without_notice: Mapped[datetime | None] = mapped_column(UTCDateTime)
     """What `ends_at` was before the notice."""
+    subject: Mapped[str | None] = mapped_column(String(255))
+    """What tokens (JWT) call the consumer at this API, in the claim that the API looks at; None for no tokens."""
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
 
     consumer: Mapped[Consumer] = relationship(back_populates="subscriptions")
@@ -186,6 +189,15 @@ class Subscription(Base):
             unique=True,
             sqlite_where=_CURRENT,
             postgresql_where=_CURRENT,
+        ),
+        # A token leads to one consumer.
+        Index(
+            "uq__subscription__api_id_subject__current",
+            "api_id",
+            "subject",
+            unique=True,
+            sqlite_where=_NAMED,
+            postgresql_where=_NAMED,
         ),
         # How many use an API stands on every card of the catalogue, which is also sorted by it.
         Index(
@@ -464,6 +476,8 @@ audit.watch(
     label=_name_of_subscription,
     team=lambda it: audit.parent(it, "consumer").team_id,
     word=_word_for_subscription,
+    # It may name a person: the trail, which forgets nothing, says only that it changed.
+    hidden={"subject"},
     unseen={"starts_at", "created_by_id", "ends_without_notice", "blocked_until"},
 )
 # The subscription is told of in the trail of the consumer's team, what is asked and decided in that of the API's.
