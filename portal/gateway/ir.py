@@ -55,6 +55,8 @@ class Jwt:
     """Where the keys come from: an address, or a hash of what was pasted."""
     forward: bool = False
     """Whether the token goes on to the targets."""
+    alone: bool = False
+    """Whether a token must be there, and a key will not do."""
     jwks: str = ""
     """The keys that tokens are verified with, as JSON; "" while there are none. Live at once, unlike all of the rest."""
 

@@ -12,6 +12,7 @@ from portal.openapi.repair_paths import path_items
 
 _VERSIONS = {"3.0": "3.0.3", "3.1": "3.1.0", "3.2": "3.2.0"}
 _SCHEME = "gatewayKey"
+_TOKEN_SCHEME = "token"
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -33,14 +34,15 @@ def exported(
     description: str,
     server: str,
     key: KeyPlace | None,
+    token: str | None = None,
     deprecated: bool = False,
 ) -> dict[str, Any]:
     """The document with what the portal knows better put in: title, version, description (where there is one), the
     gateway's address instead of the servers, the gateway's key instead of the security schemes (none where `key` is
-    None). It keeps its version of OpenAPI up to the minor one. Without a `tree` it says in words what it does not know.
+    None) and, where a JWT will do as well, that, with what `token` says of it. It keeps its version of OpenAPI up to the minor one. Without a `tree` it says in words what it does not know.
     """
     if tree is None:
-        return _undescribed(title, version, description, server, key, deprecated)
+        return _undescribed(title, version, description, server, key, token, deprecated)
     minor = str(tree.get("openapi", "3.0")).strip().lstrip("vV")[:3]
     minor = minor if minor in _VERSIONS else "3.1"
     repair = Repair(tree, minor)
@@ -63,7 +65,7 @@ def exported(
     if isinstance(webhooks, dict) and minor >= "3.1":
         document["webhooks"] = {str(name): repair.path_item(item) for name, item in webhooks.items()}
     components = repair.finish()
-    return _secured(document, components, key)
+    return _secured(document, components, key, token)
 
 
 def as_json(document: dict[str, Any]) -> str:
@@ -88,7 +90,13 @@ _Plain.add_representer(str, _text)
 
 
 def _undescribed(
-    title: str, version: str, description: str, server: str, key: KeyPlace | None, deprecated: bool
+    title: str,
+    version: str,
+    description: str,
+    server: str,
+    key: KeyPlace | None,
+    token: str | None,
+    deprecated: bool,
 ) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": "Any call",
@@ -106,17 +114,24 @@ def _undescribed(
         "servers": [{"url": server}],
         "paths": {"/{path}": {it: operation | (body if it in {"post", "put", "patch"} else {}) for it in _METHODS}},
     }
-    return _secured(document, {}, key)
+    return _secured(document, {}, key, token)
 
 
-def _secured(document: dict[str, Any], components: dict[str, Any], key: KeyPlace | None) -> dict[str, Any]:
+def _secured(
+    document: dict[str, Any], components: dict[str, Any], key: KeyPlace | None, token: str | None
+) -> dict[str, Any]:
+    schemes: dict[str, Any] = {}
     if key is not None:
         said = "A key from the portal, given to an application that is subscribed to this API."
         scheme = {"type": "apiKey", "in": key.place, "name": key.name, "description": said}
         if key.place == "bearer":
             scheme = {"type": "http", "scheme": "bearer", "description": said}
-        components["securitySchemes"] = {_SCHEME: scheme}
-        document["security"] = [{_SCHEME: []}]
+        schemes[_SCHEME] = scheme
+    if token is not None:
+        schemes[_TOKEN_SCHEME] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": token}
+    if schemes:
+        components["securitySchemes"] = schemes
+        document["security"] = [{name: []} for name in schemes]
     if components:
         document["components"] = components
     return document

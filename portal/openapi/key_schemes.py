@@ -36,7 +36,10 @@ def key_of(tree: dict[str, Any], schemes: tuple[str, ...], findings: Findings) -
             findings.add(
                 pointer_of((*schemes, name)),
                 f"{quoted(name)} asks for {_asked_for(scheme)}, which the gateway does not check. Callers send a key "
-                f"{_where(key)} instead; what the upstream itself asks for can be stored as a secret of the API.",
+                f"{_where(key)} instead; what the upstream itself asks for can be stored as a secret of the API."
+                if not _is_of_tokens(scheme)
+                else f"{quoted(name)} asks for {_asked_for(scheme)}. Callers send a key {_where(key)} until the API's "
+                "document says that tokens (JWT) will do, with their issuer, audience and keys: choose that there.",
             )
     return key
 
@@ -54,6 +57,10 @@ def _key(scheme: dict[str, Any]) -> KeyScheme | None:
     if kind == "apikey" and line_of(scheme.get("in")).lower() == "query" and _PARAMETER.fullmatch(name):
         return KeyScheme("query", name)
     return None
+
+
+def _is_of_tokens(scheme: dict[str, Any]) -> bool:
+    return line_of(scheme.get("type")).lower() in {"oauth2", "openidconnect"}
 
 
 def _asked_for(scheme: dict[str, Any]) -> str:

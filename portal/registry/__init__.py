@@ -58,7 +58,7 @@ from portal.registry.quotas import take_untold
 from portal.registry.releases import next_number, obstacles, publish, republish, unpublish, vacate
 from portal.registry.rotation import lineage, rotate, same_lifetime
 from portal.registry.secrets import delete_secret, replace_secret, secrets_of, store_secret, users_of_secrets
-from portal.registry.subjects import set_subject, takes_tokens
+from portal.registry.subjects import set_subject, takes_tokens, taking_tokens
 from portal.registry.subscriptions import (
     admit,
     assign_plan,
@@ -184,6 +184,7 @@ __all__ = [
     "take_over_subscription",
     "take_untold",
     "takes_tokens",
+    "taking_tokens",
     "team_may_see",
     "teams_using",
     "tell_expiring",

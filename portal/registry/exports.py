@@ -38,6 +38,7 @@ def key_of(api: Api, document: Document, form: Form, server: str) -> str:
         "deprecated": api.deprecated_at is not None,
         **_words(api, document, server),
         "key": document.key.model_dump(),
+        "authentication": document.authentication.as_json(),
     }
     return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
@@ -52,11 +53,20 @@ def write(session: Session, api: Api, document: Document, form: Form, server: st
     data = descriptions.bytes_of(session, document.openapi) if document.openapi else None
     whole = exported(
         None if data is None else openapi.read(data).tree,
-        key=document.key,
+        key=document.key if document.authentication.key else None,
+        token=_token(document),
         deprecated=api.deprecated_at is not None,
         **_words(api, document, server),
     )
     return as_yaml(whole) if form == "yaml" else as_json(whole)
+
+
+def _token(document: Document) -> str | None:
+    jwt = document.authentication.jwt
+    if jwt is None:
+        return None
+    audiences = f" for {' or '.join(jwt.audiences)}" if jwt.audiences else ""
+    return f"A token of {jwt.issuer}{audiences}. Its claim {jwt.claim} leads to the subscription that has it as subject."
 
 
 def kept(session: Session, key: str) -> bytes | None:

@@ -1,13 +1,14 @@
 """Subjects: what tokens (JWT) call a consumer at one API. A token leads to the subscription that carries its subject."""
 
-from sqlalchemy import select
+from collections.abc import Iterable
+
+from sqlalchemy import Text, cast, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.errors import Conflict, Invalid
 from portal.registry import revision
-from portal.registry.document import Document
-from portal.registry.models import CURRENT, Api, Subscription
+from portal.registry.models import CURRENT, Api, Release, Subscription
 from portal.registry.subscriptions import hold_subscription
 
 LONGEST = 255
@@ -19,9 +20,15 @@ def takes_tokens(api: Api) -> bool:
     return bool((values.get("authentication") or {}).get("jwt"))
 
 
-def claim_of(document: Document) -> str | None:
-    """Which claim of a token carries the subject; None where no token is taken."""
-    return document.authentication.jwt.claim if document.authentication.jwt else None
+def taking_tokens(session: Session, apis: Iterable[Api]) -> set[int]:
+    """The same of many at once, by number; live releases only."""
+    numbers = {api.id for api in apis}
+    rows = (
+        select(Api.id)
+        .join(Release, Release.id == Api.live_release_id)
+        .where(Api.id.in_(numbers), cast(Release.document, Text).like('%"jwt"%'))
+    )
+    return set(session.scalars(rows))
 
 
 def set_subject(session: Session, subscription: Subscription, subject: str | None) -> None:

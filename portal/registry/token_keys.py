@@ -3,6 +3,7 @@
 The worker does it, once for each address (`reading/token_keys.py`). Nodes compile in what was fetched last, and the last good set stays.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Text, cast, delete, func, or_, select, update
@@ -11,8 +12,8 @@ from sqlalchemy.orm import Session
 from portal import jobs
 from portal.db import utcnow
 from portal.registry import revision
-from portal.registry.document import Document
-from portal.registry.jwks import KeySet
+from portal.registry.document import Document, read_document
+from portal.registry.jwks import KeySet, PublicKey, read_jwks
 from portal.registry.models import Api, Release, TokenKeys
 
 KIND = "fetch_token_keys"
@@ -83,9 +84,52 @@ def keep(session: Session, url: str, got: KeySet | str, *, now: datetime) -> boo
     return changed
 
 
-def keys_of(session: Session, api: Api) -> list[TokenKeys]:
-    """By address: one, or two where the draft names another one than the live release."""
-    return list(session.scalars(select(TokenKeys).where(TokenKeys.api_id == api.id).order_by(TokenKeys.url)))
+@dataclass(frozen=True, slots=True)
+class TokenKeysState:
+    """What an API's tokens are verified with, as people see it."""
+
+    issuer: str
+    audiences: tuple[str, ...]
+    claim: str
+    url: str
+    """Empty where the keys were pasted."""
+    keys: tuple[PublicKey, ...]
+    left_out: tuple[str, ...]
+    fetched_at: datetime | None
+    tried_at: datetime | None
+    problem: str
+    of_draft: bool
+    """Whether only the draft takes tokens."""
+
+    @property
+    def is_awaited(self) -> bool:
+        return bool(self.url) and self.tried_at is None
+
+
+def state_of(session: Session, api: Api) -> TokenKeysState | None:
+    """Of the live release, or of the draft where that takes no tokens; None where neither does."""
+    for release in (api.live_release, None):
+        jwt = read_document(release.document if release else api.draft).authentication.jwt
+        if jwt is None:
+            continue
+        row = session.get(TokenKeys, (api.id, jwt.jwks_url)) if jwt.jwks_url else None
+        return TokenKeysState(
+            issuer=jwt.issuer,
+            audiences=jwt.audiences,
+            claim=jwt.claim,
+            url=jwt.jwks_url or "",
+            keys=_keys(jwt.jwks or (row.jwks if row else "")),
+            left_out=tuple(row.left_out) if row else (),
+            fetched_at=row.fetched_at if row else None,
+            tried_at=row.tried_at if row else None,
+            problem=row.problem if row else "",
+            of_draft=release is None,
+        )
+    return None
+
+
+def _keys(text: str) -> tuple[PublicKey, ...]:
+    return read_jwks(text).keys if text else ()
 
 
 def failing(session: Session) -> list[tuple[str, str]]:

@@ -124,6 +124,12 @@ def withdraw_notice(session: Session, subscription: Subscription) -> None:
     agreements.withdraw_notice(session, subscription, by=me())
 
 
+@route("DELETE", f"{_ONE}/subject", Permission.DECIDE, a_use, scope=Scope.APIS)
+def clear_subject(session: Session, subscription: Subscription) -> None:
+    """Let no token lead to it any more, so that others may have its subject. Nothing changes when it has none."""
+    agreements.clear_subject(session, subscription, by=me())
+
+
 @route("DELETE", _ONE, Permission.DECIDE, a_use, scope=Scope.APIS)
 def end(session: Session, subscription: Subscription) -> None:
     """End it at once. Its consumer can subscribe again."""

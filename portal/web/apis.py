@@ -161,6 +161,7 @@ def show(api: Api) -> ResponseReturnValue:
         subscribers=lists.page(session, lists.subscribers(api, q=""), Consumer.name, Consumer.id),
         may_manage=may(Permission.MANAGE_APIS, api.team),
         may_delete=may(Permission.MANAGE_TEAM, api.team),
+        tokens=registry.token_keys.state_of(session, api),
         versions=registry.siblings(db.session(), api)[:20],
         address=address,
     )

@@ -101,6 +101,9 @@ def _act(session: Session, subscription: Subscription, act: str, until: UntilFor
         case "plan":
             agreements.assign_plan(session, subscription, _plan(subscription.api, request.form.get("plan")), by=by)
             return f"{name} has the plan {subscription.plan.name} within a second."
+        case "clear subject":
+            agreements.clear_subject(session, subscription, by=by)
+            return f"No token leads to {name} any more. Its team gets a mail."
         case "withdraw notice":
             agreements.withdraw_notice(session, subscription, by=by)
             return f"The notice is withdrawn: {name} goes on."

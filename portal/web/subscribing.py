@@ -63,6 +63,8 @@ def _subscribed(api: Api, form: SubscribeForm, teams: list[Team], offered: list[
             purpose=form.purpose.data or "",
             expected_calls=form.expected_calls.data,
         )
+        if registry.takes_tokens(api) and form.subject.data:
+            registry.set_subject(session, subscription, form.subject.data)
     title = api.live_release.document["name"] if api.live_release else api.name
     if subscription.state is SubscriptionState.PENDING:
         said = f"{api.team.name} is asked for {title} under the plan {plan.name}. You get a mail when it is decided."
@@ -121,6 +123,7 @@ def _page(
         q=lists.query(),
         using=using,
         plans=offered,
+        tokens=registry.token_keys.state_of(db.session(), api),
         is_open=bool(offered) and registry.refusal(api) is None,
         NEW=NEW,
         address=address,

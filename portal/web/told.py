@@ -9,7 +9,7 @@ from portal import registry
 from portal.registry import networks
 from portal.registry.key_words import sentences
 from portal.registry.keys import named
-from portal.registry.models import Api, Consumer, Key, Release, Subscription
+from portal.registry.models import Api, Consumer, Key, Release, Subscription, TokenKeys
 from portal.traffic.calls import CallView
 from portal.traffic.explain import Known, KnownKey, KnownSubscription, explain
 from portal.web import operations
@@ -29,6 +29,7 @@ def known(session: Session, call: CallView) -> Known:
     consumer = session.get(Consumer, call.consumer_id) if call.consumer_id else None
     release = _release(session, call)
     upstream = release.get("upstream") or {}
+    jwt = (release.get("authentication") or {}).get("jwt") or {}
     return Known(
         api=f"{api.name} {api.version}" if api is not None else None,
         owner=api.team.name if api is not None else None,
@@ -41,6 +42,10 @@ def known(session: Session, call: CallView) -> Known:
         first_byte_ms=upstream.get("first_byte_timeout_ms"),
         connect_ms=upstream.get("connect_timeout_ms"),
         body_limit=release.get("body_limit_bytes"),
+        issuer=jwt.get("issuer"),
+        audiences=tuple(jwt.get("audiences") or ()),
+        claim=jwt.get("claim", "sub") if jwt else None,
+        keys_problem=_keys_problem(session, call, jwt.get("jwks_url")),
     )
 
 
@@ -49,6 +54,11 @@ def _release(session: Session, call: CallView) -> dict[str, Any]:
         return {}
     chosen = select(Release.document).where(Release.api_id == call.api_id, Release.number == call.release)
     return session.scalar(chosen) or {}
+
+
+def _keys_problem(session: Session, call: CallView, url: str | None) -> str | None:
+    row = session.get(TokenKeys, (call.api_id, url)) if call.api_id and url else None
+    return row.problem if row is not None and row.problem else None
 
 
 def _key(session: Session, call: CallView) -> KnownKey | None:

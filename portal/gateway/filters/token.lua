@@ -11,7 +11,12 @@ local function token_rules(handle)
   local metadata = handle:metadata()
   local provider = metadata:get("token")
   if not provider then return nil end
-  return { provider = provider, header = "x-consumer-claim-" .. provider, forward = metadata:get("token_forward") }
+  return {
+    provider = provider,
+    header = "x-consumer-claim-" .. provider,
+    forward = metadata:get("token_forward"),
+    alone = metadata:get("token_alone"),
+  }
 end
 
 -- Takes a token off the call, which goes on only where it is believed, and the claim: Authorization or nil where it holds
@@ -52,7 +57,7 @@ end
 -- Where an API takes both, what does not look like one of this portal's keys is taken for a token. In a place of its own
 -- whatever stands there is meant as a key.
 local function is_key(api, token)
-  if not token or token == "" then return false end
+  if not token or token == "" or api.token.alone then return false end
   return api.place ~= "b" or find(token, "^pc[oc]_") ~= nil
 end
 

@@ -26,6 +26,7 @@ from portal.registry.installation.values import (
 )
 from portal.registry.keys import Restrictions
 from portal.registry.models import Api, Category, Consumer, Key, Plan, Subscription
+from portal.registry.subjects import set_subject
 
 
 class _NotThere(NotFound):
@@ -243,15 +244,16 @@ class _Hand:
         plan = self._get(Plan, "plan", after.entry.api.partition("/")[0], after.entry.plan)
         entry = after.entry
         if before is not None and before.entry.plan == entry.plan:
+            row = self._current(before)
             subscriptions.settle(
                 self._session,
-                self._current(before),
+                row,
                 ends_at=entry.ends_at,
                 approved_until=entry.approved_until,
                 suspended=entry.state == "suspended",
             )
         else:
-            subscriptions.take_over_subscription(
+            row = subscriptions.take_over_subscription(
                 self._session,
                 consumer,
                 api,
@@ -260,6 +262,7 @@ class _Hand:
                 approved_until=entry.approved_until,
                 suspended=entry.state == "suspended",
             )
+        set_subject(self._session, row, entry.subject)
 
     def _key(self, before: Credential | None, after: Credential) -> None:
         entry = after.entry

@@ -180,6 +180,7 @@ def _uses(session: Session) -> Iterator[tuple[int, SubscriptionEntry]]:
                 # A notice is taken back by the next call, here and nowhere else: what it was before goes along.
                 ends_at=_utc(use.ends_without_notice if use.noticed_at else use.ends_at),
                 approved_until=_utc(use.approved_until),
+                subject=use.subject,
             ),
         )
 

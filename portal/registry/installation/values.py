@@ -176,6 +176,8 @@ class SubscriptionEntry(_Part):
     ends_at: Instant | None = None
     approved_until: Instant | None = None
     """How long the API's team lets it go on."""
+    subject: Annotated[str, Field(max_length=255)] | None = None
+    """What tokens (JWT) call the consumer at the API."""
 
 
 class OperationEntry(_Part):

@@ -98,6 +98,15 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    issuer: str
+    audiences: tuple[str, ...]
+    claim: str
+    beside_keys: bool
+    """Whether a key will do as well."""
+
+
+@dataclass(frozen=True, slots=True)
 class About:
     """What is known of an API beside its document."""
 
@@ -111,6 +120,8 @@ class About:
     description: str = ""
     credential: str = "key"
     """What callers call what they send."""
+    tokens: Tokens | None = None
+    """What is asked of tokens (JWT), where they are taken."""
     first_path: str = ""
     """Below the address, what a first call asks for."""
     variable: str = "PORTICO_KEY"

@@ -16,20 +16,32 @@ from portal.db import utcnow
 from portal.openapi.references import Look
 from portal.registry import Document, descriptions
 from portal.registry.descriptions import Facts
+from portal.registry.document import KeyPlace
 from portal.registry.models import Api, OpenAPIDocument, Operation, Plan
 from portal.traffic.reasons import REASONS
 from portal.web import curl
 from portal.web.docs.navigation import Entry, Index, Schema, schemas_at
-from portal.web.docs.source import About, Lifecycle, Link, PlanLine, Refusal
+from portal.web.docs.source import About, Lifecycle, Link, PlanLine, Refusal, Tokens
 from portal.web.forms.plans import in_words
 from portal.web.guards import may
 
-_REFUSALS = (
+_OF_KEYS = (
     (401, "key_missing"),
     (401, "key_malformed"),
     (401, "key_unknown"),
     (401, "key_revoked"),
     (401, "key_expired"),
+)
+_OF_TOKENS = (
+    (401, "token_missing"),
+    (401, "token_invalid"),
+    (401, "token_expired"),
+    (401, "token_early"),
+    (400, "token_repeated"),
+    (403, "token_unknown"),
+    (503, "token_keys_missing"),
+)
+_REFUSALS = (
     (403, "consumer_suspended"),
     (403, "not_subscribed"),
     (403, "subscription_suspended"),
@@ -140,12 +152,18 @@ def _about(
 ) -> About:
     is_member = person is not None and may(Permission.SEE_APIS, api.team)
     shown = address(api) if api.live_release_id is not None else ""
+    jwt = document.authentication.jwt
+    is_token = jwt is not None and not document.authentication.key
+    refusals = [*(() if is_token else _OF_KEYS), *(_OF_TOKENS if jwt else ()), *_REFUSALS]
     return About(
         name=document.name,
         version=api.version,
         base=address(api, "docs.preview") if is_draft else shown,
         addresses=tuple(curl.addresses(document, gateway_url)),
-        key=document.key,
+        key=KeyPlace(place="bearer", name="Authorization") if is_token else document.key,
+        credential="token" if is_token else "key",
+        variable="TOKEN" if is_token else "PORTICO_KEY",
+        tokens=Tokens(jwt.issuer, jwt.audiences, jwt.claim, document.authentication.key) if jwt else None,
         description=document.description,
         owner=api.team.name,
         state=api.state,
@@ -156,7 +174,7 @@ def _about(
         ),
         lifecycle=_lifecycle(api, person),
         plans=tuple(_plan_line(api, plan) for plan in registry.shown_plans(api, person)),
-        refusals=tuple(Refusal(status, reason, REASONS[reason]) for status, reason in _REFUSALS),
+        refusals=tuple(Refusal(status, reason, REASONS[reason]) for status, reason in refusals),
         versions=() if is_draft else _versions(session, api, person),
         get_key_url=address(api, "catalogue.subscribe") if shown and not is_draft and api.retired_at is None else "",
         manage_url=address(api, "apis.show") if is_member else "",
