@@ -17,6 +17,7 @@ _ASKED_FOR = {
     "mutualtls": "a client certificate",
     "cookie": "a cookie",
     "basic": "a user name and password",
+    "bearer": "a token (JWT)",
     "digest": "a user name and password (Digest)",
 }
 
@@ -32,14 +33,17 @@ def key_of(tree: dict[str, Any], schemes: tuple[str, ...], findings: Findings) -
     usable = {name: key for name, scheme in defined.items() if (key := _key(scheme)) is not None}
     key = next((usable[name] for name in [*_required(tree), *defined] if name in usable), None)
     for name, scheme in defined.items():
-        if name not in usable:
+        if _is_of_tokens(scheme):
+            findings.add(
+                pointer_of((*schemes, name)),
+                f"{quoted(name)} asks for {_asked_for(scheme)}. Callers send a key {_where(key)} until the API's document "
+                "says, under how callers authenticate, which tokens (JWT) will do: issuer, audience and keys.",
+            )
+        elif name not in usable:
             findings.add(
                 pointer_of((*schemes, name)),
                 f"{quoted(name)} asks for {_asked_for(scheme)}, which the gateway does not check. Callers send a key "
-                f"{_where(key)} instead; what the upstream itself asks for can be stored as a secret of the API."
-                if not _is_of_tokens(scheme)
-                else f"{quoted(name)} asks for {_asked_for(scheme)}. Callers send a key {_where(key)} until the API's "
-                "document says that tokens (JWT) will do, with their issuer, audience and keys: choose that there.",
+                f"{_where(key)} instead; what the upstream itself asks for can be stored as a secret of the API.",
             )
     return key
 
@@ -60,7 +64,9 @@ def _key(scheme: dict[str, Any]) -> KeyScheme | None:
 
 
 def _is_of_tokens(scheme: dict[str, Any]) -> bool:
-    return line_of(scheme.get("type")).lower() in {"oauth2", "openidconnect"}
+    """Such as the gateway can verify; the document itself does not say by which keys."""
+    kind = line_of(scheme.get("type")).lower()
+    return kind in {"oauth2", "openidconnect"} or line_of(scheme.get("bearerFormat")).lower() == "jwt"
 
 
 def _asked_for(scheme: dict[str, Any]) -> str:

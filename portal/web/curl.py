@@ -24,6 +24,8 @@ def commands(document: Document, gateway_url: str, key: str = IN_ENVIRONMENT) ->
 
 
 def _command(document: Document, address: str, key: str) -> str:
+    if document.authentication.jwt is not None and not document.authentication.key:
+        return f'curl {address} \\\n  -H "Authorization: Bearer $TOKEN"'
     name = document.key.name
     match document.key.place:
         case "query":

@@ -207,6 +207,7 @@ def _subscription(subscription: Subscription) -> dict[str, Any]:
         "state": subscription.state.value,
         "since": _time(subscription.starts_at),
         "until": _time(subscription.ends_at),
+        "subject": subscription.subject,
     }
 
 

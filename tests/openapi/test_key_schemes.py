@@ -56,7 +56,19 @@ class TestKeyOf:
         said = sentences(described(document(components={"securitySchemes": {"login": OAUTH, "h": HEADER}})))
 
         assert said == {
-            "/components/securitySchemes/login": "“login” asks for OAuth 2, which the gateway does not check. Callers "
-            "send a key in the header X-Pets-Key instead; what the upstream itself asks for can be stored as a secret "
-            "of the API."
+            "/components/securitySchemes/login": "“login” asks for OAuth 2. Callers send a key in the header X-Pets-Key "
+            "until the API's document says, under how callers authenticate, which tokens (JWT) will do: issuer, audience "
+            "and keys."
         }
+
+    def test_what_the_gateway_never_checks_is_said_to_be_so(self) -> None:
+        said = sentences(described(document(components={"securitySchemes": {"login": {"type": "mutualTLS"}}})))
+
+        assert "a client certificate, which the gateway does not check" in said["/components/securitySchemes/login"]
+
+    def test_a_bearer_token_in_the_form_of_a_jwt_is_a_key_and_may_become_a_token(self) -> None:
+        schemes = {"t": BEARER | {"bearerFormat": "JWT"}}
+
+        assert key(schemes) == KeyScheme("bearer", "Authorization")
+        said = sentences(described(document(components={"securitySchemes": schemes})))
+        assert said["/components/securitySchemes/t"].startswith("“t” asks for a token (JWT). Callers send a key as a")

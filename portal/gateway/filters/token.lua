@@ -31,8 +31,8 @@ local function take_claim(rules, headers)
   if claim then
     headers:remove(rules.header)
     if not find(authorization, "^[Bb]earer +[%w_.-]+$") then claim = nil end
-  else
-    -- Another provider of the same issuer may have believed it.
+  elseif find(authorization, ".", 1, true) then
+    -- Another provider of the same issuer may have believed it. Keys have no dot, and no token is without.
     local others = {}
     for name in pairs(headers) do
       if sub(name, 1, 17) == "x-consumer-claim-" then others[#others + 1] = name end
