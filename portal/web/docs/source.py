@@ -109,6 +109,10 @@ class About:
     """Where it is called; examples use the first."""
     key: KeyPlace | None
     description: str = ""
+    takes_basic: bool = False
+    """Whether user name and password will do too."""
+    is_public: bool = False
+    """Whether calls need neither subscription nor credential."""
     credential: str = "key"
     """What callers call what they send."""
     first_path: str = ""

@@ -24,6 +24,11 @@ from portal.web.docs.source import About, Lifecycle, Link, PlanLine, Refusal
 from portal.web.forms.plans import in_words
 from portal.web.guards import may
 
+_OF_CALLERS = frozenset(
+    "key_missing key_malformed key_unknown key_revoked key_expired consumer_suspended not_subscribed "
+    "subscription_suspended subscription_pending key_not_allowed address_not_allowed".split()
+)
+"""Reasons that nobody hears of a public API."""
 _REFUSALS = (
     (401, "key_missing"),
     (401, "key_malformed"),
@@ -145,7 +150,9 @@ def _about(
         version=api.version,
         base=address(api, "docs.preview") if is_draft else shown,
         addresses=tuple(curl.addresses(document, gateway_url)),
-        key=document.key,
+        key=document.shown_place,
+        takes_basic=document.authentication.basic,
+        is_public=document.authentication.public is not None,
         description=document.description,
         owner=api.team.name,
         state=api.state,
@@ -155,10 +162,16 @@ def _about(
             else Link("Catalogue", url_for("catalogue.index")),
         ),
         lifecycle=_lifecycle(api, person),
-        plans=tuple(_plan_line(api, plan) for plan in registry.shown_plans(api, person)),
-        refusals=tuple(Refusal(status, reason, REASONS[reason]) for status, reason in _REFUSALS),
+        plans=_plan_lines(session, api, document, person),
+        refusals=tuple(
+            Refusal(status, reason, REASONS[reason])
+            for status, reason in _REFUSALS
+            if document.authentication.asks or reason not in _OF_CALLERS
+        ),
         versions=() if is_draft else _versions(session, api, person),
-        get_key_url=address(api, "catalogue.subscribe") if shown and not is_draft and api.retired_at is None else "",
+        get_key_url=""
+        if not shown or is_draft or api.retired_at is not None or api.is_public
+        else address(api, "catalogue.subscribe"),
         manage_url=address(api, "apis.show") if is_member else "",
         traffic_url=address(api, "traffic.api") if may(Permission.SEE_API_CALLS, api.team) and not is_draft else "",
         document_url=address(api, "imports.again") if may(Permission.MANAGE_APIS, api.team) else "",
@@ -170,6 +183,15 @@ def _about(
         is_draft=is_draft,
         live_url=shown if is_draft else "",
     )
+
+
+def _plan_lines(session: Session, api: Api, document: Document, person: Person | None) -> tuple[PlanLine, ...]:
+    """Those that somebody may choose; of a public API the one that all are held to."""
+    public = document.authentication.public
+    if public is None:
+        return tuple(_plan_line(api, plan) for plan in registry.shown_plans(api, person))
+    plan = session.scalar(select(Plan).where(Plan.team_id == api.team_id, Plan.slug == public.plan))
+    return () if plan is None else (_plan_line(api, plan),)
 
 
 def _plan_line(api: Api, plan: Plan) -> PlanLine:
