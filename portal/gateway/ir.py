@@ -55,8 +55,6 @@ class Jwt:
     """Where the keys come from: an address, or a hash of what was pasted."""
     forward: bool = False
     """Whether the token goes on to the targets."""
-    alone: bool = False
-    """Whether a token must be there, and a key will not do."""
     jwks: str = ""
     """The keys that tokens are verified with, as JSON; "" while there are none. Live at once, unlike all of the rest."""
 
@@ -104,6 +102,11 @@ class Api:
     key_place: KeyPlace = "header"
     key_name: str = "x-api-key"
     """Header (lower case) or query parameter that holds the key; unused for `bearer`."""
+    takes_key: bool = True
+    takes_basic: bool = False
+    """Whether user name and password will do, in Authorization."""
+    public: bool = False
+    """Whether nobody is asked for anything. A key is looked for all the same, so that none reaches the targets."""
     first_byte_timeout_ms: int = 30_000
     idle_timeout_ms: int = 300_000
     retries: int = 1
@@ -149,6 +152,8 @@ class Consumer(NamedTuple):
     """`con_` and 16 base32 characters."""
     suspended: bool = False
     """Not since when: a clock that went ahead must not let its keys live on."""
+    everyone: bool = False
+    """Whether it stands for all who call without a key; its subscriptions are to public APIs."""
 
 
 class Subscription(NamedTuple):
@@ -173,7 +178,7 @@ class Subject(NamedTuple):
 class Key(NamedTuple):
     sha256: bytes
     public_id: str
-    """The 12 base62 characters after `pco_`."""
+    """The 12 base62 characters after `pco_` or `pcb_`."""
     consumer_id: int
     expires: int | None
     revoked: int | None
@@ -209,6 +214,11 @@ class Snapshot:
     subjects: Sequence[Subject] = ()
     restrictions: Mapping[int, Restriction] = field(default_factory=dict)
     """By `Key.id`, of keys that may not do all that their consumer may."""
+
+    def everyone(self) -> list[Subscription]:
+        """Subscriptions of callers without a key."""
+        those = {consumer.id for consumer in self.consumers if consumer.everyone}
+        return [each for each in self.subscriptions if each.consumer_id in those] if those else []
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 All numbers are little-endian. A file is
 
     header        64 bytes   magic, CRC-32 of all that follows, counts of the tables in this order
-    keys          64 each    sorted by SHA-256, so that the filter finds one by binary search
+    keys          64 each    sorted by SHA-256, so that the filter finds one by binary search; user names with passwords
+                             are among them, and one without an id for each public API
     consumers     32 each    sorted by id; each names its range in the table of subscriptions
     subscriptions 40 each    sorted by consumer and API
     plans         32 each    sorted by id; those with limits or quotas, of which answers tell
@@ -32,7 +33,7 @@ from itertools import repeat
 from operator import attrgetter
 
 from portal.gateway.filters import key
-from portal.gateway.ir import Restriction, Snapshot, Subscription
+from portal.gateway.ir import Key, Restriction, Snapshot, Subscription
 from portal.traffic.operations import is_rest, pieces_of, segments_of
 
 _VERSION = 3
@@ -88,7 +89,7 @@ def pack_keys(snapshot: Snapshot) -> bytes:
         if plan.per_second or plan.per_minute or plan.quota_day or plan.quota_month
     ]
     restrictions = _Restrictions(snapshot.restrictions)
-    keys = _packed_keys(snapshot, index, restrictions)
+    keys = _packed_keys(replace(snapshot, keys=[*snapshot.keys, *_of_everyone(snapshot)]), index, restrictions)
     subjects = _packed_subjects(snapshot, index, subscriptions)
     rest = b"".join(
         [
@@ -116,6 +117,15 @@ def key_file_name(packed: bytes) -> str:
 def key_filter(file: str) -> bytes:
     """`keys/keys.json`: the key filter's resource, which names the data file by its absolute path."""
     return key.discovered(file)
+
+
+def _of_everyone(snapshot: Snapshot) -> list[Key]:
+    """What the filter looks up for a call to a public API instead of a key. Nothing that a client sends has this hash:
+    what it hashes begins with `pco_` or `pcb_`."""
+    return [
+        Key(hashlib.sha256(f"everyone of API {api_id:034}".encode("ascii")).digest(), "", consumer_id, None, None)
+        for api_id, consumer_id in sorted({(each.api_id, each.consumer_id) for each in snapshot.everyone()})
+    ]
 
 
 def _packed_keys(snapshot: Snapshot, index: dict[int, int], restrictions: "_Restrictions") -> list[bytes]:

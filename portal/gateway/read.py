@@ -150,7 +150,10 @@ class Reader:
             consumers=list(
                 map(
                     ir.Consumer._make,
-                    _rows(connection, select(Consumer.id, Consumer.public_id, Consumer.suspended_at.is_not(None))),
+                    _rows(
+                        connection,
+                        select(Consumer.id, Consumer.public_id, Consumer.suspended_at.is_not(None), Consumer.everyone),
+                    ),
                 )
             ),
             subscriptions=list(
@@ -321,6 +324,9 @@ def _served(row: _Live, values: dict[str, Any]) -> ir.Api | _Wanting | Problem:
         host=document.host,
         key_place=document.key.place,
         key_name=document.key.name.lower() if document.key.place == "header" else document.key.name,
+        takes_key=document.authentication.key,
+        takes_basic=document.authentication.basic,
+        public=document.authentication.public is not None,
         first_byte_timeout_ms=document.upstream.first_byte_timeout_ms,
         idle_timeout_ms=document.upstream.idle_timeout_ms,
         retries=document.upstream.retries,

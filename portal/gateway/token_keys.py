@@ -24,7 +24,6 @@ def asked(document: Document) -> ir.Jwt | None:
         claim=jwt.claim,
         source=jwt.jwks_url or sha256(pasted.encode()).hexdigest(),
         forward=jwt.forward,
-        alone=not document.authentication.key,
         jwks=pasted,
     )
 

@@ -16,7 +16,6 @@ _ASKED_FOR = {
     "openidconnect": "OpenID Connect",
     "mutualtls": "a client certificate",
     "cookie": "a cookie",
-    "basic": "a user name and password",
     "bearer": "a token (JWT)",
     "digest": "a user name and password (Digest)",
 }
@@ -31,7 +30,11 @@ def key_of(tree: dict[str, Any], schemes: tuple[str, ...], findings: Findings) -
         for name, scheme in object_of(object_of(tree.get("components")).get("securitySchemes")).items()
     }
     usable = {name: key for name, scheme in defined.items() if (key := _key(scheme)) is not None}
-    key = next((usable[name] for name in [*_required(tree), *defined] if name in usable), None)
+    # Of what it merely defines, a key is preferred to user name and password.
+    keys = [name for name in defined if name in usable and usable[name].place != "basic"]
+    key = next((usable[name] for name in [*_required(tree), *keys, *defined] if name in usable), None)
+    if not defined and tree.get("security") in ([], [{}]):
+        key = KeyScheme("none", "")
     for name, scheme in defined.items():
         if _is_of_tokens(scheme):
             findings.add(
@@ -42,8 +45,8 @@ def key_of(tree: dict[str, Any], schemes: tuple[str, ...], findings: Findings) -
         elif name not in usable:
             findings.add(
                 pointer_of((*schemes, name)),
-                f"{quoted(name)} asks for {_asked_for(scheme)}, which the gateway does not check. Callers send a key "
-                f"{_where(key)} instead; what the upstream itself asks for can be stored as a secret of the API.",
+                f"{quoted(name)} asks for {_asked_for(scheme)}, which the gateway does not check. Callers send "
+                f"{'what they are given' if key == KeyScheme('basic', 'Authorization') else 'a key'} {_where(key)} instead; what the upstream itself asks for can be stored as a secret of the API.",
             )
     return key
 
@@ -56,6 +59,8 @@ def _key(scheme: dict[str, Any]) -> KeyScheme | None:
     kind, name = line_of(scheme.get("type")).lower(), line_of(scheme.get("name"))
     if kind == "http" and line_of(scheme.get("scheme")).lower() == "bearer":
         return KeyScheme("bearer", "Authorization")
+    if kind == "http" and line_of(scheme.get("scheme")).lower() == "basic":
+        return KeyScheme("basic", "Authorization")
     if kind == "apikey" and line_of(scheme.get("in")).lower() == "header" and _HEADER.fullmatch(name):
         return KeyScheme("header", name)
     if kind == "apikey" and line_of(scheme.get("in")).lower() == "query" and _PARAMETER.fullmatch(name):
@@ -81,6 +86,8 @@ def _where(key: KeyScheme | None) -> str:
     match key:
         case KeyScheme("bearer"):
             return "as a bearer token"
+        case KeyScheme("basic"):
+            return "as user name and password"
         case KeyScheme("query", name):
             return f"in the query parameter {name}"
         case KeyScheme("header", name):

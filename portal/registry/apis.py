@@ -11,7 +11,7 @@ from portal.errors import Conflict, Invalid, NameTaken
 from portal.registry import descriptions, revision, token_keys
 from portal.registry.consumers import Loss, guests, hold, losses
 from portal.registry.document import SLUG, VERSION, Document
-from portal.registry.models import CURRENT, Api, Consumer, Plan, Subscription
+from portal.registry.models import APPLICATION, CURRENT, Api, Consumer, Plan, Subscription
 from portal.registry.plans import MOST_A_SECOND
 from portal.registry.releases import require_draft, unpublish
 
@@ -116,7 +116,7 @@ def subscribers(session: Session, api: Api) -> list[Subscription]:
         session.scalars(
             select(Subscription)
             .join(Subscription.consumer)
-            .where(Subscription.api_id == api.id, CURRENT)
+            .where(Subscription.api_id == api.id, CURRENT, APPLICATION)
             .order_by(func.lower(Consumer.name), Subscription.id)
         )
     )

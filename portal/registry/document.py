@@ -227,6 +227,13 @@ class KeyPlace(_Part):
         return self
 
 
+class BasicPlace(_Part):
+    """Where user name and password go, told as a `KeyPlace` is."""
+
+    place: Literal["basic"] = "basic"
+    name: Literal["Authorization"] = "Authorization"
+
+
 class Public(_Part):
     """Everybody may call. All of them together are one consumer with one subscription, under a plan of the API's team:
     its limits hold for each client address, its quotas for all."""
@@ -299,6 +306,19 @@ class Document(_Part):
         """Pairs of host and path; `*` is every host that no API has for itself."""
         by_path = [("*", self.path)] if self.path else []
         return by_path + ([(self.host, "/")] if self.host else [])
+
+    @property
+    def only_token(self) -> bool:
+        """Whether callers must show a token (JWT), and nothing else will do."""
+        wanted = self.authentication
+        return wanted.jwt is not None and not (wanted.key or wanted.basic)
+
+    @property
+    def shown_place(self) -> KeyPlace | BasicPlace | None:
+        """Where examples put what callers show: a key where one will do; None where nothing is asked for."""
+        if self.authentication.key:
+            return self.key
+        return BasicPlace() if self.authentication.basic else None
 
     def as_json(self) -> dict[str, Any]:
         values = self.model_dump(mode="json")

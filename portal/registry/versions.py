@@ -10,7 +10,7 @@ from portal.errors import Conflict
 from portal.registry import revision
 from portal.registry.apis import create_api
 from portal.registry.document import read_document
-from portal.registry.models import CURRENT, Api, Consumer, Plan, Subscription, SubscriptionState
+from portal.registry.models import APPLICATION, CURRENT, Api, Consumer, Plan, Subscription, SubscriptionState
 
 
 def new_version(session: Session, api: Api, *, version: str, path: str, by: Person | None) -> Api:
@@ -53,6 +53,7 @@ def portable(session: Session, old: Api, new: Api) -> list[Subscription]:
                 Subscription.api_id == old.id,
                 Subscription.state == SubscriptionState.APPROVED,
                 Subscription.consumer_id.not_in(already),
+                APPLICATION,
             )
             .options(joinedload(Subscription.plan), joinedload(Subscription.consumer).joinedload(Consumer.team))
             .order_by(func.lower(Consumer.name), Subscription.id)
@@ -109,7 +110,7 @@ def teams_using(session: Session, api: Api) -> list[tuple[Team, list[str]]]:
     rows = session.scalars(
         select(Subscription)
         .join(Subscription.consumer)
-        .where(Subscription.api_id == api.id, CURRENT)
+        .where(Subscription.api_id == api.id, CURRENT, APPLICATION)
         .options(joinedload(Subscription.consumer).joinedload(Consumer.team))
         .order_by(func.lower(Consumer.name), Consumer.id)
     )

@@ -11,7 +11,7 @@ from portal.accounts import Permission
 from portal.accounts.tokens import Scope
 from portal.db import utcnow
 from portal.errors import Invalid
-from portal.registry.models import Api, Consumer, Subscription
+from portal.registry.models import APPLICATION, Api, Consumer, Subscription
 from portal.registry.subscriptions import LONGEST_WORDS
 from portal.rest import lists
 from portal.rest.apis import ADDRESS
@@ -68,7 +68,7 @@ class Unused(Search):
 )
 def admit(session: Session, api: Api, body: Admission) -> Answer:
     """Subscribe a consumer yourself. Nothing is asked, also where the plan wants approval."""
-    consumer = session.scalar(select(Consumer).where(Consumer.public_id == body.consumer))
+    consumer = session.scalar(select(Consumer).where(Consumer.public_id == body.consumer, APPLICATION))
     if consumer is None:
         raise Invalid({"consumer": "No consumer has this id. Ask its team for it."})
     made = agreements.admit(session, consumer, api, offered(api, None, body.plan), by=me(), until=body.until)

@@ -74,9 +74,13 @@ def _reader(*, longest: dict[str, int]) -> Callable[[bytes], Any]:
 
 _read, _read_long = _reader(longest=_LONGEST), _reader(longest={})
 
-_MAY_BE_KEY = re.compile(rb"p(?:c[oc]|pt)_")
-_KEY = re.compile(rb"p(?:co|pt)_(?:[0-9A-Za-z]{12}_[0-9A-Za-z]{33}|\*+)|pcc_(?:[0-9A-Za-z]+_[0-9A-Za-z_-]+|\*+)")
-"""A key, an access token of the REST API or a console's send, as it is or as `hidden_keys` leaves it."""
+_MAY_BE_KEY = re.compile(rb"p(?:c[obc]|pt)_")
+_KEY = re.compile(
+    rb"p(?:co|pt)_(?:[0-9A-Za-z]{12}_[0-9A-Za-z]{33}|\*+)|pcc_(?:[0-9A-Za-z]+_[0-9A-Za-z_-]+|\*+)"
+    rb"|pcb_(?:[0-9A-Za-z]{12}(?::|%3[Aa])[0-9A-Za-z]{33}|\*+)"
+)
+"""A key, a user name with its password, an access token of the REST API or a console's send, as it is or as
+`hidden_keys` leaves it."""
 
 
 def without_keys(lines: bytes) -> bytes:

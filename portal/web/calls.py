@@ -26,7 +26,7 @@ from portal.web.told import told
 
 bp = Blueprint("calls", __name__, url_prefix="/calls")
 
-_KEY = re.compile(r"pco_[0-9A-Za-z_]+")
+_KEY = re.compile(r"pc[ob]_[0-9A-Za-z_:]+")
 
 
 @bp.get("")

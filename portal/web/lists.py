@@ -17,6 +17,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, selectinload
 from portal import registry
 from portal.accounts import Invitation, Membership, Person, Role, Team
 from portal.registry.models import (
+    APPLICATION,
     CURRENT,
     Api,
     Consumer,
@@ -164,7 +165,7 @@ def plans_of(team: Team) -> Select[Plan]:
 
 
 def consumers(person: Person, *, q: str, team: str) -> Select[Consumer]:
-    rows = select(Consumer).join(Consumer.team).options(selectinload(Consumer.team))
+    rows = select(Consumer).join(Consumer.team).where(APPLICATION).options(selectinload(Consumer.team))
     if not person.acts_as_administrator:
         rows = rows.where(Consumer.team_id.in_(_own(person)))
     if team:
@@ -190,13 +191,13 @@ def subscribable(person: Person, *, q: str, closed: bool = False) -> Select[Api]
 
 
 def subscribers(api: Api, *, q: str) -> Select[Consumer]:
-    """Consumers that use the API now."""
+    """Applications that use the API now."""
     team = aliased(Team)
     rows = (
         select(Consumer)
         .join(Subscription, Subscription.consumer_id == Consumer.id)
         .join(team, team.id == Consumer.team_id)
-        .where(Subscription.api_id == api.id, CURRENT)
+        .where(Subscription.api_id == api.id, CURRENT, APPLICATION)
         .options(selectinload(Consumer.team))
     )
     return rows.where(or_(has(Consumer.name, q), has(team.name, q))) if q else rows

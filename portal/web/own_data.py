@@ -177,7 +177,7 @@ def _notice(notice: Notice) -> dict[str, Any]:
 
 def _key(key: Key) -> dict[str, Any]:
     return {
-        "id": f"pco_{key.public_id}",
+        "id": key.beginning,
         "label": key.label,
         "issued": _time(key.created_at),
         "expires": _time(key.expires_at),

@@ -11,7 +11,7 @@ from portal import agreements, registry
 from portal.accounts import Permission, Team
 from portal.db import db
 from portal.errors import Conflict, Invalid, NotFound
-from portal.registry.models import Api, Consumer, Plan, Subscription, SubscriptionState
+from portal.registry.models import APPLICATION, Api, Consumer, Plan, Subscription, SubscriptionState
 from portal.web import lists
 from portal.web.catalogue import bp
 from portal.web.consumers import address, team_choices
@@ -88,7 +88,7 @@ def _chosen(session: Session, form: SubscribeForm, teams: list[Team]) -> Consume
         return registry.create_consumer(session, team, slug=registry.unused_slug(session, team, name), name=name)
     team_slug, _, slug = (form.consumer.data or "").partition("/")
     numbers = [each.id for each in teams if each.slug == team_slug]
-    found = session.scalar(select(Consumer).where(Consumer.team_id.in_(numbers), Consumer.slug == slug))
+    found = session.scalar(select(Consumer).where(Consumer.team_id.in_(numbers), Consumer.slug == slug, APPLICATION))
     if found is None:
         raise Invalid({"consumer": "Choose the application that will call."})
     return found
@@ -138,7 +138,8 @@ def _consumers(session: Session, teams: list[Team]) -> list[Consumer]:
     team, _, slug = wanted.partition("/")
     if slug and all((each.team.slug, each.slug) != (team, slug) for each in found):
         named = [each.id for each in teams if each.slug == team]
-        found = [*session.scalars(select(Consumer).where(Consumer.team_id.in_(named), Consumer.slug == slug)), *found]
+        chosen = select(Consumer).where(Consumer.team_id.in_(named), Consumer.slug == slug, APPLICATION)
+        found = [*session.scalars(chosen), *found]
     return found
 
 

@@ -21,9 +21,9 @@ STAGES = {
     "before the key is taken": "  local token, several, path = take_key(api, headers, authorization)",
     "after the key was taken": "  if api.paused then",
     "before a restriction is looked at": "  if rights[7] then\n",
-    "after the first header was written": '  if rights[4] then headers:add("x-key-id", rights[4]) end',
+    "after the first header was written": "  headers:add(way.plan, rights[5])",
     "before pcall": "  local decided, status, reason, api, again, unannounced = pcall(decide, handle)",
-    "while looking the key up": "  sha256(token)\n",
+    "while looking the key up": "  sha256(text)\n",
 }
 
 

@@ -56,7 +56,7 @@ def snapshot(*apis: Api, plan: Plan | None = None) -> Snapshot:
 APIS = {
     "orders": jwt(),
     "bearer": jwt(),
-    "alone": jwt(alone=True),
+    "alone": jwt(),
     "forward": jwt(forward=True),
     "azp": jwt(claim="azp"),
     "any": jwt(audiences=()),
@@ -81,7 +81,7 @@ class Tokens:
 @pytest.fixture(scope="module")
 def served(upstream: Upstream) -> Iterator[Tokens]:
     apis = [
-        api(n, upstream.port, path=f"/{name}", jwt=asked, key_place="bearer" if name == "bearer" else "header")
+        api(n, upstream.port, path=f"/{name}", jwt=asked, key_place="bearer" if name == "bearer" else "header", takes_key=name != "alone")
         for n, (name, asked) in enumerate(APIS.items(), 1)
     ]
     gateway = Gateway.new()

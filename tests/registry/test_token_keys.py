@@ -163,7 +163,7 @@ class TestKeep:
 
     def test_until_there_are_keys_the_gateway_has_none(self, session, api):
         (served,) = (each for each in snapshot(session).apis if each.jwt)
-        assert (served.jwt.jwks, served.jwt.source, served.jwt.alone) == ("", URL, False)
+        assert (served.jwt.jwks, served.jwt.source) == ("", URL)
 
 
 def snapshot(session):
@@ -184,7 +184,7 @@ def test_pasted_keys_and_subjects_reach_the_gateway(session):
     found = snapshot(session)
 
     (served,) = found.apis
-    assert (served.jwt.jwks, served.jwt.claim, served.jwt.alone) == (OLD.text, "azp", True)
+    assert (served.jwt.jwks, served.jwt.claim, served.takes_key) == (OLD.text, "azp", False)
     assert found.subjects == [(use.id, "alice")]
 
 

@@ -61,12 +61,7 @@ def for_script(api: Api) -> Resource:
     but for whether there are keys."""
     if api.jwt is None:
         return {}
-    return {
-        "token": api.jwt.provider,
-        "token_alone": api.jwt.alone,
-        "token_forward": api.jwt.forward,
-        "token_keys": bool(api.jwt.jwks),
-    }
+    return {"token": api.jwt.provider, "token_forward": api.jwt.forward, "token_keys": bool(api.jwt.jwks)}
 
 
 def _filter(apis: Iterable[Api]) -> Resource:

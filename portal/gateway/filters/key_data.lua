@@ -203,9 +203,10 @@ local function search(records, count)
   return -1
 end
 
--- `pco_` + 12 base62 + `_` + 27 base62 + 6 base62 that hold the CRC-32 of the 44 characters before.
-local function is_well_formed(token)
-  if #token ~= 50 or byte(token, 17) ~= 95 or not find(token, "^pco_%w+_%w+$") then return false end
+-- `pco_` + 12 base62 + `_` + 27 base62 + 6 base62 that hold the CRC-32 of the 44 characters before. `form` is a pattern
+-- for the whole, `sign` the one that stands at the 17th place.
+local function is_well_formed(token, form, sign)
+  if #token ~= 50 or byte(token, 17) ~= sign or not find(token, form) then return false end
   local sum = 0
   for i = 45, 50 do
     local c = byte(token, i)
@@ -215,11 +216,10 @@ local function is_well_formed(token)
   return sum == crc32(block, 44) % 4294967296
 end
 
--- The key's record, or nil and the reason.
-local function look_up(token)
-  if not is_well_formed(token) then return nil, "key_malformed" end
+-- The record of what has these 50 characters, or nil and the reason.
+local function known(text)
   if not keys then error("validated only") end
-  sha256(token)
+  sha256(text)
   local place = search(keys, key_count)
   if place < 0 then return nil, "key_unknown" end
   return keys[place]
@@ -231,6 +231,12 @@ local function look_up_subject(api, claim)
   sha256_of(api .. "\n" .. claim)
   local place = search(subjects, subject_count)
   return place >= 0 and subjects[place] or nil
+end
+
+-- The key's record, or nil and the reason.
+local function look_up(token)
+  if not is_well_formed(token, "^pco_%w+_%w+$", 95) then return nil, "key_malformed" end
+  return known(token)
 end
 
 -- The subscription of a consumer to an API that is valid now, the one with the best standing, or nil. Found by halving,

@@ -1,6 +1,6 @@
 -- Tokens (JWT): Envoy has verified what the call carries before (jwt.py), and written the claim of a good token into a
 -- header that no client can set. Here the claim is taken off the call, or the reason why there is none is found; key.lua
--- decides. Follows restrictions.lua.
+-- decides. Follows ways.lua.
 
 -- Envoy's words for the two failures that callers can mend by themselves.
 local LATE, EARLY = "Jwt is expired", "Jwt not yet valid"
@@ -11,12 +11,7 @@ local function token_rules(handle)
   local metadata = handle:metadata()
   local provider = metadata:get("token")
   if not provider then return nil end
-  return {
-    provider = provider,
-    header = "x-consumer-claim-" .. provider,
-    forward = metadata:get("token_forward"),
-    alone = metadata:get("token_alone"),
-  }
+  return { provider = provider, header = "x-consumer-claim-" .. provider, forward = metadata:get("token_forward") }
 end
 
 -- Takes a token off the call, which goes on only where it is believed, and the claim: Authorization or nil where it holds
@@ -57,7 +52,7 @@ end
 -- Where an API takes both, what does not look like one of this portal's keys is taken for a token. In a place of its own
 -- whatever stands there is meant as a key.
 local function is_key(api, token)
-  if not token or token == "" or api.token.alone then return false end
+  if not token or token == "" then return false end
   return api.place ~= "b" or find(token, "^pc[oc]_") ~= nil
 end
 

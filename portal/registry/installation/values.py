@@ -195,6 +195,8 @@ class OperationEntry(_Part):
 
 class KeyEntry(_Part):
     id: KeyId
+    kind: Literal["key", "basic"] = "key"
+    """`basic`: of a user name and its password."""
     sha256: Sha256
     label: Label = ""
     expires_at: Instant | None = None

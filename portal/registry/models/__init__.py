@@ -3,6 +3,7 @@
 from portal.registry.models.apis import Api, Category, Mount, Release, Visibility, api_plan, api_viewer
 from portal.registry.models.catalogue import CatalogueEntry, CatalogueOperation
 from portal.registry.models.consumers import (
+    APPLICATION,
     CURRENT,
     IN_USE,
     OVER,
@@ -10,6 +11,7 @@ from portal.registry.models.consumers import (
     ApprovalState,
     Consumer,
     Key,
+    KeyKind,
     KeyLineage,
     KeyOperation,
     KeySubscription,
@@ -27,6 +29,7 @@ from portal.registry.models.secrets import SecretKind, UpstreamSecret
 from portal.registry.models.tokens import TokenKeys
 
 __all__ = [
+    "APPLICATION",
     "CURRENT",
     "IN_USE",
     "OVER",
@@ -41,6 +44,7 @@ __all__ = [
     "ImportSource",
     "ImportState",
     "Key",
+    "KeyKind",
     "KeyLineage",
     "KeyOperation",
     "KeySubscription",

@@ -121,6 +121,11 @@ class Api(Base):
         return "deprecated" if self.deprecated_at is not None else "published"
 
     @property
+    def is_public(self) -> bool:
+        """Whether its live release asks for no key."""
+        return self.live_release is not None and "public" in (self.live_release.document.get("authentication") or {})
+
+    @property
     def has_unpublished_changes(self) -> bool:
         return self.live_release is None or self.live_release.document != self.draft
 

@@ -102,8 +102,8 @@ class Tokens:
     issuer: str
     audiences: tuple[str, ...]
     claim: str
-    beside_keys: bool
-    """Whether a key will do as well."""
+    alone: bool
+    """Whether nothing else will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,10 @@ class About:
     """Where it is called; examples use the first."""
     key: KeyPlace | None
     description: str = ""
+    takes_basic: bool = False
+    """Whether user name and password will do too."""
+    is_public: bool = False
+    """Whether calls need neither subscription nor credential."""
     credential: str = "key"
     """What callers call what they send."""
     tokens: Tokens | None = None

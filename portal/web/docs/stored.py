@@ -25,13 +25,6 @@ from portal.web.docs.source import About, Lifecycle, Link, PlanLine, Refusal, To
 from portal.web.forms.plans import in_words
 from portal.web.guards import may
 
-_OF_KEYS = (
-    (401, "key_missing"),
-    (401, "key_malformed"),
-    (401, "key_unknown"),
-    (401, "key_revoked"),
-    (401, "key_expired"),
-)
 _OF_TOKENS = (
     (401, "token_missing"),
     (401, "token_invalid"),
@@ -41,7 +34,17 @@ _OF_TOKENS = (
     (403, "token_unknown"),
     (503, "token_keys_missing"),
 )
+_OF_CALLERS = frozenset(
+    "key_missing key_malformed key_unknown key_revoked key_expired consumer_suspended not_subscribed "
+    "subscription_suspended subscription_pending key_not_allowed address_not_allowed".split()
+)
+"""Reasons that nobody hears of a public API."""
 _REFUSALS = (
+    (401, "key_missing"),
+    (401, "key_malformed"),
+    (401, "key_unknown"),
+    (401, "key_revoked"),
+    (401, "key_expired"),
     (403, "consumer_suspended"),
     (403, "not_subscribed"),
     (403, "subscription_suspended"),
@@ -153,17 +156,17 @@ def _about(
     is_member = person is not None and may(Permission.SEE_APIS, api.team)
     shown = address(api) if api.live_release_id is not None else ""
     jwt = document.authentication.jwt
-    is_token = jwt is not None and not document.authentication.key
-    refusals = [*(() if is_token else _OF_KEYS), *(_OF_TOKENS if jwt else ()), *_REFUSALS]
     return About(
         name=document.name,
         version=api.version,
         base=address(api, "docs.preview") if is_draft else shown,
         addresses=tuple(curl.addresses(document, gateway_url)),
-        key=KeyPlace(place="bearer", name="Authorization") if is_token else document.key,
-        credential="token" if is_token else "key",
-        variable="TOKEN" if is_token else "PORTICO_KEY",
-        tokens=Tokens(jwt.issuer, jwt.audiences, jwt.claim, document.authentication.key) if jwt else None,
+        key=KeyPlace(place="bearer", name="Authorization") if document.only_token else document.shown_place,
+        credential="token" if document.only_token else "key",
+        variable="TOKEN" if document.only_token else "PORTICO_KEY",
+        takes_basic=document.authentication.basic,
+        is_public=document.authentication.public is not None,
+        tokens=Tokens(jwt.issuer, jwt.audiences, jwt.claim, document.only_token) if jwt else None,
         description=document.description,
         owner=api.team.name,
         state=api.state,
@@ -173,10 +176,12 @@ def _about(
             else Link("Catalogue", url_for("catalogue.index")),
         ),
         lifecycle=_lifecycle(api, person),
-        plans=tuple(_plan_line(api, plan) for plan in registry.shown_plans(api, person)),
-        refusals=tuple(Refusal(status, reason, REASONS[reason]) for status, reason in refusals),
+        plans=_plan_lines(session, api, document, person),
+        refusals=tuple(Refusal(status, reason, REASONS[reason]) for status, reason in _refusals(document)),
         versions=() if is_draft else _versions(session, api, person),
-        get_key_url=address(api, "catalogue.subscribe") if shown and not is_draft and api.retired_at is None else "",
+        get_key_url=""
+        if not shown or is_draft or api.retired_at is not None or api.is_public
+        else address(api, "catalogue.subscribe"),
         manage_url=address(api, "apis.show") if is_member else "",
         traffic_url=address(api, "traffic.api") if may(Permission.SEE_API_CALLS, api.team) and not is_draft else "",
         document_url=address(api, "imports.again") if may(Permission.MANAGE_APIS, api.team) else "",
@@ -188,6 +193,26 @@ def _about(
         is_draft=is_draft,
         live_url=shown if is_draft else "",
     )
+
+
+def _plan_lines(session: Session, api: Api, document: Document, person: Person | None) -> tuple[PlanLine, ...]:
+    """Those that somebody may choose; of a public API the one that all are held to."""
+    public = document.authentication.public
+    if public is None:
+        return tuple(_plan_line(api, plan) for plan in registry.shown_plans(api, person))
+    plan = session.scalar(select(Plan).where(Plan.team_id == api.team_id, Plan.slug == public.plan))
+    return () if plan is None else (_plan_line(api, plan),)
+
+
+def _refusals(document: Document) -> Iterable[tuple[int, str]]:
+    wanted = document.authentication
+    if wanted.jwt is not None:
+        yield from _OF_TOKENS
+    for status, reason in _REFUSALS:
+        if document.only_token and reason.startswith("key_"):
+            continue
+        if wanted.asks or reason not in _OF_CALLERS:
+            yield status, reason
 
 
 def _plan_line(api: Api, plan: Plan) -> PlanLine:
