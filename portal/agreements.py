@@ -92,8 +92,8 @@ def clear_subject(session: Session, subscription: Subscription, *, by: Person) -
     registry.set_subject(session, subscription, None)
     if had is not None:
         text = (
-            f"{_api_team(subscription)} has cleared the subject of {_use(subscription)}: calls with a token are refused "
-            "with token_unknown. Keys go on. The consumer's page lets you give another subject."
+            f"{_api_team(subscription)} has cleared the subject of {_use(subscription)}: calls with a token are "
+            "refused with token_unknown. Keys go on. The consumer's page lets you give another subject."
         )
         _to_consumer(session, subscription, "subscription.changed", "The subject of tokens was cleared", text, by)
 

@@ -24,8 +24,8 @@ _RESERVED_PATH = "/_portico"
 _LONGEST_HEADER = 100
 _MOST_TOKENS = 2**32 - 1
 NO_TOKEN_KEYS = (
-    "The keys that its tokens are verified with have not been fetched yet, so that calls with a token are answered with "
-    "503. Its page says why."
+    "The keys that its tokens are verified with have not been fetched yet, so that calls with a token are answered "
+    "with 503. Its page says why."
 )
 
 

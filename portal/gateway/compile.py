@@ -13,7 +13,8 @@
 | tls/tls.json         | certificate          | the pair of the settings, `certificate.py`  |
 
 Each is read again when a file is renamed into its directory, so write `.tmp` elsewhere and rename. Publish clusters
-and tokens before routes and limits before keys. The listener must not change while Envoy runs: that would reset every limit.
+and tokens before routes and limits before keys. The listener must not change while Envoy runs: that would reset every
+limit.
 """
 
 from collections.abc import Iterable, Mapping

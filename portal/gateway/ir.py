@@ -56,7 +56,7 @@ class Jwt:
     forward: bool = False
     """Whether the token goes on to the targets."""
     jwks: str = ""
-    """The keys that tokens are verified with, as JSON; "" while there are none. Live at once, unlike all of the rest."""
+    """The keys that tokens are verified with, as JSON; "" while there are none. Live at once, unlike the rest."""
 
     @property
     def provider(self) -> str:

@@ -105,7 +105,10 @@ def pack_keys(snapshot: Snapshot) -> bytes:
             *restrictions.packed(),
         ]
     )
-    counts = len(keys), len(consumers), len(subscriptions), len(plans), *restrictions.counts(), len(subjects)
+    counts = (
+        *(len(keys), len(consumers), len(subscriptions), len(plans), len(restrictions.rows()), len(subjects)),
+        *restrictions.counts(),
+    )
     return _HEADER.pack(_MAGIC, zlib.crc32(rest), *counts) + rest
 
 
@@ -205,19 +208,18 @@ class _Restrictions:
         """Number of the key -> place + 1."""
 
     def counts(self) -> tuple[int, ...]:
-        rows, networks6, operations, networks4, chosen = map(len, self._tables())
-        return rows, networks6, operations, networks4, chosen, len(self._text)
+        """Of the tables that its rows name."""
+        return *map(len, self._tables()), len(self._text)
 
     def rows(self) -> list[bytes]:
         """The table of restrictions itself."""
         return self._rows
 
     def packed(self) -> list[bytes]:
-        """The tables that its rows name."""
-        return [*(row for table in self._tables()[1:] for row in table), bytes(self._text)]
+        return [*(row for table in self._tables() for row in table), bytes(self._text)]
 
     def _tables(self) -> tuple[list[bytes], ...]:
-        return self._rows, self._networks6, self._operations, self._networks4, self._chosen
+        return self._networks6, self._operations, self._networks4, self._chosen
 
     def _add(self, restriction: Restriction) -> None:
         flags = _READ_ONLY * restriction.read_only

@@ -9,8 +9,8 @@ import orjson
 from sqlalchemy import Connection
 
 from portal.gateway import clusters, routes
-from portal.gateway.filters import jwt
 from portal.gateway.check import Problem, problems
+from portal.gateway.filters import jwt
 from portal.gateway.ir import Api, Place, Snapshot
 from portal.gateway.read import Reader
 

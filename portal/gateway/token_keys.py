@@ -1,4 +1,4 @@
-"""What APIs ask of tokens, as a node reads it: frozen in a release but for the keys, which are fetched again and again."""
+"""What APIs ask of tokens, as a node reads it: frozen in a release, but for the keys, which are fetched anew."""
 
 from collections.abc import Sequence
 from dataclasses import replace

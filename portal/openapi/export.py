@@ -41,8 +41,8 @@ def exported(
 ) -> dict[str, Any]:
     """The document with what the portal knows better put in: title, version, description (where there is one), the
     gateway's address instead of the servers, the gateway's key instead of the security schemes (none where `key` is
-    None, and user name and password beside it with `or_basic`), and tokens (JWT) with what `token` says of them. It keeps
-    its version of OpenAPI up to the minor one. Without a `tree` it says in words what it does not know.
+    None, and user name and password beside it with `or_basic`), and tokens (JWT) with what `token` says of them. It
+    keeps its version of OpenAPI up to the minor one. Without a `tree` it says in words what it does not know.
     """
     if tree is None:
         return _undescribed(title, version, description, server, key, or_basic, token, deprecated)

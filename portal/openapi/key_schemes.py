@@ -39,8 +39,8 @@ def key_of(tree: dict[str, Any], schemes: tuple[str, ...], findings: Findings) -
         if _is_of_tokens(scheme):
             findings.add(
                 pointer_of((*schemes, name)),
-                f"{quoted(name)} asks for {_asked_for(scheme)}. Callers send a key {_where(key)} until the API's document "
-                "says, under how callers authenticate, which tokens (JWT) will do: issuer, audience and keys.",
+                f"{quoted(name)} asks for {_asked_for(scheme)}. Callers send a key {_where(key)} until the API's "
+                "document says, under how callers authenticate, which tokens (JWT) will do: issuer, audience and keys.",
             )
         elif name not in usable:
             findings.add(

@@ -60,7 +60,11 @@ def _tokens(document: Document) -> str:
     jwt = document.authentication.jwt
     if jwt is None:
         return ""
-    keys = f"keys from {jwt.jwks_url}" if jwt.jwks_url else f"pasted keys, SHA-256 {sha256(str(jwt.jwks).encode()).hexdigest()[:12]}"
+    keys = (
+        f"keys from {jwt.jwks_url}"
+        if jwt.jwks_url
+        else f"pasted keys, SHA-256 {sha256(str(jwt.jwks).encode()).hexdigest()[:12]}"
+    )
     audiences = f"for {' or '.join(jwt.audiences)}" if jwt.audiences else "for any audience"
     passed = "passed on" if jwt.forward else "taken off"
     return f"issued by {jwt.issuer}, {audiences}; {keys}; caller in the claim {jwt.claim}; {passed}"

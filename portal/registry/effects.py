@@ -6,7 +6,8 @@ What they can ask for there stands in the OpenAPI documents; see `operation_chan
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from portal.registry.document import Authentication, Document, Jwt, KeyPlace
+from portal.registry.document import Authentication, Document, KeyPlace
+from portal.registry.jwt import Jwt
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def _tokens(before: Jwt, after: Jwt) -> Iterator[Effect]:
         yield Effect(f"Tokens must be issued by {after.issuer}. Those of {before.issuer} get 401 token_invalid.", True)
     if set(after.audiences) != set(before.audiences):
         said = " or ".join(after.audiences) or "anybody"
-        narrower = bool(after.audiences) and not set(before.audiences) <= set(after.audiences) or not before.audiences
+        narrower = (bool(after.audiences) and not set(before.audiences) <= set(after.audiences)) or not before.audiences
         yield Effect(f"Tokens must be for {said}." + " Others get 401 token_invalid." * narrower, narrower)
     if (before.jwks_url, before.jwks) != (after.jwks_url, after.jwks):
         yield Effect("Tokens are verified with other keys. Those that none of them signed get 401 token_invalid.", True)

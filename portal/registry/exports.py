@@ -68,7 +68,9 @@ def _token(document: Document) -> str | None:
     if jwt is None:
         return None
     audiences = f" for {' or '.join(jwt.audiences)}" if jwt.audiences else ""
-    return f"A token of {jwt.issuer}{audiences}. Its claim {jwt.claim} leads to the subscription that has it as subject."
+    return (
+        f"A token of {jwt.issuer}{audiences}. Its claim {jwt.claim} leads to the subscription that has it as subject."
+    )
 
 
 def kept(session: Session, key: str) -> bytes | None:

@@ -58,7 +58,9 @@ def read_jwks(data: str | bytes) -> KeySet:
         raise NoKeySet('This is not JSON. A key set looks like {"keys": [{"kty": "RSA", …}]}.') from None
     keys = values.get("keys") if isinstance(values, dict) else None
     if not isinstance(keys, list):
-        raise NoKeySet('This JSON is no key set: it has no list “keys”. A set looks like {"keys": [{"kty": "RSA", …}]}.')
+        raise NoKeySet(
+            'This JSON is no key set: it has no list “keys”. A set looks like {"keys": [{"kty": "RSA", …}]}.'
+        )
     if len(keys) > MOST_KEYS:
         raise NoKeySet(f"A key set may have {MOST_KEYS} keys; this has {len(keys)}.")
     found: dict[bytes, PublicKey] = {}
@@ -143,7 +145,10 @@ def _rsa(key: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
         rsa.RSAPublicNumbers(e, n).public_key()
     except (ValueError, UnsupportedAlgorithm):
         raise NoKeySet("has numbers that no RSA key has.") from None
-    return str(algorithm), {"n": _base64(n.to_bytes(-(-n.bit_length() // 8))), "e": _base64(e.to_bytes(4).lstrip(b"\0"))}
+    return str(algorithm), {
+        "n": _base64(n.to_bytes(-(-n.bit_length() // 8))),
+        "e": _base64(e.to_bytes(4).lstrip(b"\0")),
+    }
 
 
 def _curve(key: Mapping[str, Any]) -> tuple[str, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Subjects: what tokens (JWT) call a consumer at one API. A token leads to the subscription that carries its subject."""
+"""Subjects: what tokens (JWT) call a consumer at one API. A token leads to the subscription that has its subject."""
 
 from collections.abc import Iterable
 
@@ -78,7 +78,7 @@ def _taken(subscription: Subscription) -> Invalid:
     api = subscription.api
     return Invalid(
         {
-            "subject": f"Another consumer of {api.name} has this subject already. Give the one of your own tokens; if it "
-            f"is yours, ask {api.team.name} to clear it there."
+            "subject": f"Another consumer of {api.name} has this subject already. Give the one of your own tokens; if "
+            f"it is yours, ask {api.team.name} to clear it there."
         }
     )

@@ -1,6 +1,7 @@
 """The keys that tokens are verified with, where an API's document names their address: fetched again and again.
 
-The worker does it, once for each address (`reading/token_keys.py`). Nodes compile in what was fetched last, and the last good set stays.
+The worker does it, once for each address (`reading/token_keys.py`). Nodes compile in what was fetched last, and the
+last good set stays.
 """
 
 from dataclasses import dataclass

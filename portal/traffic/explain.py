@@ -113,7 +113,9 @@ def _story(call: CallView, known: Known) -> str:
                 return f"{known.consumer} was suspended then, and goes on again since."
             return f"{known.consumer} has been suspended since {_on(known.suspended_at)}."
         case "token_unknown" if known.claim:
-            return f"The API looks at the claim {known.claim}, and no subscription to it has that of the token as subject."
+            return (
+                f"The API looks at the claim {known.claim}, and no subscription to it has that of the token as subject."
+            )
         case "token_invalid" if known.issuer:
             told = f"The API takes tokens of {known.issuer}"
             return told + (f" for {_all(known.audiences)}." if known.audiences else " for any audience.")

@@ -182,6 +182,8 @@ def _cut(line: bytes) -> tuple[Any, ...]:
 
 def reason_of(status: int, flags: str | None, details: str, target: str | None) -> str:
     """The reason word of an answer that carries none: what the flags say, else who answered, else the status."""
+    if details.startswith("jwt_authn"):  # it knows nothing of what the route asks of tokens
+        return "gateway_error"
     for flag in (flags or "").split(","):
         if flag in _BY_FLAG and not (flag == "NR" and status in _BY_STATUS):
             return _BY_FLAG[flag]

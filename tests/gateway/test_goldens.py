@@ -13,7 +13,7 @@ import pytest
 
 from portal.gateway import compile as compiler
 from portal.gateway.check import problems
-from portal.gateway.ir import Api, ClientCertificate, Credential, Place, Plan, Snapshot, Target, Upstream
+from portal.gateway.ir import Api, ClientCertificate, Credential, Jwt, Place, Plan, Snapshot, Target, Upstream
 from tests.gateway.envoy import AUTHORITY, validate
 
 GOLDENS = Path(__file__).with_name("goldens")
@@ -32,7 +32,12 @@ def snapshot_of(case: dict[str, Any]) -> Snapshot:
 
 def api_of(fields: dict[str, Any]) -> Api:
     credential = fields.get("credential")
-    made = {"upstream": upstream_of(fields["upstream"]), "credential": Credential(*credential) if credential else None}
+    made: dict[str, Any] = {
+        "upstream": upstream_of(fields["upstream"]),
+        "credential": Credential(*credential) if credential else None,
+    }
+    if (jwt := fields.get("jwt")) is not None:
+        made["jwt"] = Jwt(**jwt)
     return Api(**{**fields, **made})
 
 

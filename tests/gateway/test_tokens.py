@@ -81,7 +81,14 @@ class Tokens:
 @pytest.fixture(scope="module")
 def served(upstream: Upstream) -> Iterator[Tokens]:
     apis = [
-        api(n, upstream.port, path=f"/{name}", jwt=asked, key_place="bearer" if name == "bearer" else "header", takes_key=name != "alone")
+        api(
+            n,
+            upstream.port,
+            path=f"/{name}",
+            jwt=asked,
+            key_place="bearer" if name == "bearer" else "header",
+            takes_key=name != "alone",
+        )
         for n, (name, asked) in enumerate(APIS.items(), 1)
     ]
     gateway = Gateway.new()
@@ -226,7 +233,12 @@ class TestForgery:
         for values in ([good, bad], [bad, good], [good, good]):
             pairs = [("Authorization", f"Bearer {value}") for value in values]
             assert served.gateway.call(f"/{name}/x", pairs).status in (400, 401)
-        for value in (f"Bearer {good}, Bearer {bad}", f"Basic eDp5, Bearer {good}", f"Bearer {good} {bad}", f"x Bearer {good}"):
+        for value in (
+            f"Bearer {good}, Bearer {bad}",
+            f"Basic eDp5, Bearer {good}",
+            f"Bearer {good} {bad}",
+            f"x Bearer {good}",
+        ):
             assert served.gateway.call(f"/{name}/x", {"Authorization": value}).status in (400, 401), value
 
     def test_an_api_without_tokens_takes_none(self, served: Tokens) -> None:
@@ -268,7 +280,10 @@ class TestBesideKeys:
         assert "authorization" not in answer.sent, "upstreams may believe what is forwarded to them"
 
     def test_where_only_tokens_will_do_keys_do_not(self, served: Tokens) -> None:
-        assert outcome(served.call(None, "alone", [("X-API-Key", token_of(SUBSCRIBER).value)])) == (401, "token_missing")
+        assert outcome(served.call(None, "alone", [("X-API-Key", token_of(SUBSCRIBER).value)])) == (
+            401,
+            "token_missing",
+        )
         assert served.call(RSA.token(), "alone").status == 200
 
     def test_what_targets_ask_for_in_the_same_header_goes_on_beside_a_key(self, served: Tokens) -> None:

@@ -7,11 +7,12 @@ header that begins so from what the client sent.
 Where a token fails its own provider, Envoy tries whichever other one names the same issuer, and that may ask for less.
 So each provider writes a header of its own, and the key filter reads that of the route.
 
-Envoy answers 403 on a route that names a requirement which this file does not have: tokens that nobody could verify let
-nobody in. https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/jwt_authn_filter
+Envoy refuses all calls on a route that names a requirement which this file does not have: tokens that nobody could
+verify let nobody in. https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/jwt_authn_filter
 """
 
 from collections.abc import Iterable
+from operator import attrgetter
 
 from portal.gateway.ir import Api, Jwt, Place, Snapshot
 from portal.gateway.resource import Resource, discovery_file, typed, watched
@@ -66,7 +67,7 @@ def for_script(api: Api) -> Resource:
 
 def _filter(apis: Iterable[Api]) -> Resource:
     found: dict[str, Jwt] = {}
-    for api in apis:
+    for api in sorted(apis, key=attrgetter("id")):
         if api.jwt is not None and api.jwt.jwks and not api.retired:
             found.setdefault(api.jwt.provider, api.jwt)
     return typed(

@@ -13,8 +13,8 @@ local C = ffi.C
 ffi.cdef [[
   typedef struct {
     char magic[8];
-    uint32_t crc, keys, consumers, subscriptions, plans, restrictions, networks6, operations, networks4, chosen, texts;
-    uint32_t subjects;
+    uint32_t crc, keys, consumers, subscriptions, plans, restrictions, subjects;
+    uint32_t networks6, operations, networks4, chosen, texts;
     char spare[8];
   } portico_header;
   typedef struct {

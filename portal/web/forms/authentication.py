@@ -73,14 +73,14 @@ class AuthenticationForm(Form):
     jwt_audiences = TextAreaField(
         "Audiences",
         filters=[stripped],
-        description="What the claim aud may say, one a line. Without any, tokens that the issuer made for other services "
-        "are taken here too.",
+        description="What the claim aud may say, one a line. Without any, tokens that the issuer made for other "
+        "services are taken here too.",
     )
     jwks_url = one_line(
         "Address of its keys",
         500,
-        description="The jwks_uri of the issuer, with https. The portal fetches it every few minutes, and a last good set "
-        "stays.",
+        description="The jwks_uri of the issuer, with https. The portal fetches it every few minutes, and the last "
+        "good set stays.",
     )
     jwks = TextAreaField(
         "Or the keys themselves",

@@ -18,8 +18,8 @@ def subject_line() -> StringField:
         "Subject",
         filters=[stripped],
         render_kw={"maxlength": LONGEST_SUBJECT},
-        description="Who your tokens say is calling, to the letter. One consumer of the API at a time has it. Empty: no "
-        "token leads to this consumer.",
+        description="Who your tokens say is calling, to the letter. One consumer of the API at a time has it. Empty: "
+        "no token leads to this consumer.",
     )
 
 
