@@ -26,7 +26,7 @@ class TestKeyOf:
             (HEADER | {"name": "not a name"}, None),
             (QUERY | {"name": ""}, None),
             (HEADER | {"in": "cookie"}, None),
-            ({"type": "http", "scheme": "basic"}, None),
+            ({"type": "http", "scheme": "basic"}, KeyScheme("basic", "Authorization")),
             ({"type": "mutualTLS"}, None),
             ({"type": "openIdConnect", "openIdConnectUrl": "https://id.example.com"}, None),
             (OAUTH, None),
@@ -38,7 +38,18 @@ class TestKeyOf:
         assert key({"pets": scheme}) == expected
 
     def test_no_scheme_is_no_key(self) -> None:
-        assert key({}) is None
+        assert described(document()).key is None
+        assert described(document(components={"securitySchemes": {"o": OAUTH}}, security=[{}])).key is None
+
+    @pytest.mark.parametrize("security", [[], [{}]])
+    def test_a_document_may_say_that_nothing_is_asked_for(self, security) -> None:
+        assert described(document(security=security)).key == KeyScheme("none", "")
+
+    def test_a_key_is_preferred_to_user_name_and_password_unless_these_are_required(self) -> None:
+        basic = {"type": "http", "scheme": "basic"}
+
+        assert key({"b": basic, "h": HEADER}) == KeyScheme("header", "X-Pets-Key")
+        assert key({"h": HEADER, "b": basic}, {"b": []}) == KeyScheme("basic", "Authorization")
 
     def test_the_first_that_can_be_used_is_taken(self) -> None:
         assert key({"o": OAUTH, "q": QUERY, "h": HEADER}) == KeyScheme("query", "api_key")
