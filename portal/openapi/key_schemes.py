@@ -39,14 +39,14 @@ def key_of(tree: dict[str, Any], schemes: tuple[str, ...], findings: Findings) -
         if _is_of_tokens(scheme):
             findings.add(
                 pointer_of((*schemes, name)),
-                f"{quoted(name)} asks for {_asked_for(scheme)}. Callers send a key {_where(key)} until the API's "
+                f"{quoted(name)} asks for {_asked_for(scheme)}. Callers send {_instead(key)}, until the API's "
                 "document says, under how callers authenticate, which tokens (JWT) will do: issuer, audience and keys.",
             )
         elif name not in usable:
             findings.add(
                 pointer_of((*schemes, name)),
                 f"{quoted(name)} asks for {_asked_for(scheme)}, which the gateway does not check. Callers send "
-                f"{'what they are given' if key == KeyScheme('basic', 'Authorization') else 'a key'} {_where(key)} instead; what the upstream itself asks for can be stored as a secret of the API.",
+                f"{_instead(key)}; what the upstream itself asks for can be stored as a secret of the API.",
             )
     return key
 
@@ -82,15 +82,15 @@ def _asked_for(scheme: dict[str, Any]) -> str:
     return _ASKED_FOR.get(kind, f"what it calls {quoted(kind)}" if kind else "something that it does not name")
 
 
-def _where(key: KeyScheme | None) -> str:
+def _instead(key: KeyScheme | None) -> str:
     match key:
-        case KeyScheme("bearer"):
-            return "as a bearer token"
         case KeyScheme("basic"):
-            return "as user name and password"
+            return "a user name and password of this portal instead"
+        case KeyScheme("bearer"):
+            return "a key as a bearer token instead"
         case KeyScheme("query", name):
-            return f"in the query parameter {name}"
+            return f"a key in the query parameter {name} instead"
         case KeyScheme("header", name):
-            return f"in the header {name}"
+            return f"a key in the header {name} instead"
         case _:
-            return "where the API's settings say"
+            return "a key where the API's settings say instead"

@@ -9,8 +9,8 @@ REASONS = {
     "upstream_status": "The upstream itself answered with this status.",
     "no_such_api": "No published API is mounted at this host and path.",
     "key_missing": "The call carried no key where this API expects one, or nothing else that it takes instead.",
-    "key_malformed": "What was sent as the key, or as user name and password, is none of this portal's: its form or its "
-    "checksum is wrong.",
+    "key_malformed": "What was sent as the key, or as user name and password, is not one of this portal's: its form or "
+    "its checksum is wrong.",
     "key_repeated": "The call carried more than one key, so none was believed.",
     "key_misplaced": "The call's path held a key, which would stand in logs. Send it where the API expects it.",
     "key_unknown": "The key has the right form, but this portal does not know it.",

@@ -177,7 +177,7 @@ def consumers(person: Person, *, q: str, team: str) -> Select[Consumer]:
 
 def subscribable(person: Person, *, q: str, closed: bool = False) -> Select[Api]:
     """Published APIs that the person may know of, that offer a plan and take new subscriptions. `closed`: also those
-    that take none any more."""
+    that take none, or none any more."""
     offers = exists().where(api_plan.c.api_id == Api.id, api_plan.c.plan_id == Plan.id, registry.known_to(person))
     rows = (
         select(Api)
@@ -186,7 +186,9 @@ def subscribable(person: Person, *, q: str, closed: bool = False) -> Select[Api]
         .options(selectinload(Api.team), selectinload(Api.live_release), selectinload(Api.plans))
     )
     if not closed:
-        rows = rows.where(Api.closed.is_(False), Api.retired_at.is_(None))
+        everyone = select(Consumer.id).where(Consumer.everyone)
+        public = select(Subscription.api_id).where(Subscription.consumer_id.in_(everyone), CURRENT)
+        rows = rows.where(Api.closed.is_(False), Api.retired_at.is_(None), Api.id.not_in(public))
     return rows.where(or_(has(Api.name, q), has(Api.slug, q), has(Team.name, q))) if q else rows
 
 

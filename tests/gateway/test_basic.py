@@ -114,7 +114,6 @@ PAIR_OF_WRONG = PAIR.value[:-1] + ("a" if PAIR.value[-1] != "a" else "b")
         ("Basic " + "=" * 68, "key_malformed"),
         ("Basic " + "\u00ff" * 68, "key_malformed"),
         ("Basic " + " " * 30_000 + "x", "key_malformed"),
-        (basic(PAIR.value) + ", Bearer x", "key_malformed"),
         (basic(PAIR.value).replace("=", "=="), "key_malformed"),
         ("Basic", "key_missing"),
         ("Basic   ", "key_missing"),
@@ -171,6 +170,7 @@ def test_several_are_believed_in_none(served: Served) -> None:
     assert reason(ask(served, "/basic", good, good)) == (400, "key_repeated")
     assert reason(ask(served, "/basic", "Bearer x", good)) == (400, "key_repeated")
     assert reason(ask(served, "/either", good, "Bearer x")) == (400, "key_repeated")
+    assert reason(ask(served, "/basic", f"{good}, Bearer x")) == (400, "key_repeated")
     both = served.call("/either", [("Authorization", good)], token=SUBSCRIBER)
     assert reason(both) == (400, "key_repeated")
 

@@ -13,7 +13,19 @@ import pytest
 
 from portal.gateway import compile as compiler
 from portal.gateway.check import problems
-from portal.gateway.ir import Api, ClientCertificate, Credential, Jwt, Place, Plan, Snapshot, Target, Upstream
+from portal.gateway.ir import (
+    Api,
+    ClientCertificate,
+    Consumer,
+    Credential,
+    Jwt,
+    Place,
+    Plan,
+    Snapshot,
+    Subscription,
+    Target,
+    Upstream,
+)
 from tests.gateway.envoy import AUTHORITY, validate
 
 GOLDENS = Path(__file__).with_name("goldens")
@@ -27,7 +39,13 @@ def place_of(case: dict[str, Any]) -> Place:
 
 def snapshot_of(case: dict[str, Any]) -> Snapshot:
     apis = tuple(api_of(fields) for fields in case.get("apis", ()))
-    return Snapshot(1, apis, tuple(Plan(**fields) for fields in case.get("plans", ())))
+    return Snapshot(
+        1,
+        apis,
+        tuple(Plan(**fields) for fields in case.get("plans", ())),
+        [Consumer(**fields) for fields in case.get("consumers", ())],
+        [Subscription(**fields) for fields in case.get("subscriptions", ())],
+    )
 
 
 def api_of(fields: dict[str, Any]) -> Api:

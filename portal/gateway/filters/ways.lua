@@ -69,17 +69,19 @@ local function learn_ways(api, letters)
   end
 end
 
--- What stands behind `Basic`, or nil; true where Authorization came more than once. It is taken off: an API that asks
+-- What stands behind `Basic`, or nil; true where it came with another Authorization. It is taken off: an API that asks
 -- for user name and password asks for ours.
 local function take_basic(api, headers)
   local value = api.takes_basic and headers:get("authorization")
   if not value then return nil, false end
-  if headers:getNumValues("authorization") > 1 then
+  local scheme, text = match(value, "^(%a+)%s*(.*)$")
+  local is_basic = scheme and string.lower(scheme) == "basic"
+  -- Envoy joins several headers of this name with commas.
+  if find(value, ",", 1, true) and (is_basic or find(string.lower(value), ",%s*basic")) then
     headers:remove("authorization")
     return nil, true
   end
-  local scheme, text = match(value, "^(%a+)%s*(.*)$")
-  if not scheme or string.lower(scheme) ~= "basic" then return nil, false end
+  if not is_basic then return nil, false end
   headers:remove("authorization")
   return text, false
 end

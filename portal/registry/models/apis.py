@@ -123,7 +123,8 @@ class Api(Base):
     @property
     def is_public(self) -> bool:
         """Whether its live release asks for no key."""
-        return self.live_release is not None and "public" in (self.live_release.document.get("authentication") or {})
+        live = self.live_release
+        return live is not None and bool((live.document.get("authentication") or {}).get("public"))
 
     @property
     def has_unpublished_changes(self) -> bool:

@@ -34,11 +34,6 @@ _OF_TOKENS = (
     (403, "token_unknown"),
     (503, "token_keys_missing"),
 )
-_OF_CALLERS = frozenset(
-    "key_missing key_malformed key_unknown key_revoked key_expired consumer_suspended not_subscribed "
-    "subscription_suspended subscription_pending key_not_allowed address_not_allowed".split()
-)
-"""Reasons that nobody hears of a public API."""
 _REFUSALS = (
     (401, "key_missing"),
     (401, "key_malformed"),
@@ -57,6 +52,10 @@ _REFUSALS = (
     (429, "api_limit"),
     (503, "api_paused"),
 )
+_OF_CALLERS = frozenset(
+    reason for _, reason in _REFUSALS if reason.startswith(("key_", "subscription_", "consumer_", "not_", "address_"))
+)
+"""Reasons that nobody hears of a public API."""
 _MOST_KEPT = 100_000
 """Operations and schemas, of all documents together: some 60 MB."""
 

@@ -131,7 +131,7 @@ class KeyForm(Ending, RestrictionsForm):
 class EditKeyForm(KeyForm):
     """Of a key that there is: its expiry stays unless another one is chosen."""
 
-    kind = None
+    kind = None  # type: ignore[assignment]  # how WTForms takes a field out
 
     def keep(self, key: Key) -> None:
         """Offer what the key has, and choose it where nothing was sent."""
