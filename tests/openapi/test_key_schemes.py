@@ -67,9 +67,9 @@ class TestKeyOf:
         said = sentences(described(document(components={"securitySchemes": {"login": OAUTH, "h": HEADER}})))
 
         assert said == {
-            "/components/securitySchemes/login": "“login” asks for OAuth 2. Callers send a key in the header X-Pets-Key "
-            "instead, until the API's document says, under how callers authenticate, which tokens (JWT) will do: issuer, "
-            "audience and keys."
+            "/components/securitySchemes/login": "“login” asks for OAuth 2. Callers send a key in the header "
+            "X-Pets-Key instead, until the API's document says, under how callers authenticate, which tokens (JWT) "
+            "will do: issuer, audience and keys."
         }
 
     def test_what_the_gateway_never_checks_is_said_to_be_so(self) -> None:
