@@ -88,9 +88,9 @@ def test_every_field_of_a_document_is_compared():
 
 
 def test_ways_to_authenticate_are_told_in_words():
-    before = factories.document(path="/a")
-    either = factories.document(path="/a", authentication={"basic": True})
-    nobody = factories.document(path="/a", authentication={"public": {"plan": "free"}})
+    before = factories.document(name="A", path="/a")
+    either = factories.document(name="A", path="/a", authentication={"basic": True})
+    nobody = factories.document(name="A", path="/a", authentication={"public": {"plan": "free"}})
 
     assert [(each.label, each.after) for each in differences(before, either)] == [
         ("Authentication", "a key, or user name and password (Basic)")

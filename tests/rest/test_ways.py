@@ -12,9 +12,10 @@ KEYS = "/teams/cast/consumers/shop/keys"
 
 @pytest.fixture
 def public(session, cast):
-    factories.plan(session, team=cast.team, slug="visitors")
+    plan = factories.plan(session, team=cast.team, slug="visitors")
+    public = {"public": {"plan": "visitors"}}
     api = factories.api(
-        session, team=cast.team, live=True, slug="open", path="/open", authentication={"public": {"plan": "visitors"}}
+        session, team=cast.team, live=True, plans=[plan], slug="open", path="/open", authentication=public
     )
     factories.consumer(session, team=cast.team, slug="shop")
     session.commit()
@@ -42,19 +43,21 @@ def test_another_kind_is_refused(program, cast, public):
 
 
 def test_everyone_is_in_no_list_and_cannot_be_touched(program, session, cast, public):
-    asking = program(cast.administrator)
+    asking = program(cast.owner)
     use = everyone.subscription_of_everyone(session, public)
-
-    assert [each["slug"] for each in asking.get("/teams/cast/consumers").json["items"]] == ["shop"]
-    assert asking.get("/teams/cast/consumers/*").status_code == 404
-    assert asking.post("/teams/cast/consumers/*/keys", {}).status_code == 404
-    assert asking.get("/teams/cast/apis/open/v1/subscribers").json["items"] == []
-    assert asking.get(f"/teams/cast/apis/open/v1/subscribers/{use.id}").status_code == 404
+    number, consumer = use.id, use.consumer.public_id
     other = factories.api(session, team=cast.team, live=True, slug="other", path="/other")
     plan = factories.plan(session, team=cast.team)
     other.plans = [plan]
     session.commit()
-    admission = {"consumer": use.consumer.public_id, "plan": plan.slug}
+    admission = {"consumer": consumer, "plan": plan.slug}
+    session.rollback()
+
+    assert [each["slug"] for each in asking.get("/consumers?team=cast").json["items"]] == ["shop"]
+    assert asking.get("/teams/cast/consumers/*").status_code == 404
+    assert asking.post("/teams/cast/consumers/*/keys", {}).status_code == 404
+    assert asking.get("/teams/cast/apis/open/v1/subscribers").json["items"] == []
+    assert asking.get(f"/teams/cast/apis/open/v1/subscribers/{number}").status_code == 404
     assert asking.post("/teams/cast/apis/other/v1/subscribers", admission).status_code == 422
 
 

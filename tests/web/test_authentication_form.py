@@ -30,6 +30,7 @@ def save(client, **fields):
 
 
 def authentication(session, api) -> dict | None:
+    session.rollback()
     session.refresh(api)
     return api.draft.get("authentication")
 
@@ -94,11 +95,11 @@ def test_a_plan_that_is_gone_is_still_shown(publisher, session, cast, orders):
 
 
 def test_a_new_api_takes_a_plan_of_its_own_team_only(client, session, cast):
-    other = factories.team(session, slug="second")
+    other = factories.team(session, owner=cast.owner, slug="second")
     factories.plan(session, team=other, slug="visitors")
     factories.plan(session, team=cast.team, slug="visitors")
     session.commit()
-    client = sign_in(client, cast.administrator)
+    client = sign_in(client, cast.owner)
     public = FORM | {"access": "public"}
 
     refused = client.post("/apis/new", data=public | {"public_plan": "second/visitors"})
