@@ -85,6 +85,19 @@ def assign_plan(session: Session, subscription: Subscription, plan: Plan, *, by:
         _to_consumer(session, subscription, "subscription.changed", "A plan was changed", text, by)
 
 
+def clear_subject(session: Session, subscription: Subscription, *, by: Person) -> None:
+    """By the API's team: no token leads to the consumer any more, and others may have the subject. Raises what
+    `registry.set_subject` raises."""
+    had = subscription.subject
+    registry.set_subject(session, subscription, None)
+    if had is not None:
+        text = (
+            f"{_api_team(subscription)} has cleared the subject of {_use(subscription)}: calls with a token are "
+            "refused with token_unknown. Keys go on. The consumer's page lets you give another subject."
+        )
+        _to_consumer(session, subscription, "subscription.changed", "The subject of tokens was cleared", text, by)
+
+
 def grant_until(session: Session, subscription: Subscription, until: datetime | None, *, by: Person) -> None:
     """Raises what `registry.grant_until` raises."""
     before = subscription.ends_at

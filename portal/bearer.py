@@ -1,7 +1,9 @@
 """What proves something by being shown: keys of consumers, tokens of people. Their common form, and its check.
 
 A prefix of three letters and `_`, 12 base62 (id), `_`, 27 base62 (160 bits of secret), 6 base62 (CRC-32 of all before).
-The checksum lets scanners and readers tell a mistyped one from an unknown one without looking anywhere.
+In a user name and password, which HTTP sends with `:` between them, that sign stands in place of the second `_`: the
+user name is the prefix with the id, the password all that follows. The checksum lets scanners and readers tell a
+mistyped one from an unknown one without looking anywhere.
 """
 
 import hashlib
@@ -11,7 +13,7 @@ import zlib
 from dataclasses import dataclass
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_FORM = re.compile(r"[a-z]{3}_[0-9A-Za-z]{12}_[0-9A-Za-z]{33}")
+_FORM = re.compile(r"[a-z]{3}_[0-9A-Za-z]{12}[_:][0-9A-Za-z]{33}")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -30,6 +32,15 @@ class Token:
         return self.value[4:16]
 
     @property
+    def user(self) -> str:
+        """Of a user name and password."""
+        return self.value[:16]
+
+    @property
+    def password(self) -> str:
+        return self.value[17:]
+
+    @property
     def sha256(self) -> bytes:
         return hashlib.sha256(self.value.encode("ascii")).digest()
 
@@ -42,9 +53,9 @@ def new_public_id() -> str:
     return _random(12)
 
 
-def new_token(prefix: str, public_id: str | None = None) -> Token:
-    """`prefix` is three small letters and `_`."""
-    body = f"{prefix}{public_id or new_public_id()}_{_random(27)}"
+def new_token(prefix: str, public_id: str | None = None, *, sign: str = "_") -> Token:
+    """`prefix` is three small letters and `_`; `sign` is `:` for a user name and password."""
+    body = f"{prefix}{public_id or new_public_id()}{sign}{_random(27)}"
     return Token(body + checksum(body))
 
 

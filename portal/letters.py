@@ -282,7 +282,9 @@ def quotas_reached(session: Session, *, now: datetime, limit: int = 100) -> int:
             subject=f"{consumer.name} has used {'up' if is_over else f'{each.percent} % of'} its quota for {api.name}",
             text=f"{what} that the plan {subscription.plan.name} of {api.name} {api.version} allows it {when}. "
             f"The quota begins anew on {anew.day} {anew:%B %Y} at {anew:%H:%M} ({config.quota_timezone}). {then}",
-            link=_path("consumers.show", team=consumer.team.slug, consumer=consumer.slug),
+            link=_path("apis.subscribers", team=api.team.slug, slug=api.slug, version=api.version)
+            if consumer.everyone
+            else _path("consumers.show", team=consumer.team.slug, consumer=consumer.slug),
             data={
                 "subscription": subscription.id,
                 "consumer": f"{consumer.team.slug}/{consumer.slug}",

@@ -26,7 +26,8 @@ from portal.accounts import audit, replays, sessions, throttle, tokens
 from portal.config import Config
 from portal.db import db, utcnow
 from portal.notify import bell, channels, sending
-from portal.registry import exports, imports, leaks, quotas, releases
+from portal.reading.token_keys import fetched
+from portal.registry import exports, imports, leaks, quotas, releases, token_keys
 from portal.registry.periods import day_of
 from portal.traffic import retention, usage
 
@@ -153,6 +154,19 @@ def mend_catalogue(_config: Config, _payload: dict[str, Any]) -> str:
     return f"{count} APIs were indexed for the catalogue." if count else ""
 
 
+def fetch_token_keys(config: Config, _payload: dict[str, Any]) -> str:
+    """Outside of any transaction: somebody else's server may take its time."""
+    with db.begin() as session:
+        token_keys.settle(session)
+    rules, changed = gateway.rules_of(config), 0
+    for url in token_keys.due(db.session(), now=utcnow()):
+        db.session.rollback()
+        got = fetched(url, rules)
+        with db.begin() as session:
+            changed += token_keys.keep(session, url, got, now=utcnow())
+    return f"The keys of {changed} issuers of tokens are new." if changed else ""
+
+
 def _turns_of(work: Callable[[Session], int]) -> Iterator[int]:
     """Small transactions, so that nobody waits long."""
     while True:
@@ -185,10 +199,13 @@ KINDS: dict[str, Work] = {
     "mend_catalogue": mend_catalogue,
     "tell_quotas": tell_quotas,
     "forget_quotas": forget_quotas,
+    token_keys.KIND: fetch_token_keys,
 }
 LONG = frozenset({imports.JOB, exports.KIND, "mend_catalogue"})
 """Kinds that take up to minutes. They wait for one another, and nothing else waits for them."""
 MAIL = frozenset({"mail"})
+TOKEN_KEYS = frozenset({token_keys.KIND})
+"""Waits for other people's servers, and calls may wait for it."""
 PERIODIC = {
     "forget_calls": timedelta(minutes=10),
     "bury_keys": timedelta(days=1),
@@ -204,6 +221,7 @@ PERIODIC = {
     "mend_catalogue": timedelta(minutes=10),
     "tell_quotas": timedelta(minutes=1),
     "forget_quotas": timedelta(days=1),
+    token_keys.KIND: token_keys.EVERY,
 }
 
 
@@ -273,7 +291,7 @@ def run(config: Config) -> None:
             if time.monotonic() >= announce_at:
                 announce(utcnow())
                 announced, announce_at = True, time.monotonic() + _ANNOUNCE_AGAIN
-            worked = turn(config, by, but=LONG | MAIL)
+            worked = turn(config, by, but=LONG | MAIL | TOKEN_KEYS)
         except SQLAlchemyError as error:
             log.error("The worker cannot read the job table, and tries again: %s", error)
             worked = False
@@ -293,6 +311,7 @@ def _beside(app: Flask, config: Config, by: str, stopping: threading.Event) -> l
     works: dict[str, Callable[[str], bool]] = {
         f"{by}:long": lambda name: turn(config, name, only=LONG),
         f"{by}:mail": lambda name: turn(config, name, only=MAIL),
+        f"{by}:keys": lambda name: turn(config, name, only=TOKEN_KEYS),
     }
     for number in range(_SENDERS):
         works[f"{by}:{number}"] = lambda name: sending.turn(config, rules, name)

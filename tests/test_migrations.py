@@ -22,7 +22,7 @@ from portal import migrate, schema
 from portal.accounts import Person
 from portal.db import Base, engine_options, engine_url
 from portal.errors import Conflict
-from portal.registry.models import Api, Import, Key, Mount, Subscription, Visibility
+from portal.registry.models import Api, Import, Key, KeyKind, Mount, Subscription, Visibility
 from tests import factories
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -332,6 +332,51 @@ class TestAddressesOfImports:
             assert [(each.led_to, each.fetched_from) for each in found] == [("", "https://pets.example/a.yaml")] * 2
 
 
+class TestOtherWaysToAuthenticate:
+    def test_keys_and_consumers_of_before_are_of_the_usual_kind_and_the_release_before_goes_on(self, empty):
+        upgrade_to(empty, "0020")
+        with empty.begin() as connection:
+            connection.execute(text(BEFORE_0008[0]), {"at": BEFORE["created_at"], "yes": True})
+            connection.execute(text(CONSUMER_OF_BEFORE), {"at": BEFORE["created_at"]})
+            connection.execute(text(KEY_OF_BEFORE), {"id": 1, "name": "a" * 12, "hash": b"a" * 32})
+
+        migrate.upgrade(empty)
+
+        with Session(empty) as session:
+            session.execute(text(KEY_OF_BEFORE), {"id": 2, "name": "b" * 12, "hash": b"b" * 32})
+            assert [key.kind.value for key in session.scalars(select(Key))] == ["key", "key"]
+            assert [key.consumer.everyone for key in session.scalars(select(Key))] == [False, False]
+
+    def test_what_the_release_before_does_not_know_goes_with_the_way_back(self, empty):
+        migrate.upgrade(empty)
+        with Session(empty) as session:
+            team = factories.team(session)
+            factories.plan(session, team=team, slug="visitors")
+            public = {"public": {"plan": "visitors"}}
+            factories.api(session, team=team, live=True, path="/public", authentication=public)
+            consumer = factories.consumer(session, team=team)
+            kept, _ = factories.key(session, consumer)
+            factories.key(session, consumer, kind=KeyKind.BASIC)
+            session.commit()
+            numbers = consumer.id, kept.id
+
+        settings = AlembicConfig(MIGRATIONS / "alembic.ini")
+        settings.set_main_option("script_location", str(MIGRATIONS))
+        with empty.connect() as connection:
+            settings.attributes["connection"] = connection
+            command.downgrade(settings, "0020")
+            connection.commit()
+
+        with empty.connect() as connection:
+            assert connection.scalars(text("SELECT id FROM consumer")).all() == [numbers[0]]
+            assert connection.scalars(text('SELECT id FROM "key"')).all() == [numbers[1]]
+            assert connection.scalars(text("SELECT id FROM subscription")).all() == []
+
+
+CONSUMER_OF_BEFORE = (
+    "INSERT INTO consumer (id, public_id, team_id, slug, name, description, created_at)"
+    " VALUES (5, 'con_a', 3, 'shop', 'Shop', '', :at)"
+)
 IMPORT_OF_BEFORE = (
     "INSERT INTO api_import (id, team_id, source, source_name, state, percent, step, turn, error, size, created_at,"
     " changed_at) VALUES ({}, 3, 'address', 'https://pets.example/a.yaml', 'applied', 100, '', 1, '', 9, :at, :at)"

@@ -9,6 +9,7 @@
 | database  | its schema, its state, what should have gone             |
 | sealed    | secrets that the present keys cannot open                |
 | work      | nodes, the worker, its jobs                              |
+| tokens    | keys of issuers that cannot be fetched                   |
 
 A command examines everything. A page takes a `glance` of its own, since that costs a few statements, and shows beside
 it what the worker has seen when it last took a closer look (`kept`).
@@ -21,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from portal.config import Config
 from portal.db import utcnow
-from portal.doctor import database, envoy, folder, mail, sealed, settings, work
+from portal.doctor import database, envoy, folder, mail, sealed, settings, tokens, work
 from portal.doctor.finding import Finding
 from portal.doctor.kept import EVERY, KIND, Examination, NobodyLooks, ask, keep, last
 
@@ -42,7 +43,7 @@ __all__ = [
 
 def glance(config: Config, session: Session) -> list[Finding]:
     """What costs no more than a few statements."""
-    return [*settings.findings(config), *work.findings(session, utcnow())]
+    return [*settings.findings(config), *work.findings(session, utcnow()), *tokens.findings(session)]
 
 
 def closer(config: Config, engine: Engine) -> list[Finding]:
@@ -59,6 +60,7 @@ def examine(config: Config, engine: Engine) -> list[Finding]:
     def inside(session: Session) -> Iterator[Finding]:
         yield from database.of_file(session)
         yield from work.findings(session, utcnow())
+        yield from tokens.findings(session)
         yield from _inside(config, session)
 
     return [*settings.findings(config), *_outside(config, engine), *database.asked(engine, inside)]

@@ -17,6 +17,8 @@ def local_replies() -> Resource:
             # The key filter has spoken: it set the status, the sentence and the reason. The header is believed only
             # then, because what Envoy refuses before front cleaning still has the client's own.
             {"filter": _details("lua_response"), "body_format_override": _body("%REQ(X-CONSUMER-REFUSAL)%")},
+            # The token filter refuses nobody, unless it does not know what the route asks of tokens.
+            _mapper(_expression("response.code_details.startsWith('jwt_authn')"), "gateway_error", status=500),
             _mapper(_status(200), "ok", message="The gateway answers."),
             _mapper(_both(_status(429), _expression(f"response.headers['{overall.SCOPE}'] == 'api'")), "api_limit"),
             _mapper(_status(429), "rate_limited"),

@@ -24,6 +24,10 @@ _RESERVED_PATH = "/_portico"
 _PRINTED = re.compile(r"[\x21-\x2b\x2d-\x7e]+")
 _LONGEST_HEADER = 100
 _MOST_TOKENS = 2**32 - 1
+NO_TOKEN_KEYS = (
+    "The keys that its tokens are verified with have not been fetched yet, so that calls with a token are answered "
+    "with 503. Its page says why."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,11 @@ def problems(snapshot: Snapshot) -> list[Problem]:
 
 
 def lacking(snapshot: Snapshot) -> list[Problem]:
-    """APIs that are served, but whose calls go nowhere because their targets' credential is not to be had."""
-    found = [Problem(api.label, api.lacks) for api in snapshot.apis if api.lacks and not api.retired]
+    """APIs that are served, but whose calls go nowhere because their targets' credential is not to be had, or whose
+    tokens cannot be verified."""
+    living = [api for api in snapshot.apis if not api.retired]
+    found = [Problem(api.label, api.lacks) for api in living if api.lacks]
+    found += [Problem(api.label, NO_TOKEN_KEYS) for api in living if api.jwt is not None and not api.jwt.jwks]
     return sorted(found, key=lambda problem: (problem.api or "", problem.sentence))
 
 

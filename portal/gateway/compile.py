@@ -6,13 +6,15 @@
 | lds/lds.json         | listener             | place                                       |
 | rds/rds.json         | routes               | APIs, place.portal                          |
 | cds/cds.json         | clusters, addresses  | upstreams, addresses, place.ca_bundle       |
+| jwt/jwt.json         | token filter         | what APIs ask of tokens, keys to verify by  |
 | limits/limits.json   | limit filter         | plans                                       |
 | overall/overall.json | overall limit filter | overall limits of APIs                      |
 | keys/keys.json       | key filter           | the name of the key data, see `keys.py`     |
 | tls/tls.json         | certificate          | the pair of the settings, `certificate.py`  |
 
 Each is read again when a file is renamed into its directory, so write `.tmp` elsewhere and rename. Publish clusters
-before routes and limits before keys. The listener must not change while Envoy runs: that would reset every limit.
+and tokens before routes and limits before keys. The listener must not change while Envoy runs: that would reset every
+limit.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,12 +22,12 @@ from pathlib import Path
 
 from portal.gateway import answers, clusters, routes, tls
 from portal.gateway.clusters import Addresses
-from portal.gateway.filters import chain, chain_inlined, cleaning, key, limits, overall
+from portal.gateway.filters import chain, chain_inlined, cleaning, jwt, key, limits, overall
 from portal.gateway.ir import Place, Snapshot, Upstream
 from portal.gateway.resource import Resource, discovery_file, encoded, typed, version_of, watched
 from portal.traffic.line import FIELDS
 
-DIRECTORIES = ("lds", "rds", "cds", "limits", "overall", "keys", "tls", "data", "log")
+DIRECTORIES = ("lds", "rds", "cds", "jwt", "limits", "overall", "keys", "tls", "data", "log")
 """What must exist in `Place.directory` before Envoy starts. The key data lies in `data`, which nothing watches."""
 
 STAT_PREFIX = "gateway"
@@ -47,6 +49,7 @@ VERSION_STATISTICS = {
     "lds/lds.json": "listener_manager.lds.version_text",
     "rds/rds.json": f"http.{STAT_PREFIX}.rds.{routes.NAME}.version_text",
     "cds/cds.json": "cluster_manager.cds.version_text",
+    jwt.FILE: f"extension_config_discovery.http_filter.{jwt.NAME}.version_text",
     "limits/limits.json": f"extension_config_discovery.http_filter.{limits.NAME}.version_text",
     overall.FILE: f"extension_config_discovery.http_filter.{overall.NAME}.version_text",
     "keys/keys.json": f"extension_config_discovery.http_filter.{key.NAME}.version_text",
@@ -62,6 +65,7 @@ def compile_files(snapshot: Snapshot, place: Place, addresses: Addresses) -> dic
         "lds/lds.json": discovery_file([_listener(place, _discovered_routes(place), chain(place))]),
         "rds/rds.json": discovery_file([routes.route_configuration(snapshot, place.portal)]),
         "cds/cds.json": compile_clusters(snapshot, place, addresses),
+        jwt.FILE: compile_tokens(snapshot),
         **compile_limits(snapshot),
     }
 
@@ -69,6 +73,11 @@ def compile_files(snapshot: Snapshot, place: Place, addresses: Addresses) -> dic
 def compile_limits(snapshot: Snapshot) -> dict[str, bytes]:
     """The files of limits alone: what must be there before the keys are."""
     return {"limits/limits.json": limits.discovered(snapshot), overall.FILE: overall.discovered(snapshot)}
+
+
+def compile_tokens(snapshot: Snapshot) -> bytes:
+    """`jwt/jwt.json` alone: what must be there before the routes are."""
+    return jwt.discovered(snapshot)
 
 
 def compile_empty(place: Place) -> dict[str, bytes]:

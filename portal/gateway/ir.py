@@ -4,6 +4,7 @@
 since 1970 (UTC), because that is what the key file stores and the key filter compares with its clock.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +64,34 @@ class AddressLists:
 
 
 @dataclass(frozen=True, slots=True)
+class Jwt:
+    """Tokens that an API takes beside keys or instead of them."""
+
+    issuer: str
+    audiences: tuple[str, ...]
+    """One of which the token must name; none for any."""
+    claim: str
+    """The one that says who calls."""
+    source: str
+    """Where the keys come from: an address, or a hash of what was pasted."""
+    forward: bool = False
+    """Whether the token goes on to the targets."""
+    jwks: str = ""
+    """The keys that tokens are verified with, as JSON; "" while there are none. Live at once, unlike the rest."""
+
+    @property
+    def provider(self) -> str:
+        """A hash of what is asked of tokens, whatever the keys are now; APIs that ask the same share a provider."""
+        parts = repr((self.issuer, sorted(self.audiences), self.claim, self.source))
+        return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+    @property
+    def header(self) -> str:
+        """Carries the claim of a verified token to the key filter, and no farther."""
+        return f"x-consumer-claim-{self.provider}"
+
+
+@dataclass(frozen=True, slots=True)
 class Upstream:
     """Where an API's calls are sent. APIs with equal upstreams share one Envoy cluster."""
 
@@ -94,6 +123,11 @@ class Api:
     key_place: KeyPlace = "header"
     key_name: str = "x-api-key"
     """Header (lower case) or query parameter that holds the key; unused for `bearer`."""
+    takes_key: bool = True
+    takes_basic: bool = False
+    """Whether user name and password will do, in Authorization."""
+    public: bool = False
+    """Whether nobody is asked for anything. A key is looked for all the same, so that none reaches the targets."""
     first_byte_timeout_ms: int = 30_000
     idle_timeout_ms: int = 300_000
     retries: int = 1
@@ -117,6 +151,7 @@ class Api:
     """Why the targets cannot be given what they ask for, in a sentence. No call is sent to them without."""
     cors: Cors | None = None
     addresses: AddressLists | None = None
+    jwt: Jwt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +175,8 @@ class Consumer(NamedTuple):
     """`con_` and 16 base32 characters."""
     suspended: bool = False
     """Not since when: a clock that went ahead must not let its keys live on."""
+    everyone: bool = False
+    """Whether it stands for all who call without a key; its subscriptions are to public APIs."""
 
 
 class Subscription(NamedTuple):
@@ -154,10 +191,17 @@ class Subscription(NamedTuple):
     """When the quota that is used up begins anew; long past or None where there is none."""
 
 
+class Subject(NamedTuple):
+    """What tokens call a subscription's consumer at its API."""
+
+    subscription_id: int
+    text: str
+
+
 class Key(NamedTuple):
     sha256: bytes
     public_id: str
-    """The 12 base62 characters after `pco_`."""
+    """The 12 base62 characters after `pco_` or `pcb_`."""
     consumer_id: int
     expires: int | None
     revoked: int | None
@@ -190,8 +234,14 @@ class Snapshot:
     consumers: Sequence[Consumer] = ()
     subscriptions: Sequence[Subscription] = ()
     keys: Sequence[Key] = ()
+    subjects: Sequence[Subject] = ()
     restrictions: Mapping[int, Restriction] = field(default_factory=dict)
     """By `Key.id`, of keys that may not do all that their consumer may."""
+
+    def everyone(self) -> list[Subscription]:
+        """Subscriptions of callers without a key."""
+        those = {consumer.id for consumer in self.consumers if consumer.everyone}
+        return [each for each in self.subscriptions if each.consumer_id in those] if those else []
 
 
 @dataclass(frozen=True, slots=True)

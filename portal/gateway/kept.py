@@ -107,8 +107,10 @@ def _api(values: dict[str, Any]) -> ir.Api:
     upstream = values.pop("upstream")
     targets = tuple(ir.Target(**target) for target in upstream.pop("targets"))
     credential, certificate = values.pop("credential", None), upstream.pop("client_certificate", None)
+    jwt = values.pop("jwt", None)
     return ir.Api(
         **values,
+        jwt=ir.Jwt(**jwt | {"audiences": tuple(jwt["audiences"])}) if jwt else None,
         credential=ir.Credential(**credential) if credential else None,
         upstream=ir.Upstream(
             targets=targets,

@@ -3,11 +3,13 @@
 All numbers are little-endian. A file is
 
     header        64 bytes   magic, CRC-32 of all that follows, counts of the tables in this order
-    keys          64 each    sorted by SHA-256, so that the filter finds one by binary search
+    keys          64 each    sorted by SHA-256, so that the filter finds one by binary search; user names with passwords
+                             are among them, and one without an id for each public API
     consumers     32 each    sorted by id; each names its range in the table of subscriptions
     subscriptions 40 each    sorted by consumer and API
     plans         32 each    sorted by id; those with limits or quotas, of which answers tell
     restrictions  40 each    what a key may not do, named by keys as their place + 1; each names its ranges of the rest:
+    subjects      40 each    sorted by SHA-256 of API and subject; each names its consumer and subscription by place
     networks6     32 each    first and last address, in the order in which they are sent; sorted and apart
     operations    16 each    API and place in the texts
     networks4      8 each    first and last address, as numbers; sorted and apart
@@ -24,24 +26,25 @@ import hashlib
 import ipaddress
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import repeat
 from operator import attrgetter
 
 from portal.gateway.filters import key
-from portal.gateway.ir import Restriction, Snapshot
+from portal.gateway.ir import Key, Restriction, Snapshot, Subscription
 from portal.traffic.operations import is_rest, pieces_of, segments_of
 
-_VERSION = 2
+_VERSION = 3
 _MAGIC = b"PORTICO" + bytes([_VERSION])
-_HEADER = struct.Struct("<8s11I12x")
+_HEADER = struct.Struct("<8s12I8x")
 _KEY = struct.Struct("<32s12sIqII")
 _CONSUMER = struct.Struct("<20sIII")
 _SUBSCRIPTION = struct.Struct("<IIIIqqq")
 _PLAN = struct.Struct("<IIIIQQ")
 _RESTRICTION = struct.Struct("<9I4x")
+_SUBJECT = struct.Struct("<32sII")
 _NETWORK6 = struct.Struct("16s16s")
 _OPERATION = struct.Struct("<III4x")
 _NETWORK4 = struct.Struct("<II")
@@ -86,7 +89,8 @@ def pack_keys(snapshot: Snapshot) -> bytes:
         if plan.per_second or plan.per_minute or plan.quota_day or plan.quota_month
     ]
     restrictions = _Restrictions(snapshot.restrictions)
-    keys = _packed_keys(snapshot, index, restrictions)
+    keys = _packed_keys(replace(snapshot, keys=[*snapshot.keys, *_of_everyone(snapshot)]), index, restrictions)
+    subjects = _packed_subjects(snapshot, index, subscriptions)
     rest = b"".join(
         [
             *keys,
@@ -96,10 +100,15 @@ def pack_keys(snapshot: Snapshot) -> bytes:
                 for id_, _, api, plan, starts, ends, standing, blocked_until in subscriptions
             ),
             *plans,
+            *restrictions.rows(),
+            *subjects,
             *restrictions.packed(),
         ]
     )
-    counts = len(keys), len(consumers), len(subscriptions), len(plans), *restrictions.counts()
+    counts = (
+        *(len(keys), len(consumers), len(subscriptions), len(plans), len(restrictions.rows()), len(subjects)),
+        *restrictions.counts(),
+    )
     return _HEADER.pack(_MAGIC, zlib.crc32(rest), *counts) + rest
 
 
@@ -111,6 +120,15 @@ def key_file_name(packed: bytes) -> str:
 def key_filter(file: str) -> bytes:
     """`keys/keys.json`: the key filter's resource, which names the data file by its absolute path."""
     return key.discovered(file)
+
+
+def _of_everyone(snapshot: Snapshot) -> list[Key]:
+    """What the filter looks up for a call to a public API instead of a key. Nothing that a client sends has this hash:
+    what it hashes begins with `pco_` or `pcb_`."""
+    return [
+        Key(hashlib.sha256(f"everyone of API {api_id:034}".encode("ascii")).digest(), "", consumer_id, None, None)
+        for api_id, consumer_id in sorted({(each.api_id, each.consumer_id) for each in snapshot.everyone()})
+    ]
 
 
 def _packed_keys(snapshot: Snapshot, index: dict[int, int], restrictions: "_Restrictions") -> list[bytes]:
@@ -138,6 +156,28 @@ def _packed_keys(snapshot: Snapshot, index: dict[int, int], restrictions: "_Rest
     if len(set(hashes)) != len(hashes):
         raise ValueError("Two keys of the snapshot have the same hash.")
     return packed
+
+
+def subject_digest(api_id: int, subject: str) -> bytes:
+    """What a subject is found by; `token.lua` makes the same of a claim."""
+    return hashlib.sha256(f"{api_id}\n{subject}".encode()).digest()
+
+
+def _packed_subjects(
+    snapshot: Snapshot, index: Mapping[int, int], subscriptions: Sequence[Subscription]
+) -> list[bytes]:
+    """Packed and sorted. Of two consumers that claim one name neither has it."""
+    if not snapshot.subjects:
+        return []
+    places = {row.id: place for place, row in enumerate(subscriptions)}
+    found: dict[bytes, bytes | None] = {}
+    for number, text in snapshot.subjects:
+        place = places.get(number)
+        if place is None or (owner := index.get(subscriptions[place].consumer_id)) is None:
+            continue
+        digest = subject_digest(subscriptions[place].api_id, text)
+        found[digest] = None if digest in found else _SUBJECT.pack(digest, owner, place)
+    return sorted(packed for packed in found.values() if packed is not None)
 
 
 def _instant(moment: int | None) -> int:
@@ -168,14 +208,18 @@ class _Restrictions:
         """Number of the key -> place + 1."""
 
     def counts(self) -> tuple[int, ...]:
-        rows, networks6, operations, networks4, chosen = map(len, self._tables())
-        return rows, networks6, operations, networks4, chosen, len(self._text)
+        """Of the tables that its rows name."""
+        return *map(len, self._tables()), len(self._text)
+
+    def rows(self) -> list[bytes]:
+        """The table of restrictions itself."""
+        return self._rows
 
     def packed(self) -> list[bytes]:
         return [*(row for table in self._tables() for row in table), bytes(self._text)]
 
     def _tables(self) -> tuple[list[bytes], ...]:
-        return self._rows, self._networks6, self._operations, self._networks4, self._chosen
+        return self._networks6, self._operations, self._networks4, self._chosen
 
     def _add(self, restriction: Restriction) -> None:
         flags = _READ_ONLY * restriction.read_only

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from portal.gateway import clusters, routes
 from portal.gateway.check import Problem, problems
+from portal.gateway.filters import jwt
 from portal.gateway.ir import Api, Place, Snapshot
 from portal.gateway.read import Reader
 
@@ -67,6 +68,8 @@ def _text(api: Api | None, place: Place) -> list[str]:
         return []
     snapshot = Snapshot(0, (api,))
     resources = [routes.route_configuration(snapshot, place.portal), *clusters.cluster_resources(snapshot, place, {})]
+    if api.jwt is not None:
+        resources.append(jwt.inlined(snapshot))
     return [
         line
         for resource in resources

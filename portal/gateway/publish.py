@@ -29,10 +29,11 @@ from portal.gateway.supervisor import Gateway
 
 log = logging.getLogger(__name__)
 
-_ORDER = ("cds/cds.json", "lds/lds.json", "rds/rds.json")
-"""A route must not come before its cluster. Limits go with the keys: no right may come before its limits."""
+_ORDER = ("cds/cds.json", "jwt/jwt.json", "lds/lds.json", "rds/rds.json")
+"""A route must not come before its cluster, nor before what verifies its tokens. Limits go with the keys: no right may
+come before its limits."""
 _LIMITS = ("limits/limits.json", "overall/overall.json")
-_COPIED = ("cds/cds.json", "rds/rds.json")
+_COPIED = ("cds/cds.json", "jwt/jwt.json", "rds/rds.json")
 _KEY_FILES_KEPT = 3
 """Envoy's workers may still look into the one before; the rest is for whoever wonders."""
 _DATA_NAME = re.compile(rb"keys-[0-9a-f]{16}\.bin")
@@ -233,17 +234,21 @@ class Publisher:
     ) -> None:
         before = {name: self._read(name) for name in changed}
         refusals = self._refusals()
-        clusters = changed.get("cds/cds.json")
         steps: dict[str, bytes] = dict(changed)
-        if clusters is not None and "rds/rds.json" in changed:
-            # Routes that still name an old cluster would answer 503, so both stand for a moment.
+        if "rds/rds.json" in changed:
+            # Routes that still name an old cluster or provider would be answered with an error, so both stand for a
+            # moment.
             both = self._resolver.usable(replace(accepted, apis=(*accepted.apis, *self._good.values())))
-            steps["cds/cds.json"] = compile.compile_clusters(both, self._place, addresses)
+            if "cds/cds.json" in changed:
+                steps["cds/cds.json"] = compile.compile_clusters(both, self._place, addresses)
+            if "jwt/jwt.json" in changed:
+                steps["jwt/jwt.json"] = compile.compile_tokens(both)
         try:
             for name, content in steps.items():
                 self._step(name, content, refusals)
-            if clusters is not None and steps["cds/cds.json"] != clusters:
-                self._step("cds/cds.json", clusters, refusals)
+            for name, content in changed.items():
+                if steps[name] != content:
+                    self._step(name, content, refusals)
         except Refused:
             for name, former in reversed(before.items()):
                 if former is not None:

@@ -31,7 +31,7 @@ from sqlalchemy.orm import aliased
 
 from portal.accounts.models import Team
 from portal.errors import Invalid
-from portal.gateway import credentials, ir
+from portal.gateway import credentials, ir, token_keys
 from portal.gateway.check import Problem
 from portal.gateway.credentials import Secret
 from portal.registry.document import Credential, Document, read_document
@@ -54,6 +54,9 @@ from portal.vault import Unreadable, Vault
 
 _TOLD = (SubscriptionState.APPROVED, SubscriptionState.SUSPENDED, SubscriptionState.PENDING)
 """States that callers hear of; with a subscription in another one they are as good as not subscribed."""
+_SUBJECTS = select(Subscription.id, Subscription.subject).where(
+    Subscription.subject.is_not(None), Subscription.state.in_(_TOLD)
+)
 _AT_ONCE = 500
 """Documents asked for in one statement; databases limit how many values one may carry."""
 
@@ -121,6 +124,7 @@ class Reader:
         self._secrets: dict[tuple[int, str], Secret] = {}
         """By team and name, as they were read last: what is open need not be opened again."""
         self._given: dict[_Live, tuple[Secret | None, ir.Api]] = {}
+        self._token_keys = token_keys.Reader()
 
     def read(self, connection: Connection) -> Reading:
         """Raises sqlalchemy.exc.DBAPIError when the database cannot be reached."""
@@ -146,7 +150,10 @@ class Reader:
             consumers=list(
                 map(
                     ir.Consumer._make,
-                    _rows(connection, select(Consumer.id, Consumer.public_id, Consumer.suspended_at.is_not(None))),
+                    _rows(
+                        connection,
+                        select(Consumer.id, Consumer.public_id, Consumer.suspended_at.is_not(None), Consumer.everyone),
+                    ),
                 )
             ),
             subscriptions=list(
@@ -184,6 +191,7 @@ class Reader:
                     ),
                 )
             ),
+            subjects=list(map(ir.Subject._make, _rows(connection, _SUBJECTS))),
             restrictions=_restrictions(connection),
         )
         return Reading(snapshot, [problem for problem in apis if isinstance(problem, Problem)])
@@ -194,9 +202,9 @@ class Reader:
         row = _Live(*found)._replace(release_id=0, number=number)
         made = _served(row, values)
         if not isinstance(made, _Wanting):
-            return made
+            return self._token_keys.given(connection, [made])[0]
         self._secrets = self._read_secrets(connection)
-        return self._give(row, made)[1]
+        return self._token_keys.given(connection, [self._give(row, made)[1]])[0]
 
     def _read_apis(self, connection: Connection) -> list[ir.Api | Problem]:
         live = [_Live(*row) for row in connection.execute(_live(connection))]
@@ -211,7 +219,8 @@ class Reader:
         wanting = {row: found for row, found in self._apis.items() if isinstance(found, _Wanting)}
         self._secrets = self._read_secrets(connection) if wanting else {}
         self._given = {row: self._give(row, found) for row, found in wanting.items()}
-        return [self._given[row][1] if isinstance(found, _Wanting) else found for row, found in self._apis.items()]
+        served = [self._given[row][1] if isinstance(found, _Wanting) else found for row, found in self._apis.items()]
+        return self._token_keys.given(connection, served)
 
     def _read_secrets(self, connection: Connection) -> dict[tuple[int, str], Secret]:
         found = {}
@@ -315,6 +324,9 @@ def _served(row: _Live, values: dict[str, Any]) -> ir.Api | _Wanting | Problem:
         host=document.host,
         key_place=document.key.place,
         key_name=document.key.name.lower() if document.key.place == "header" else document.key.name,
+        takes_key=document.authentication.key,
+        takes_basic=document.authentication.basic,
+        public=document.authentication.public is not None,
         first_byte_timeout_ms=document.upstream.first_byte_timeout_ms,
         idle_timeout_ms=document.upstream.idle_timeout_ms,
         retries=document.upstream.retries,
@@ -327,6 +339,7 @@ def _served(row: _Live, values: dict[str, Any]) -> ir.Api | _Wanting | Problem:
         successor=row.successor,
         cors=_cors(document),
         addresses=_addresses(document),
+        jwt=token_keys.asked(document),
     )
     credential = document.upstream.credential
     return api if credential is None else _Wanting(api, credential)

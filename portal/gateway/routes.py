@@ -9,7 +9,7 @@ from itertools import product
 from operator import attrgetter
 
 from portal.gateway import clusters, ending
-from portal.gateway.filters import addresses, admission, cors, overall
+from portal.gateway.filters import addresses, admission, cors, jwt, limits, overall
 from portal.gateway.ir import Api, Credential, Snapshot
 from portal.gateway.resource import Resource, typed
 
@@ -48,12 +48,20 @@ def route_name(api: Api, prefix: str) -> str:
     """What the key filter has to know: `<api id>|<release>|<place>|<body limit>|<prefix>|<key name>`.
 
     The prefix is empty for a host mount; the key's place is h, b or q, or p for a paused API and r for a retired one.
+    Behind it stand the ways that an API takes which takes more, or something else, than keys: K for keys, B for Basic,
+    J for tokens (JWT), N for nothing at all.
 
     Reading the name is the cheapest look-up that Envoy has, and it changes in the same moment as the route.
     """
-    place = "r" if api.retired else "p" if api.paused else _PLACES[api.key_place]
+    place = "r" if api.retired else "p" if api.paused else _PLACES[api.key_place] + _ways(api)
     name = "" if api.key_place == "bearer" else api.key_name
     return f"{api.id}|{api.release}|{place}|{api.body_limit_bytes}|{prefix}|{name}"
+
+
+def _ways(api: Api) -> str:
+    ways = (("K", api.takes_key), ("B", api.takes_basic), ("J", api.jwt is not None), ("N", api.public))
+    taken = "".join(letter for letter, is_taken in ways if is_taken)
+    return "" if taken == "K" else taken
 
 
 def _virtual_host(host: str, routes: Iterable[tuple[str, Resource]]) -> Resource:
@@ -106,20 +114,20 @@ def _route(api: Api, portal: str, *, prefix: str, match: Resource) -> Resource:
     # What answer.lua needs to put the prefix back. Read only for answers that name a path.
     targets = {clusters.authority(target, tls=api.upstream.tls) for target in api.upstream.targets}
     mount = {"prefix": prefix, "base": _base(api), "targets": " ".join(sorted(targets))}
-    filters = {**cors.on_route(api.cors), **addresses.on_route(api.addresses)}
+    filters = {**cors.on_route(api.cors), **jwt.on_route(api), **addresses.on_route(api.addresses)}
     return typed(
         _ROUTE,
         name=route_name(api, prefix),
         match=match,
         metadata={
             "filter_metadata": {
-                "envoy.filters.http.lua": mount | ending.for_sentence(api, portal),
+                "envoy.filters.http.lua": mount | ending.for_sentence(api, portal) | jwt.for_script(api),
                 **overall.on_route(api),
             }
         },
         # Of bodies without a Content-Length, which the key filter collects; it checks the others by their length.
         request_body_buffer_limit=api.body_limit_bytes,
-        **(_credential(api.credential) if api.credential else {}),
+        **_request_headers(api),
         **({"typed_per_filter_config": filters} if filters else {}),
         **_of_answers(api, portal),
         route={
@@ -147,6 +155,18 @@ def _of_answers(api: Api, portal: str) -> Resource:
         **({"response_headers_to_remove": removed} if removed else {}),
         **({"response_headers_to_add": added} if added else {}),
     }
+
+
+def _request_headers(api: Api) -> Resource:
+    """What the router writes after all filters."""
+    found = _credential(api.credential) if api.credential else {}
+    if api.public:
+        # Upstreams read a call's plan there. The limits must not, since that bucket would be everybody's.
+        plan = {"key": "x-plan-id", "value": f"%REQ({limits.PLAN_OF_EVERYONE})%"}
+        found.setdefault("request_headers_to_add", []).append(
+            {"header": plan, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        )
+    return found
 
 
 def _credential(credential: Credential) -> Resource:

@@ -12,13 +12,15 @@ from portal.openapi.repair_paths import path_items
 
 _VERSIONS = {"3.0": "3.0.3", "3.1": "3.1.0", "3.2": "3.2.0"}
 _SCHEME = "gatewayKey"
+_BASIC = "gatewayPassword"
+_TOKEN = "token"
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
 class KeyPlace(Protocol):
     @property
     def place(self) -> str:
-        """`header`, `bearer` or `query`."""
+        """`header`, `bearer` or `query`; `basic` for user name and password."""
 
     @property
     def name(self) -> str:
@@ -33,19 +35,23 @@ def exported(
     description: str,
     server: str,
     key: KeyPlace | None,
+    or_basic: bool = False,
+    token: str | None = None,
     deprecated: bool = False,
 ) -> dict[str, Any]:
     """The document with what the portal knows better put in: title, version, description (where there is one), the
     gateway's address instead of the servers, the gateway's key instead of the security schemes (none where `key` is
-    None). It keeps its version of OpenAPI up to the minor one. Without a `tree` it says in words what it does not know.
+    None, and user name and password beside it with `or_basic`), and tokens (JWT) with what `token` says of them. It
+    keeps its version of OpenAPI up to the minor one. Without a `tree` it says in words what it does not know.
     """
     if tree is None:
-        return _undescribed(title, version, description, server, key, deprecated)
+        return _undescribed(title, version, description, server, key, or_basic, token, deprecated)
     minor = str(tree.get("openapi", "3.0")).strip().lstrip("vV")[:3]
     minor = minor if minor in _VERSIONS else "3.1"
     repair = Repair(tree, minor)
     # The gateway reads the key there and takes it off: an API that declares it too would have it asked for twice.
-    own = None if key is None else ("header", "authorization") if key.place == "bearer" else (key.place, key.name)
+    in_authorization = key is not None and key.place in {"bearer", "basic"}
+    own = None if key is None else ("header", "authorization") if in_authorization else (key.place, key.name)
     document: dict[str, Any] = {
         "openapi": _VERSIONS[minor],
         "info": _info(repair, tree.get("info"), title, version, description),
@@ -63,7 +69,7 @@ def exported(
     if isinstance(webhooks, dict) and minor >= "3.1":
         document["webhooks"] = {str(name): repair.path_item(item) for name, item in webhooks.items()}
     components = repair.finish()
-    return _secured(document, components, key)
+    return _secured(document, components, key, or_basic, token)
 
 
 def as_json(document: dict[str, Any]) -> str:
@@ -88,7 +94,14 @@ _Plain.add_representer(str, _text)
 
 
 def _undescribed(
-    title: str, version: str, description: str, server: str, key: KeyPlace | None, deprecated: bool
+    title: str,
+    version: str,
+    description: str,
+    server: str,
+    key: KeyPlace | None,
+    or_basic: bool,
+    token: str | None,
+    deprecated: bool,
 ) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": "Any call",
@@ -106,17 +119,26 @@ def _undescribed(
         "servers": [{"url": server}],
         "paths": {"/{path}": {it: operation | (body if it in {"post", "put", "patch"} else {}) for it in _METHODS}},
     }
-    return _secured(document, {}, key)
+    return _secured(document, {}, key, or_basic, token)
 
 
-def _secured(document: dict[str, Any], components: dict[str, Any], key: KeyPlace | None) -> dict[str, Any]:
-    if key is not None:
-        said = "A key from the portal, given to an application that is subscribed to this API."
-        scheme = {"type": "apiKey", "in": key.place, "name": key.name, "description": said}
+def _secured(
+    document: dict[str, Any], components: dict[str, Any], key: KeyPlace | None, or_basic: bool, token: str | None
+) -> dict[str, Any]:
+    whose = "from the portal, given to an application that is subscribed to this API."
+    schemes: dict[str, dict[str, Any]] = {}
+    if key is not None and key.place != "basic":
+        said = f"A key {whose}"
+        schemes[_SCHEME] = {"type": "apiKey", "in": key.place, "name": key.name, "description": said}
         if key.place == "bearer":
-            scheme = {"type": "http", "scheme": "bearer", "description": said}
-        components["securitySchemes"] = {_SCHEME: scheme}
-        document["security"] = [{_SCHEME: []}]
+            schemes[_SCHEME] = {"type": "http", "scheme": "bearer", "description": said}
+    if key is not None and (or_basic or key.place == "basic"):
+        schemes[_BASIC] = {"type": "http", "scheme": "basic", "description": f"A user name and its password {whose}"}
+    if token is not None:
+        schemes[_TOKEN] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": token}
+    if schemes:
+        components["securitySchemes"] = schemes
+        document["security"] = [{name: []} for name in schemes]
     if components:
         document["components"] = components
     return document

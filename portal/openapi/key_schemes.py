@@ -16,7 +16,7 @@ _ASKED_FOR = {
     "openidconnect": "OpenID Connect",
     "mutualtls": "a client certificate",
     "cookie": "a cookie",
-    "basic": "a user name and password",
+    "bearer": "a token (JWT)",
     "digest": "a user name and password (Digest)",
 }
 
@@ -30,13 +30,23 @@ def key_of(tree: dict[str, Any], schemes: tuple[str, ...], findings: Findings) -
         for name, scheme in object_of(object_of(tree.get("components")).get("securitySchemes")).items()
     }
     usable = {name: key for name, scheme in defined.items() if (key := _key(scheme)) is not None}
-    key = next((usable[name] for name in [*_required(tree), *defined] if name in usable), None)
+    # Of what it merely defines, a key is preferred to user name and password.
+    keys = [name for name in defined if name in usable and usable[name].place != "basic"]
+    key = next((usable[name] for name in [*_required(tree), *keys, *defined] if name in usable), None)
+    if not defined and tree.get("security") in ([], [{}]):
+        key = KeyScheme("none", "")
     for name, scheme in defined.items():
-        if name not in usable:
+        if _is_of_tokens(scheme):
             findings.add(
                 pointer_of((*schemes, name)),
-                f"{quoted(name)} asks for {_asked_for(scheme)}, which the gateway does not check. Callers send a key "
-                f"{_where(key)} instead; what the upstream itself asks for can be stored as a secret of the API.",
+                f"{quoted(name)} asks for {_asked_for(scheme)}. Callers send {_instead(key)}, until the API's "
+                "document says, under how callers authenticate, which tokens (JWT) will do: issuer, audience and keys.",
+            )
+        elif name not in usable:
+            findings.add(
+                pointer_of((*schemes, name)),
+                f"{quoted(name)} asks for {_asked_for(scheme)}, which the gateway does not check. Callers send "
+                f"{_instead(key)}; what the upstream itself asks for can be stored as a secret of the API.",
             )
     return key
 
@@ -49,11 +59,19 @@ def _key(scheme: dict[str, Any]) -> KeyScheme | None:
     kind, name = line_of(scheme.get("type")).lower(), line_of(scheme.get("name"))
     if kind == "http" and line_of(scheme.get("scheme")).lower() == "bearer":
         return KeyScheme("bearer", "Authorization")
+    if kind == "http" and line_of(scheme.get("scheme")).lower() == "basic":
+        return KeyScheme("basic", "Authorization")
     if kind == "apikey" and line_of(scheme.get("in")).lower() == "header" and _HEADER.fullmatch(name):
         return KeyScheme("header", name)
     if kind == "apikey" and line_of(scheme.get("in")).lower() == "query" and _PARAMETER.fullmatch(name):
         return KeyScheme("query", name)
     return None
+
+
+def _is_of_tokens(scheme: dict[str, Any]) -> bool:
+    """Such as the gateway can verify; the document itself does not say by which keys."""
+    kind = line_of(scheme.get("type")).lower()
+    return kind in {"oauth2", "openidconnect"} or line_of(scheme.get("bearerFormat")).lower() == "jwt"
 
 
 def _asked_for(scheme: dict[str, Any]) -> str:
@@ -64,13 +82,15 @@ def _asked_for(scheme: dict[str, Any]) -> str:
     return _ASKED_FOR.get(kind, f"what it calls {quoted(kind)}" if kind else "something that it does not name")
 
 
-def _where(key: KeyScheme | None) -> str:
+def _instead(key: KeyScheme | None) -> str:
     match key:
+        case KeyScheme("basic"):
+            return "a user name and password of this portal instead"
         case KeyScheme("bearer"):
-            return "as a bearer token"
+            return "a key as a bearer token instead"
         case KeyScheme("query", name):
-            return f"in the query parameter {name}"
+            return f"a key in the query parameter {name} instead"
         case KeyScheme("header", name):
-            return f"in the header {name}"
+            return f"a key in the header {name} instead"
         case _:
-            return "where the API's settings say"
+            return "a key where the API's settings say instead"

@@ -90,7 +90,9 @@ def curl(call: Call) -> str:
     if call.key is not None and call.key[0] == "query":
         url = f'{shlex.quote(_with_query(call.url, call.key[1]))}"${VARIABLE}"'
     quoted = [f"curl {how}{url}"]
-    if call.key is not None and call.key[0] != "query":
+    if call.key is not None and call.key[0] == "basic":
+        quoted.append(f'--user "${VARIABLE}"')
+    elif call.key is not None and call.key[0] != "query":
         name = _NO_HEADER_NAME.sub("", call.key[1])
         said = "Authorization: Bearer " if call.key[0] == "bearer" else f"{name}: "
         # A quote of the name ends the single quotes; the key alone stands in double ones.
@@ -111,6 +113,8 @@ def python(call: Call) -> str:
     headers = [f"        {name!r}: {value!r}," for name, value in call.headers]
     if call.key is not None and call.key[0] == "query":
         lines.append(f"    params={{{call.key[1]!r}: {key}}},")
+    elif call.key is not None and call.key[0] == "basic":
+        lines.append(f'    auth=tuple({key}.split(":")),')
     elif call.key is not None:
         value = f'"Bearer " + {key}' if call.key[0] == "bearer" else key
         headers.insert(0, f"        {call.key[1]!r}: {value},")
@@ -141,7 +145,7 @@ def javascript(call: Call) -> str:
     lines += [f"const response = await fetch({url}, {{", f"  method: {_js(call.method)},"]
     headers = [f"    {_js(name)}: {_js(value)}," for name, value in call.headers]
     if call.key is not None and call.key[0] != "query":
-        value = f'"Bearer " + {key}' if call.key[0] == "bearer" else key
+        value = {"bearer": f'"Bearer " + {key}', "basic": f'"Basic " + btoa({key})'}.get(call.key[0], key)
         headers.insert(0, f"    {_js(call.key[1])}: {value},")
     if headers:
         lines += ["  headers: {", *headers, "  },"]
@@ -178,7 +182,7 @@ def _filled(name: str, parameters: dict[str, dict[str, Any]], look: Look) -> str
 def _is_key(key: KeyPlace | None, place: str, name: str) -> bool:
     if key is None:
         return False
-    wanted = "authorization" if key.place == "bearer" else key.name.lower()
+    wanted = "authorization" if key.place in {"bearer", "basic"} else key.name.lower()
     return place == ("query" if key.place == "query" else "header") and name.lower() == wanted
 
 

@@ -40,9 +40,10 @@ class Operation:
 class KeyScheme:
     """Where the document's own security schemes put a key."""
 
-    place: Literal["header", "bearer", "query"]
+    place: Literal["header", "bearer", "query", "basic", "none"]
+    """`basic` for user name and password; `none` where the document says that nothing is asked for."""
     name: str
-    """Header or query parameter; `Authorization` for `bearer`."""
+    """Header or query parameter; `Authorization` for `bearer` and `basic`, empty for `none`."""
 
 
 @dataclass(frozen=True, slots=True)

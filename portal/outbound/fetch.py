@@ -43,12 +43,16 @@ def fetch(
     most_bytes: int,
     seconds: float = 30.0,
     accept: str = "*/*",
+    only_https: bool = False,
     lookup: Lookup = addresses.lookup,
 ) -> Fetched:
-    """GET `url`. Sends neither cookies nor credentials, and asks no proxy. Raises NotFetched, with a sentence."""
+    """GET `url`, and where it leads: `only_https` refuses to go on to an address that anybody on the way could answer
+    for. Sends neither cookies nor credentials, and asks no proxy. Raises NotFetched, with a sentence."""
     until = time.monotonic() + seconds
     first = url
     for _ in range(MOST_REDIRECTS + 1):
+        if only_https and not url.lower().startswith("https://"):
+            raise NotFetched(f"{shown(url)} does not begin with https://, so that anybody on the way could change it.")
         try:
             allowed = guarded.allowed(guarded.checked(url), rules, until, lookup)
         except NotReached as refused:

@@ -5,7 +5,7 @@ who may: `web/guards.py` has asked before.
 """
 
 from portal.bearer import Token, new_public_id
-from portal.registry import indexing
+from portal.registry import indexing, token_keys
 from portal.registry.apis import (
     create_api,
     delete_api,
@@ -58,6 +58,7 @@ from portal.registry.quotas import take_untold
 from portal.registry.releases import next_number, obstacles, publish, republish, unpublish, vacate
 from portal.registry.rotation import lineage, rotate, same_lifetime
 from portal.registry.secrets import delete_secret, replace_secret, secrets_of, store_secret, users_of_secrets
+from portal.registry.subjects import set_subject, takes_tokens, taking_tokens
 from portal.registry.subscriptions import (
     admit,
     assign_plan,
@@ -168,6 +169,7 @@ __all__ = [
     "save_draft",
     "secrets_of",
     "set_category",
+    "set_subject",
     "set_visibility",
     "settle_quotas",
     "shown_plans",
@@ -181,9 +183,12 @@ __all__ = [
     "take_over_key",
     "take_over_subscription",
     "take_untold",
+    "takes_tokens",
+    "taking_tokens",
     "team_may_see",
     "teams_using",
     "tell_expiring",
+    "token_keys",
     "unpublish",
     "unused_slug",
     "users_of_secrets",

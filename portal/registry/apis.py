@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 from portal.accounts.models import Person, Team
 from portal.db import utcnow
 from portal.errors import Conflict, Invalid, NameTaken
-from portal.registry import descriptions, revision
+from portal.registry import descriptions, revision, token_keys
 from portal.registry.consumers import Loss, guests, hold, losses
 from portal.registry.document import SLUG, VERSION, Document
-from portal.registry.models import CURRENT, Api, Consumer, Plan, Subscription
+from portal.registry.models import APPLICATION, CURRENT, Api, Consumer, Plan, Subscription
 from portal.registry.plans import MOST_A_SECOND
 from portal.registry.releases import require_draft, unpublish
 
@@ -33,6 +33,7 @@ def create_api(session: Session, team: Team, *, slug: str, version: str, documen
     api = Api(team=team, slug=slug, version=version, name=document.name, draft=document.as_json(), draft_changed_by=by)
     api.plans = list(session.scalars(select(Plan).where(Plan.team_id == team.id)))
     session.add(api)
+    token_keys.ask(session, document)
     return api
 
 
@@ -51,6 +52,7 @@ def save_draft(session: Session, api: Api, document: Document, *, by: Person | N
     api.draft_number += 1
     api.draft_changed_at = utcnow()
     api.draft_changed_by = by
+    token_keys.ask(session, document)
 
 
 def pause(session: Session, api: Api) -> None:
@@ -114,7 +116,7 @@ def subscribers(session: Session, api: Api) -> list[Subscription]:
         session.scalars(
             select(Subscription)
             .join(Subscription.consumer)
-            .where(Subscription.api_id == api.id, CURRENT)
+            .where(Subscription.api_id == api.id, CURRENT, APPLICATION)
             .order_by(func.lower(Consumer.name), Subscription.id)
         )
     )

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session, defer, joinedload
 
 from portal.accounts.models import Membership, Person
-from portal.registry.models import IN_USE, Api, CatalogueEntry, Consumer, Subscription
+from portal.registry.models import APPLICATION, CURRENT, IN_USE, Api, CatalogueEntry, Consumer, Subscription
 from portal.registry.search import FoundOperation, operations_found, rows_of
 
 Group = tuple[int, str]
@@ -36,6 +36,8 @@ class Card:
     """Those among them that belong to the person's teams."""
     operations: tuple[FoundOperation, ...]
     """Where the words were found, at most three."""
+    is_public: bool = False
+    """Whether `head` is called without a key."""
 
 
 def cards_of(
@@ -65,6 +67,7 @@ def cards_of(
     numbers = [version.api.id for its in versions.values() for version, _digest in its]
     using = _using(session, numbers)
     own = _own(session, person, numbers)
+    public = _public(session, numbers)
     operations = operations_found(session, {digest for _head, digest, _its in found if digest}, asked)
     return [
         Card(
@@ -73,6 +76,7 @@ def cards_of(
             len(set().union(*(using[version.api.id] for version, _digest in its))),
             tuple({one.id: one for version, _digest in its for one in own[version.api.id]}.values()),
             tuple(operations.get(digest or "", ())),
+            head.api.id in public,
         )
         for head, digest, its in found
     ]
@@ -100,10 +104,21 @@ def _versions(
 
 def _using(session: Session, numbers: Collection[int]) -> dict[int, set[int]]:
     found: dict[int, set[int]] = defaultdict(set)
-    chosen = select(Subscription.api_id, Subscription.consumer_id).where(Subscription.api_id.in_(numbers), IN_USE)
+    everyone = select(Consumer.id).where(Consumer.everyone)
+    chosen = select(Subscription.api_id, Subscription.consumer_id).where(
+        Subscription.api_id.in_(numbers), IN_USE, Subscription.consumer_id.not_in(everyone)
+    )
     for api_id, consumer_id in rows_of(session, chosen):
         found[api_id].add(consumer_id)
     return found
+
+
+def _public(session: Session, numbers: Collection[int]) -> set[int]:
+    everyone = select(Consumer.id).where(Consumer.everyone)
+    chosen = select(Subscription.api_id).where(
+        Subscription.consumer_id.in_(everyone), CURRENT, Subscription.api_id.in_(numbers)
+    )
+    return set(session.scalars(chosen))
 
 
 def _own(session: Session, person: Person | None, numbers: Collection[int]) -> dict[int, list[Consumer]]:
@@ -115,7 +130,7 @@ def _own(session: Session, person: Person | None, numbers: Collection[int]) -> d
     rows = session.execute(
         select(Subscription.api_id, Consumer)
         .join(Consumer, Consumer.id == Subscription.consumer_id)
-        .where(Subscription.api_id.in_(numbers), IN_USE, Consumer.team_id.in_(teams))
+        .where(Subscription.api_id.in_(numbers), IN_USE, Consumer.team_id.in_(teams), APPLICATION)
         .options(joinedload(Consumer.team))
         .order_by(func.lower(Consumer.name), Consumer.id)
     )

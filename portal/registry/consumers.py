@@ -55,7 +55,7 @@ def create_consumer(
         raise NameTaken("slug", f"{team.name} already has a consumer {slug}. Choose another slug.")
     if public_id and session.scalar(select(Consumer.id).where(Consumer.public_id == public_id)):
         raise NameTaken("id", f"Another consumer has the id {public_id} already. Leave it out; a new one is made.")
-    consumer = Consumer(team=team, slug=slug, public_id=public_id or _public_id())
+    consumer = Consumer(team=team, slug=slug, public_id=public_id or new_consumer_id())
     change_consumer(consumer, name=name, description=description, contacts=contacts, metadata=metadata or {})
     session.add(consumer)
     return consumer
@@ -216,5 +216,5 @@ def hold(session: Session, thing: Consumer | Api | Plan | UpstreamSecret, *, but
         raise NotFound("Somebody else has deleted it meanwhile.")
 
 
-def _public_id() -> str:
+def new_consumer_id() -> str:
     return "con_" + base64.b32encode(secrets.token_bytes(10)).decode("ascii").lower()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Literal
 
 from portal.registry import networks
@@ -47,7 +48,32 @@ def _targets(document: Document) -> str:
     return "\n".join(f"{target.url} (weight {target.weight})" for target in targets)
 
 
+def _authentication(document: Document) -> str:
+    wanted = document.authentication
+    if wanted.public is not None:
+        return f"none: everybody may call, under the plan {wanted.public.plan}"
+    ways = [("a key", wanted.key), ("user name and password (Basic)", wanted.basic)]
+    ways.append(("a token (JWT)", wanted.jwt is not None))
+    return ", or ".join(way for way, is_wanted in ways if is_wanted)
+
+
+def _tokens(document: Document) -> str:
+    jwt = document.authentication.jwt
+    if jwt is None:
+        return ""
+    keys = (
+        f"keys from {jwt.jwks_url}"
+        if jwt.jwks_url
+        else f"pasted keys, SHA-256 {sha256(str(jwt.jwks).encode()).hexdigest()[:12]}"
+    )
+    audiences = f"for {' or '.join(jwt.audiences)}" if jwt.audiences else "for any audience"
+    passed = "passed on" if jwt.forward else "taken off"
+    return f"issued by {jwt.issuer}, {audiences}; {keys}; caller in the claim {jwt.claim}; {passed}"
+
+
 def _key(document: Document) -> str:
+    if not document.authentication.key:
+        return ""
     match document.key.place:
         case "bearer":
             return "header Authorization: Bearer"
@@ -129,7 +155,9 @@ _FIELDS: tuple[tuple[str, Callable[[Document], str]], ...] = (
     ("Retries", lambda it: str(it.upstream.retries)),
     ("Path", _plain("path")),
     ("Host", _plain("host")),
+    ("Authentication", _authentication),
     ("Key", _key),
+    ("Tokens", _tokens),
     ("Tags", lambda it: ", ".join(it.tags)),
     ("OpenAPI document", _plain("openapi")),
     ("Browsers may call from", _cors),

@@ -14,6 +14,7 @@ from portal.errors import AddressRefused, Invalid
 from portal.outbound.addresses import AddressRules
 from portal.registry.access import Addresses, Cors
 from portal.registry.headers import is_gateways_own
+from portal.registry.jwt import CLAIM, Jwt
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 VERSION = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,28}[a-z0-9])?")
@@ -105,6 +106,14 @@ def _not_blank(text: str) -> str:
 def _secret_name(name: str) -> str:
     if not SLUG.fullmatch(name):
         raise ValueError("The name of a secret has small letters, digits and dashes, such as orders-token.")
+    return name
+
+
+def _plan_name(name: str) -> str:
+    if not name:
+        raise ValueError("Choose the plan that calls without a key are held to.")
+    if not SLUG.fullmatch(name):
+        raise ValueError("The slug of a plan has small letters, digits and dashes, such as free.")
     return name
 
 
@@ -223,6 +232,58 @@ class KeyPlace(_Part):
         return self
 
 
+class BasicPlace(_Part):
+    """Where user name and password go, told as a `KeyPlace` is."""
+
+    place: Literal["basic"] = "basic"
+    name: Literal["Authorization"] = "Authorization"
+
+
+class Public(_Part):
+    """Everybody may call. All of them together are one consumer with one subscription, under a plan of the API's team:
+    its limits hold for each client address, its quotas for all."""
+
+    plan: Annotated[str, Field(max_length=63), AfterValidator(_plan_name)]
+    """Slug. The plan itself lives outside the document, and need not be on offer."""
+
+
+class Authentication(_Part):
+    """How callers say who they are: each way that is on here will do. `public` asks for none, and so stands alone."""
+
+    key: bool = True
+    """A key, where the document's `key` says."""
+    basic: bool = False
+    """`Authorization: Basic` with a user name and a password that the portal has made."""
+    jwt: Jwt | None = None
+    """`Authorization: Bearer` with a token of somebody else's."""
+    public: Public | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _public_asks_for_no_key(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("public") is not None:
+            return {"key": False} | values
+        return values
+
+    @model_validator(mode="after")
+    def _ways_agree(self) -> Self:
+        if self.public is not None and self.asks:
+            raise ValueError(
+                "A public API asks nobody who they are. Leave the other ways to authenticate out, or `public`."
+            )
+        if self.public is None and not self.asks:
+            raise ValueError("Choose at least one way to authenticate, or make the API public.")
+        return self
+
+    @property
+    def asks(self) -> bool:
+        """Whether a caller has to show anything."""
+        return self.key or self.basic or self.jwt is not None
+
+    def as_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude_none=True)
+
+
 class Document(_Part):
     """An API as its publisher describes it. `schema_version` grows when stored documents must be read differently."""
 
@@ -233,6 +294,7 @@ class Document(_Part):
     host: Annotated[str, Field(max_length=253), AfterValidator(_mount_host)] | None = None
     upstream: Upstream
     key: KeyPlace = KeyPlace()
+    authentication: Authentication = Authentication()
     body_limit_bytes: Annotated[int, Field(ge=0, le=10_000_000_000)] = 10_000_000
     tags: Annotated[tuple[Tag, ...], Field(max_length=30), AfterValidator(_once_each)] = ()
     """Words to find the API by in the catalogue."""
@@ -254,6 +316,19 @@ class Document(_Part):
         by_path = [("*", self.path)] if self.path else []
         return by_path + ([(self.host, "/")] if self.host else [])
 
+    @property
+    def only_token(self) -> bool:
+        """Whether callers must show a token (JWT), and nothing else will do."""
+        wanted = self.authentication
+        return wanted.jwt is not None and not (wanted.key or wanted.basic)
+
+    @property
+    def shown_place(self) -> KeyPlace | BasicPlace | None:
+        """Where examples put what callers show: a key where one will do; None where nothing is asked for."""
+        if self.authentication.key:
+            return self.key
+        return BasicPlace() if self.authentication.basic else None
+
     def as_json(self) -> dict[str, Any]:
         values = self.model_dump(mode="json")
         # What was stored before there were such fields stays equal to what leaves them empty.
@@ -262,6 +337,10 @@ class Document(_Part):
         for field in ("tags", "openapi", "cors", "addresses"):
             if not values[field]:
                 del values[field]
+        if self.authentication == Authentication():
+            del values["authentication"]
+        else:
+            values["authentication"] = self.authentication.as_json()
         return values
 
 
@@ -300,6 +379,8 @@ def _sentence(kind: str, context: dict[str, Any], message: str) -> str:
             return f"The greatest value is {context['le']:,}."
         case "int_parsing" | "int_type" | "int_from_float":
             return "Give a whole number."
+        case "string_pattern_mismatch" if context["pattern"] == CLAIM:
+            return "The name of a claim has letters, digits, dashes and underscores, such as sub or client_id."
         case "string_type":
             return "Give a text; between quotes, where it looks like a number."
         case "bool_parsing" | "bool_type":

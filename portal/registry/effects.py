@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from portal.registry import networks
 from portal.registry.access import Addresses, Cors
-from portal.registry.document import Document, KeyPlace
+from portal.registry.document import Authentication, Document, KeyPlace
+from portal.registry.jwt import Jwt
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +23,16 @@ def effects(before: Document | None, after: Document) -> list[Effect]:
     """What breaks callers comes first. Without a `before` nobody calls yet, so there is none."""
     if before is None:
         return []
+    ways = before.authentication, after.authentication
     found = [
         *_mounts(before, after),
-        *_key(before.key, after.key),
+        *_ways(*ways),
         *_browsers(before.cors, after.cors),
         *_networks(before.addresses or Addresses(), after.addresses or Addresses()),
         *_limits(before, after),
     ]
+    if ways[0].key and ways[1].key:
+        found += _key(before.key, after.key)
     return sorted(found, key=lambda effect: not effect.breaking)
 
 
@@ -42,6 +46,48 @@ def _mounts(before: Document, after: Document) -> Iterator[Effect]:
             yield Effect(f"It is served at the {what} {old} no more: such calls get 404 no_such_api.", True)
         else:
             yield Effect(f"The {what} becomes {new}. Calls to {old} get 404 no_such_api.", True)
+
+
+def _ways(before: Authentication, after: Authentication) -> Iterator[Effect]:
+    if after.public is not None:
+        if before.public is None:
+            yield Effect(
+                f"Everybody may call without a key, under the plan {after.public.plan}. What callers show is taken off "
+                "and counts for nothing: upstreams see one consumer for all of them.",
+                False,
+            )
+        elif before.public.plan != after.public.plan:
+            yield Effect(f"Calls are held to the plan {after.public.plan} instead of {before.public.plan}.", False)
+        return
+    if before.public is not None:
+        yield Effect("Calls need a subscription and a credential. Those without one get 401 key_missing.", True)
+        return
+    tokens = before.jwt is not None, after.jwt is not None
+    ways = ("Keys", before.key, after.key), ("User names and passwords", before.basic, after.basic), ("Tokens", *tokens)
+    for what, old, new in ways:
+        if old and not new:
+            yield Effect(f"{what} are taken no more. Calls that bring nothing else get 401 key_missing.", True)
+        elif new and not old:
+            yield Effect(f"{what} are taken too.", False)
+    if before.jwt is not None and after.jwt is not None:
+        yield from _tokens(before.jwt, after.jwt)
+
+
+def _tokens(before: Jwt, after: Jwt) -> Iterator[Effect]:
+    if before.issuer != after.issuer:
+        yield Effect(f"Tokens must be issued by {after.issuer}. Those of {before.issuer} get 401 token_invalid.", True)
+    if set(after.audiences) != set(before.audiences):
+        said = " or ".join(after.audiences) or "anybody"
+        narrower = (bool(after.audiences) and not set(before.audiences) <= set(after.audiences)) or not before.audiences
+        yield Effect(f"Tokens must be for {said}." + " Others get 401 token_invalid." * narrower, narrower)
+    if (before.jwks_url, before.jwks) != (after.jwks_url, after.jwks):
+        yield Effect("Tokens are verified with other keys. Those that none of them signed get 401 token_invalid.", True)
+    if before.claim != after.claim:
+        yield Effect(
+            f"Who calls is read from the claim {after.claim} instead of {before.claim}. Subscriptions that name other "
+            "values get 403 token_unknown.",
+            True,
+        )
 
 
 def _key(before: KeyPlace, after: KeyPlace) -> Iterator[Effect]:

@@ -107,4 +107,4 @@ def _tell(session: Session, team_id: int, days: int, keys: list[Key]) -> None:
 def _line(key: Key, has_successor: bool) -> str:
     label = f" “{key.label}”" if key.label else ""
     rotated = "; it has a successor" if has_successor else ""
-    return f"{key.consumer.name}: pco_{key.public_id}_…{label}, {key.expires_at:%Y-%m-%d %H:%M} UTC{rotated}"
+    return f"{key.consumer.name}: {key.shown}{label}, {key.expires_at:%Y-%m-%d %H:%M} UTC{rotated}"

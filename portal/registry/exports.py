@@ -16,13 +16,14 @@ from portal import jobs, openapi
 from portal.jobs import Job
 from portal.openapi.export import as_json, as_yaml, exported
 from portal.registry import descriptions
-from portal.registry.document import Document, read_document
+from portal.registry.document import Authentication, Document, read_document
 from portal.registry.models import Api, OpenAPIDocument, OpenAPIExport
 
 KIND = "write_openapi"
 """Of the job; its payload is `{"api": id, "form": "yaml", "server": "https://…", "key": key_of(…)}`."""
 LARGE = {"json": 2_000_000, "yaml": 500_000}
 """Bytes of a document that is no longer written while somebody waits. One of this size takes about half a second."""
+_USUAL = Authentication()
 _EDITION = 1
 """Grows when the same API is written otherwise than before."""
 
@@ -38,6 +39,7 @@ def key_of(api: Api, document: Document, form: Form, server: str) -> str:
         "deprecated": api.deprecated_at is not None,
         **_words(api, document, server),
         "key": document.key.model_dump(),
+        **({"authentication": document.authentication.as_json()} if document.authentication != _USUAL else {}),
     }
     return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
@@ -52,11 +54,23 @@ def write(session: Session, api: Api, document: Document, form: Form, server: st
     data = descriptions.bytes_of(session, document.openapi) if document.openapi else None
     whole = exported(
         None if data is None else openapi.read(data).tree,
-        key=document.key,
+        key=document.shown_place,
+        or_basic=document.authentication.basic,
+        token=_token(document),
         deprecated=api.deprecated_at is not None,
         **_words(api, document, server),
     )
     return as_yaml(whole) if form == "yaml" else as_json(whole)
+
+
+def _token(document: Document) -> str | None:
+    jwt = document.authentication.jwt
+    if jwt is None:
+        return None
+    audiences = f" for {' or '.join(jwt.audiences)}" if jwt.audiences else ""
+    return (
+        f"A token of {jwt.issuer}{audiences}. Its claim {jwt.claim} leads to the subscription that has it as subject."
+    )
 
 
 def kept(session: Session, key: str) -> bytes | None:

@@ -20,6 +20,7 @@ from portal.registry.models import (
     Api,
     Consumer,
     Key,
+    KeyKind,
     KeyOperation,
     KeySubscription,
     Operation,
@@ -27,8 +28,8 @@ from portal.registry.models import (
     SubscriptionState,
 )
 
-FORM = re.compile(r"pco_[0-9A-Za-z]{12}_[0-9A-Za-z]{33}")
-"""What a secret scanner looks for."""
+FORM = re.compile(r"pco_[0-9A-Za-z]{12}_[0-9A-Za-z]{33}|pcb_[0-9A-Za-z]{12}:[0-9A-Za-z]{33}")
+"""What a secret scanner looks for: keys, and user names with their passwords."""
 TOMBSTONE = timedelta(days=30)
 """How long a dead key is told from an unknown one."""
 MOST_TOLD = 50
@@ -63,8 +64,10 @@ class Restrictions:
         )
 
 
-def new_token(public_id: str | None = None) -> Token:
-    """A key: `pco_` and the rest as `bearer.py` has it."""
+def new_token(public_id: str | None = None, kind: KeyKind = KeyKind.KEY) -> Token:
+    """A key: `pco_` and the rest as `bearer.py` has it; or `pcb_…:…`, a user name and its password."""
+    if kind is KeyKind.BASIC:
+        return bearer.new_token("pcb_", public_id, sign=":")
     return bearer.new_token("pco_", public_id)
 
 
@@ -78,6 +81,7 @@ def issue(
     restrictions: Restrictions | None = None,
     predecessor: Key | None = None,
     public_id: str | None = None,
+    kind: KeyKind = KeyKind.KEY,
 ) -> tuple[Key, Token]:
     """The token must be shown now: it is stored nowhere. Raises Invalid for an expiry that has passed, and for
     restrictions that cannot be.
@@ -90,11 +94,12 @@ def issue(
     wanted = restrictions or Restrictions()
     # A successor takes over what its predecessor has, even where that could not be chosen any more.
     allowed = wanted if predecessor is not None else _checked(session, consumer, wanted, Restrictions())
-    token = new_token(public_id)
+    token = new_token(public_id, kind)
     try:
         with session.begin_nested():  # the insert happens here, so that a second one is told from other conflicts
             key = Key(
                 public_id=token.public_id,
+                kind=kind,
                 sha256=token.sha256,
                 consumer=consumer,
                 label=" ".join(label.split()),
@@ -107,7 +112,7 @@ def issue(
             session.add(key)
     except IntegrityError:
         raise Conflict(
-            f"This form was sent before, and the key pco_{token.public_id}_… was made then. Its secret was shown once, "
+            f"This form was sent before, and the key {token.value[:16]}… was made then. Its secret was shown once, "
             "in the first answer. If you do not have it, revoke that key and issue another."
         ) from None
     revision.touch(session)
@@ -120,6 +125,7 @@ def take_over_key(
     *,
     public_id: str,
     sha256: bytes,
+    kind: KeyKind = KeyKind.KEY,
     label: str = "",
     expires_at: datetime | None = None,
     revoked_at: datetime | None = None,
@@ -133,6 +139,7 @@ def take_over_key(
         raise Conflict(f"The key pco_{public_id}_… belongs to another consumer here. Take it out, or revoke that one.")
     key = Key(
         public_id=public_id,
+        kind=kind,
         sha256=sha256,
         consumer=consumer,
         label=" ".join(label.split()),
@@ -245,7 +252,7 @@ def revoke_all(session: Session, chosen: Iterable[Key], *, by: Person | None) ->
 
 def named(key: Key) -> str:
     """As sentences call it: `pco_… “laptop”`."""
-    return f"pco_{key.public_id}_…" + (f" “{key.label}”" if key.label else "")
+    return key.shown + (f" “{key.label}”" if key.label else "")
 
 
 def living_successor(session: Session, key: Key) -> Key | None:
@@ -306,7 +313,7 @@ def _require_future(expires_at: datetime | None, now: datetime, then: str = "Cho
 def _require_alive(key: Key) -> None:
     if key.revoked_at is not None:
         raise Conflict(
-            f"The key pco_{key.public_id}_… was revoked on {key.revoked_at:%Y-%m-%d %H:%M} UTC, and does not come "
+            f"The key {key.shown} was revoked on {key.revoked_at:%Y-%m-%d %H:%M} UTC, and does not come "
             "back. Issue another one."
         )
 

@@ -20,7 +20,7 @@ from portal.registry.models import Key
 
 JOB = "leak"
 LONGEST_PLACE = 500
-_SECRET = re.compile(r"\bp(?:c[oc]|pt)_[0-9A-Za-z_]{8,}")
+_SECRET = re.compile(r"\bp(?:c[obc]|pt)_[0-9A-Za-z_:]{8,}")
 """What may be one of ours, in a text that is kept."""
 
 
@@ -33,8 +33,8 @@ def report(session: Session, pasted: str, *, found_at: str) -> None:
     if not keys.FORM.fullmatch(token.value) or not token.is_well_formed:
         raise Invalid(
             {
-                "key": "This is no key of Portico's. One begins with pco_ and has 50 characters; the whole of it is "
-                "needed. Copy it once more."
+                "key": "This is no key of Portico's. One begins with pco_ and has 50 characters, a user name with its "
+                "password begins with pcb_ and has a colon between them; the whole of it is needed. Copy it once more."
             }
         )
     # A hash of 160 random bits tells nobody anything, and is what the database has of a key anyway.
@@ -65,7 +65,7 @@ def look_up(session: Session, payload: dict[str, Any]) -> str:
         subject=f"A key of {consumer.name} was made public and is revoked",
         text="\n\n".join(
             [
-                f"Somebody found the key pco_{key.public_id}_…{label} of {consumer.name} and reported it. It is "
+                f"Somebody found the key {key.shown}{label} of {consumer.name} and reported it. It is "
                 "revoked: calls with it are refused from now on.",
                 where,
                 "Issue another key, and look through the calls with the old one for any that were not yours."
@@ -76,4 +76,4 @@ def look_up(session: Session, payload: dict[str, Any]) -> str:
         link=f"/consumers/{consumer.team.slug}/{consumer.slug}/keys/{key.public_id}",
         data={"consumer": f"{consumer.team.slug}/{consumer.slug}", "key": key.public_id, "found_at": found_at},
     )
-    return f"The key pco_{key.public_id}_… was reported as leaked, and is revoked."
+    return f"The key {key.shown} was reported as leaked, and is revoked."

@@ -100,6 +100,13 @@ def refusal(api: Api) -> str | None:
         return f"{api.name} is retired: every call is answered with 410. Choose another API."
     if api.closed:
         return f"{api.name} takes no new subscriptions. Choose another API, or ask {api.team.name}."
+    return public(api)
+
+
+def public(api: Api) -> str | None:
+    """Why nobody needs to subscribe to the API, in a sentence; None where calls want a subscription."""
+    if api.is_public:
+        return f"{api.name} is public: it asks for no key, so there is nothing to subscribe to. Call it as it is."
     return None
 
 

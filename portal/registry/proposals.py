@@ -34,6 +34,8 @@ class Proposal:
     """Addresses that calls may be sent to, the likeliest first; none where the document names none."""
     key: KeyPlace | None
     """None where the document says nothing of it, or nothing that the gateway could do."""
+    basic: bool
+    """Whether the document asks for user name and password instead."""
     tags: tuple[str, ...]
     slug: str
     """"" where no slug can be made from the title."""
@@ -52,6 +54,7 @@ def proposal(facts: Facts, fetched_from: str = "") -> Proposal:
         description=_cut(_description(facts), LONGEST_DESCRIPTION, "description", remarks),
         targets=targets,
         key=_key(facts.key, remarks),
+        basic=facts.key is not None and facts.key.place == "basic",
         tags=_tags(facts.tags, remarks),
         slug=slug,
         version=version_of(facts.api_version),
@@ -129,7 +132,13 @@ def _target(server: str, fetched_from: str) -> str:
 
 
 def _key(scheme: openapi.KeyScheme | None, remarks: dict[str, str]) -> KeyPlace | None:
-    if scheme is None:
+    if scheme is None or scheme.place == "basic":
+        return None
+    if scheme.place == "none":
+        remarks["key"] = (
+            "The document asks for nothing. If everybody may call without a key, say so under Authentication in the "
+            "API's document, where the plan of such calls is chosen."
+        )
         return None
     try:
         return KeyPlace.model_validate({"place": scheme.place, "name": scheme.name}, context={"typed": True})

@@ -11,7 +11,7 @@ from portal.accounts import audit
 from portal.accounts.models import Person
 from portal.db import utcnow
 from portal.errors import Changed, Conflict, Invalid
-from portal.registry import lifecycle, mounts, revision
+from portal.registry import everyone, lifecycle, mounts, revision, token_keys
 from portal.registry.consumers import hold
 from portal.registry.document import Document, read_document
 from portal.registry.models import Api, Mount, Release, Revision, UpstreamSecret
@@ -29,7 +29,8 @@ def publish(
 
     `expected` is the number of the draft that was looked at, `replacing` that of the live release beside it (0 for
     none), where one was. Raises Changed or Conflict when they are others by now, PathTaken when another live API is
-    served there, Conflict when the draft is what is live already or names a secret that the team does not have.
+    served there, Conflict when the draft is what is live already or names a secret or a plan that the team does not
+    have.
     """
     require_draft(session, api, expected)
     _claim_turn(session)
@@ -79,6 +80,10 @@ def obstacles(session: Session, api: Api, values: dict[str, Any], *, by: Person 
         _require_secret(session, api, document)
     except Conflict as error:
         found.append(error)
+    try:
+        everyone.wanted_plan(session, api, document)
+    except Conflict as error:
+        found.append(error)
     taken = (mounts.taken(session, host, path, by=by, but=api) for host, path in document.mounts())
     return found + [each for each in taken if each is not None]
 
@@ -92,6 +97,7 @@ def unpublish(session: Session, api: Api) -> None:
     """Take the API away from callers and free its mounts. Releases, subscriptions and keys stay; pause and lifecycle
     are over, so that publishing begins anew."""
     session.execute(delete(Mount).where(Mount.api_id == api.id))
+    everyone.follow(session, api, None)
     if api.live_release is not None:
         audit.record(session, "unpublished", api, release=api.live_release.number)
     api.live_release = None
@@ -135,6 +141,7 @@ def _put_live(
 ) -> Release:
     document = _readable(api, values)
     _require_secret(session, api, document)
+    plan = everyone.wanted_plan(session, api, document)
     session.execute(delete(Mount).where(Mount.api_id == api.id))
     for host, path in document.mounts():
         if taken := mounts.taken(session, host, path, by=by, but=api):
@@ -155,6 +162,8 @@ def _put_live(
     session.flush()  # `state` and `pause` read the column behind it
     if before is not None:
         jobs.enqueue(session, COMPARE, {"before": before.id, "after": release.id, "by": by.id if by else None})
+    everyone.follow(session, api, plan)
+    token_keys.ask(session, document)
     revision.touch(session)
     return release
 

@@ -43,12 +43,10 @@ def rotate(
     # On PostgreSQL a second rotation waits here for the first, and then sees its successor.
     session.refresh(key, with_for_update=True)
     if key.revoked_at is not None:
-        raise Conflict(
-            f"The key pco_{key.public_id}_… was revoked on {key.revoked_at:%Y-%m-%d %H:%M} UTC. Issue another one."
-        )
+        raise Conflict(f"The key {key.shown} was revoked on {key.revoked_at:%Y-%m-%d %H:%M} UTC. Issue another one.")
     if (other := keys.living_successor(session, key)) is not None:
         raise Conflict(
-            f"The key pco_{key.public_id}_… is being rotated already: its successor is pco_{other.public_id}_…. Rotate "
+            f"The key {key.shown} is being rotated already: its successor is {other.shown}. Rotate "
             "that one, or revoke it to undo the rotation."
         )
     if stays_until is not None and stays_until <= now:
@@ -62,6 +60,7 @@ def rotate(
         restrictions=Restrictions.of(key),
         predecessor=key,
         public_id=public_id,
+        kind=key.kind,
     )
     _remember(session, key, successor)
     if stays_until is None:

@@ -58,9 +58,9 @@ def subscribe(
 ) -> Subscription:
     """Under a plan that wants approval it is pending, with an approval that waits; else approved at once.
 
-    Raises Conflict when the API is not published, retired or closed, does not offer the plan, or is subscribed to or
-    asked for already; NotFound for an API that `by` may not know of; Invalid where approval is wanted and no purpose is
-    given, and for an end that has passed.
+    Raises Conflict when the API is not published, retired, closed or public, does not offer the plan, or is subscribed
+    to or asked for already; NotFound for an API that `by` may not know of; Invalid where approval is wanted and no
+    purpose is given, and for an end that has passed.
     """
     if by is not None and not may_see(by, api):
         raise NotFound()
@@ -88,10 +88,10 @@ def admit(
     """The API's own team subscribes somebody: nothing is asked, also where the plan wants approval or the API is closed
     to others.
 
-    Raises Conflict when the API is not published or retired, does not offer the plan, or is subscribed to or asked for
-    already: that is decided in its own place. Invalid for an end that has passed.
+    Raises Conflict when the API is not published, retired or public, does not offer the plan, or is subscribed to or
+    asked for already: that is decided in its own place. Invalid for an end that has passed.
     """
-    if refusal := lifecycle.dead(api):
+    if refusal := lifecycle.dead(api) or lifecycle.public(api):
         raise Conflict(refusal)
     _require_offer(api, plan)
     _require_to_come("until", until)

@@ -13,7 +13,7 @@ from portal.errors import Conflict
 from portal.registry import revision
 from portal.registry.apis import delete_api
 from portal.registry.consumers import Loss, delete_consumer, guests, losses
-from portal.registry.models import Api, Consumer, Plan, Subscription, UpstreamSecret
+from portal.registry.models import APPLICATION, Api, Consumer, Plan, Subscription, UpstreamSecret
 from portal.registry.plans import delete_plan
 
 
@@ -39,12 +39,12 @@ class Estate:
 def belongings(session: Session, team: Team) -> dict[str, int]:
     """How many of each kind of thing the team owns; kinds of which it has none are left out."""
     counted = {
-        word: session.scalar(select(func.count()).where(kind.team_id == team.id)) or 0
-        for word, kind in (
-            ("API", Api),
-            ("plan", Plan),
-            ("consumer", Consumer),
-            ("upstream secret", UpstreamSecret),
+        word: session.scalar(select(func.count()).where(kind.team_id == team.id, *only)) or 0
+        for word, kind, only in (
+            ("API", Api, ()),
+            ("plan", Plan, ()),
+            ("consumer", Consumer, (APPLICATION,)),
+            ("upstream secret", UpstreamSecret, ()),
         )
     }
     return {word: count for word, count in counted.items() if count}

@@ -10,7 +10,7 @@ from portal.errors import Conflict
 from portal.registry import revision
 from portal.registry.apis import create_api
 from portal.registry.document import read_document
-from portal.registry.models import CURRENT, Api, Consumer, Plan, Subscription, SubscriptionState
+from portal.registry.models import APPLICATION, CURRENT, Api, Consumer, Plan, Subscription, SubscriptionState
 
 
 def new_version(session: Session, api: Api, *, version: str, path: str, by: Person | None) -> Api:
@@ -53,6 +53,7 @@ def portable(session: Session, old: Api, new: Api) -> list[Subscription]:
                 Subscription.api_id == old.id,
                 Subscription.state == SubscriptionState.APPROVED,
                 Subscription.consumer_id.not_in(already),
+                APPLICATION,
             )
             .options(joinedload(Subscription.plan), joinedload(Subscription.consumer).joinedload(Consumer.team))
             .order_by(func.lower(Consumer.name), Subscription.id)
@@ -79,17 +80,18 @@ def carry_subscriptions(
         raise Conflict(f"Nobody can call {new.name} {new.version}, whose state is {new.state}. Publish it first.")
     there = {each.id: each for each in portable(session, old, new)}
     made = []
+    taken = set(session.scalars(select(Subscription.subject).where(Subscription.api_id == new.id, CURRENT)))
     for subscription in (there[each.id] for each in subscriptions if each.id in there):
         plan = plans.get(subscription.plan_id, subscription.plan)
         if plan not in new.plans:
             raise Conflict(f"{new.name} {new.version} does not offer the plan {plan.name}. Choose one that it offers.")
-        made.append(_carried(subscription, new, plan, by))
+        made.append(_carried(subscription, new, plan, by, taken))
     session.add_all(made)
     revision.touch(session)
     return made
 
 
-def _carried(old: Subscription, api: Api, plan: Plan, by: Person | None) -> Subscription:
+def _carried(old: Subscription, api: Api, plan: Plan, by: Person | None, taken: Collection[str | None]) -> Subscription:
     # A notice for want of calls to the old version says nothing of the new one.
     return Subscription(
         consumer=old.consumer,
@@ -97,6 +99,8 @@ def _carried(old: Subscription, api: Api, plan: Plan, by: Person | None) -> Subs
         plan=plan,
         ends_at=old.ends_without_notice if old.noticed_at else old.ends_at,
         approved_until=old.approved_until,
+        # A token names its caller alike at both versions. Somebody else may have the subject at this one.
+        subject=None if old.subject in taken else old.subject,
         created_by_id=by.id if by else None,
     )
 
@@ -106,7 +110,7 @@ def teams_using(session: Session, api: Api) -> list[tuple[Team, list[str]]]:
     rows = session.scalars(
         select(Subscription)
         .join(Subscription.consumer)
-        .where(Subscription.api_id == api.id, CURRENT)
+        .where(Subscription.api_id == api.id, CURRENT, APPLICATION)
         .options(joinedload(Subscription.consumer).joinedload(Consumer.team))
         .order_by(func.lower(Consumer.name), Consumer.id)
     )

@@ -68,6 +68,8 @@ class CatalogueEntry(VersionAnswer):
     """Markdown."""
     addresses: list[str]
     """Where it is called."""
+    authentication: list[str]
+    """Each of these will do: `key`, `basic` (user name and password), `jwt` (a token). None where the API is public."""
     key_place: str
     """Where the key goes: `header`, `query` or `bearer`."""
     key_name: str
@@ -164,6 +166,7 @@ def show(session: Session, api: Api) -> CatalogueEntry:
         state=api.state,
         description=document.description,
         addresses=curl.addresses(document, config_of(current_app).gateway_url),
+        authentication=[way for way in ("key", "basic", "jwt") if getattr(document.authentication, way)],
         key_place=document.key.place,
         key_name=document.key.name,
         plans=[plans.shown(plan) for plan in sorted(api.plans, key=lambda plan: (plan.name.lower(), plan.id))],

@@ -246,6 +246,8 @@ def _document(imported: Import, proposed: Proposal, body: Application, slug: str
     }
     if proposed.key is not None:
         values["key"] = proposed.key.model_dump()
+    elif proposed.basic:
+        values["authentication"] = {"key": False, "basic": True}
     return registry.read_document(values, typed=True)
 
 

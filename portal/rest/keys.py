@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from sqlalchemy import Select, or_, select
@@ -16,7 +16,7 @@ from portal.db import utcnow
 from portal.errors import Invalid
 from portal.registry import key_words
 from portal.registry.keys import MOST_OPERATIONS, MOST_SUBSCRIPTIONS
-from portal.registry.models import Api, Consumer, Key
+from portal.registry.models import Api, Consumer, Key, KeyKind
 from portal.registry.networks import MOST as MOST_NETWORKS
 from portal.rest import consumers, lists
 from portal.rest.route import Answer, tagged
@@ -57,7 +57,9 @@ class _Rights(Asked):
 
 class KeyAnswer(Told):
     id: str
-    """The 12 characters after `pco_`."""
+    """The 12 characters after `pco_` or `pcb_`."""
+    kind: str
+    """`key`; or `basic` for a user name, `pcb_` and the id, with its password."""
     label: str
     state: str
     """`active`, `expired` or `revoked`."""
@@ -85,7 +87,8 @@ class ListedKey(KeyAnswer):
 
 class IssuedKey(KeyAnswer):
     key: str | None
-    """The whole key, told this once. Null in an answer that is given again: a lost one is replaced, not found."""
+    """The whole key, told this once; of a user name and password both, with `:` between them. Null in an answer that is
+    given again: a lost one is replaced, not found."""
 
 
 class Keys(Listed):
@@ -93,6 +96,8 @@ class Keys(Listed):
 
 
 class NewKey(_Rights):
+    kind: Literal["key", "basic"] = "key"
+    """`basic` makes a user name and a password, for APIs that take `Authorization: Basic`."""
     label: Label = ""
     """Where it is used."""
     expires_at: Moment | None = None
@@ -177,7 +182,7 @@ class UnusedSearch(Paging):
 
 class KeysToRevoke(Asked):
     keys: Annotated[list[Annotated[str, Field(pattern="^[0-9A-Za-z]{12}$")]], Field(min_length=1, max_length=100)]
-    """Ids of keys of the team's consumers, without `pco_`."""
+    """Ids of keys of the team's consumers, without `pco_` or `pcb_`."""
 
 
 class RevokedKeys(Told):
@@ -203,6 +208,7 @@ def _facts(session: Session, keys: Sequence[Key]) -> list[dict[str, Any]]:
     return [
         {
             "id": key.public_id,
+            "kind": key.kind.value,
             "label": key.label,
             "state": key.state_at(now),
             "created_at": key.created_at,
@@ -304,6 +310,7 @@ def issue(session: Session, consumer: Consumer, body: NewKey) -> Answer:
             frozenset(body.subscriptions),
             _operations(session, consumer, body.operations),
         ),
+        kind=KeyKind(body.kind),
     )
     return _told(session, key, token)
 

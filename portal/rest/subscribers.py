@@ -11,7 +11,7 @@ from portal.accounts import Permission
 from portal.accounts.tokens import Scope
 from portal.db import utcnow
 from portal.errors import Invalid
-from portal.registry.models import Api, Consumer, Subscription
+from portal.registry.models import APPLICATION, Api, Consumer, Subscription
 from portal.registry.subscriptions import LONGEST_WORDS
 from portal.rest import lists
 from portal.rest.apis import ADDRESS
@@ -68,7 +68,7 @@ class Unused(Search):
 )
 def admit(session: Session, api: Api, body: Admission) -> Answer:
     """Subscribe a consumer yourself. Nothing is asked, also where the plan wants approval."""
-    consumer = session.scalar(select(Consumer).where(Consumer.public_id == body.consumer))
+    consumer = session.scalar(select(Consumer).where(Consumer.public_id == body.consumer, APPLICATION))
     if consumer is None:
         raise Invalid({"consumer": "No consumer has this id. Ask its team for it."})
     made = agreements.admit(session, consumer, api, offered(api, None, body.plan), by=me(), until=body.until)
@@ -122,6 +122,12 @@ def give_notice(session: Session, subscription: Subscription, body: NoticeGiven)
 def withdraw_notice(session: Session, subscription: Subscription) -> None:
     """Let it go on as before the notice. Nothing changes when there is none."""
     agreements.withdraw_notice(session, subscription, by=me())
+
+
+@route("DELETE", f"{_ONE}/subject", Permission.DECIDE, a_use, scope=Scope.APIS)
+def clear_subject(session: Session, subscription: Subscription) -> None:
+    """Let no token lead to it any more, so that others may have its subject. Nothing changes when it has none."""
+    agreements.clear_subject(session, subscription, by=me())
 
 
 @route("DELETE", _ONE, Permission.DECIDE, a_use, scope=Scope.APIS)

@@ -11,6 +11,7 @@ from portal.accounts import Permission
 from portal.accounts.tokens import Scope
 from portal.errors import Conflict, Invalid
 from portal.registry.models import Api, Consumer, Plan, Subscription, SubscriptionState
+from portal.registry.subjects import LONGEST
 from portal.registry.subscriptions import LONGEST_WORDS, MOST_EXPECTED
 from portal.rest import consumers, lists
 from portal.rest.route import Answer, tagged
@@ -43,6 +44,8 @@ class SubscriptionAnswer(Told):
     """Since when it is under notice for want of calls: it ends at `ends_at` unless a call comes before."""
     suspended_because: str
     """What the API's team said when it suspended it."""
+    subject: str | None
+    """What tokens (JWT) call the consumer at this API; null for no tokens."""
     asked_plan: str | None
     """Slug of a plan that is asked for and waits."""
 
@@ -60,10 +63,20 @@ class Asking(Asked):
     """A day, as far as you can tell."""
 
 
+Subject = Annotated[str, Field(max_length=LONGEST)]
+"""What the token's claim says, to the letter."""
+
+
+class SubjectGiven(Asked):
+    subject: Subject | None
+    """Null for no tokens."""
+
+
 class NewSubscription(Asking):
     api: Annotated[str, Field(min_length=1, max_length=200, examples=["payments/orders/v1"])]
     """`<team>/<slug>/<version>` of a published API that offers plans."""
     ends_at: Moment | None = None
+    subject: Subject | None = None
 
 
 class SubscriptionChange(Asked):
@@ -87,6 +100,7 @@ def shown(subscription: Subscription) -> SubscriptionAnswer:
         approved_until=subscription.approved_until,
         noticed_at=subscription.noticed_at,
         suspended_because=subscription.suspended_because,
+        subject=subscription.subject,
         asked_plan=waiting.plan.slug if (waiting := registry.waiting_of(subscription)) else None,
     )
 
@@ -136,6 +150,7 @@ def create(session: Session, consumer: Consumer, body: NewSubscription) -> Answe
         expected_calls=body.expected_calls,
         ends_at=body.ends_at,
     )
+    registry.set_subject(session, subscription, body.subject)
     return Answer(shown(subscription), location=f"{consumers.address(consumer)}/subscriptions/{subscription.id}")
 
 
@@ -180,6 +195,23 @@ def show(session: Session, subscription: Subscription) -> SubscriptionAnswer:
 def change(session: Session, subscription: Subscription, body: SubscriptionChange) -> SubscriptionAnswer:
     """Say when a subscription stops by itself. One that has ended stays ended (409)."""
     registry.limit_subscription(session, subscription, body.ends_at)
+    return shown(subscription)
+
+
+@route(
+    "PUT",
+    "/teams/<team>/consumers/<consumer>/subscriptions/<int:subscription>/subject",
+    Permission.MANAGE_CONSUMERS,
+    a_subscription,
+    scope=Scope.CONSUMERS,
+    body=SubjectGiven,
+    answer=SubscriptionAnswer,
+    etag=True,
+    match=_state,
+)
+def set_subject(session: Session, subscription: Subscription, body: SubjectGiven) -> SubscriptionAnswer:
+    """Say what tokens (JWT) call the consumer at this API. Each API knows a subject once (422)."""
+    registry.set_subject(session, subscription, body.subject)
     return shown(subscription)
 
 

@@ -56,6 +56,13 @@ class Known:
     allowed: tuple[str, ...] = ()
     denied: tuple[str, ...] = ()
     """Its address lists then; both empty too for who may not know them."""
+    issuer: str | None = None
+    """Of the tokens that the release takes."""
+    audiences: tuple[str, ...] = ()
+    claim: str | None = None
+    """The one that says who calls."""
+    keys_problem: str | None = None
+    """Why the keys that tokens are verified with could not be fetched last."""
 
 
 def explain(call: CallView, known: Known | None = None, *, described: bool = False) -> str:
@@ -112,6 +119,17 @@ def _story(call: CallView, known: Known) -> str:
             if known.suspended_at is None or known.suspended_at > call.at:
                 return f"{known.consumer} was suspended then, and goes on again since."
             return f"{known.consumer} has been suspended since {_on(known.suspended_at)}."
+        case "token_unknown" if known.claim:
+            return (
+                f"The API looks at the claim {known.claim}, and no subscription to it has that of the token as subject."
+            )
+        case "token_invalid" if known.issuer:
+            told = f"The API takes tokens of {known.issuer}"
+            return told + (f" for {_all(known.audiences)}." if known.audiences else " for any audience.")
+        case "token_expired" | "token_early":
+            return "Clocks may differ by 60 seconds."
+        case "token_keys_missing" if known.keys_problem:
+            return known.keys_problem
         case "not_subscribed":
             return _of_missing_subscription(call, known)
         case "subscription_suspended" | "subscription_pending" if known.subscription is not None:
@@ -209,6 +227,20 @@ def _advice(call: CallView, known: Known) -> str:
             return "Edit the key if this call is to be let through."
         case "key_missing" | "key_malformed" | "key_unknown":
             return "The docs of the API say where the key goes."
+        case "token_missing":
+            return "The docs of the API say what to send."
+        case "token_expired":
+            return "Get a new token from its issuer."
+        case "token_invalid":
+            return "Look at the token's iss, aud and alg, and whether its issuer still signs with that key."
+        case "token_early":
+            return "Look at the clock of the issuer, and at the token's nbf."
+        case "token_unknown":
+            return "Give a subscription that subject, on the page of its consumer."
+        case "token_repeated":
+            return "Send one header Authorization with one token."
+        case "token_keys_missing":
+            return "The API's page says why they could not be fetched."
         case "not_subscribed" if known.api:
             return "Subscribe the consumer to it."
         case "rate_limited":

@@ -128,6 +128,8 @@ def foresee(session: Session, plan: Plan, values: PlanValues, *, now: datetime, 
             if affected is None:
                 continue
             affected.calls += int(calls)
+            if affected.subscription.consumer.everyone:
+                continue  # its limits hold for each address, of which roll-ups know nothing
             for bucket, (times, least, most) in zip(buckets, _triples(rest), strict=True):
                 if most:
                     affected.hits.append(Hit(bucket.rule, int(times), int(highest), step, int(least), int(most)))

@@ -19,7 +19,8 @@ FIELDS = {
     "c": "%REQ(X-CONSUMER-ID)%",
     "s": "%REQ(X-SUBSCRIPTION-ID)%",
     "k": "%REQ(X-KEY-ID)%",
-    "pl": "%REQ(X-PLAN-ID)%",
+    "pl": "%REQ(X-PLAN-ID?X-CONSUMER-PLAN)%",
+    # the second of calls without a key, see gateway/filters/limits.py
     "st": "%RESPONSE_CODE%",
     "rs": "%REQ(X-CONSUMER-REFUSAL)%",
     # the reason word of a refusal by the key filter

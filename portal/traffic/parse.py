@@ -75,9 +75,13 @@ def _reader(*, longest: dict[str, int]) -> Callable[[bytes], Any]:
 
 _read, _read_long = _reader(longest=_LONGEST), _reader(longest={})
 
-_MAY_BE_KEY = re.compile(rb"p(?:c[oc]|pt)_")
-_KEY = re.compile(rb"p(?:co|pt)_(?:[0-9A-Za-z]{12}_[0-9A-Za-z]{33}|\*+)|pcc_(?:[0-9A-Za-z]+_[0-9A-Za-z_-]+|\*+)")
-"""A key, an access token of the REST API or a console's send, as it is or as `hidden_keys` leaves it."""
+_MAY_BE_KEY = re.compile(rb"p(?:c[obc]|pt)_")
+_KEY = re.compile(
+    rb"p(?:co|pt)_(?:[0-9A-Za-z]{12}_[0-9A-Za-z]{33}|\*+)|pcc_(?:[0-9A-Za-z]+_[0-9A-Za-z_-]+|\*+)"
+    rb"|pcb_(?:[0-9A-Za-z]{12}(?::|%3[Aa])[0-9A-Za-z]{33}|\*+)"
+)
+"""A key, a user name with its password, an access token of the REST API or a console's send, as it is or as
+`hidden_keys` leaves it."""
 
 
 def without_keys(lines: bytes) -> bytes:
@@ -183,6 +187,8 @@ def reason_of(status: int, flags: str | None, details: str, target: str | None) 
     status."""
     if details in BY_DETAILS:
         return BY_DETAILS[details]
+    if details.startswith("jwt_authn"):  # it knows nothing of what the route asks of tokens
+        return "gateway_error"
     for flag in (flags or "").split(","):
         if flag in _BY_FLAG and not (flag == "NR" and status in _BY_STATUS):
             return _BY_FLAG[flag]

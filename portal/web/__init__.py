@@ -51,6 +51,7 @@ def set_up(app: Flask, config: Config) -> None:
         subscribers,
         subscribing,
         subscriptions,
+        token_keys,
         traffic,
         trail,
         upstream_secrets,
@@ -61,7 +62,7 @@ def set_up(app: Flask, config: Config) -> None:
 
     # Their views join the blueprints of `apis`, `catalogue` and `consumers` by being imported, before these are
     # registered.
-    assert all((lifecycle, releases, subscribers, subscribing, subscriptions, versions, visibility))
+    assert all((lifecycle, releases, subscribers, subscribing, subscriptions, token_keys, versions, visibility))
     if config.trusted_hops:
         hops = config.trusted_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]

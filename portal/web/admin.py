@@ -231,6 +231,7 @@ class Keys(Window):
     sentence = "Keys by their public part. Neither secrets nor their hashes are shown anywhere."
     shown = {
         "public_id": "Public id",
+        "kind": "Kind",
         "label": "Label",
         "consumer.slug": "Consumer",
         "created_at": "Issued",

@@ -92,6 +92,7 @@ def new() -> ResponseReturnValue:
         return render_template("apis/new_refused.html")
     form = with_targets(NewAPIForm)
     form.choose_among({team: registry.secrets_of(db.session(), team) for team in teams})
+    form.choose_plans_of({team: db.session.scalars(lists.plans_of(team)) for team in teams})
     if request.method == "GET" and any(team.slug == lists.query("team") for team in teams):
         form.team.data = lists.query("team")
     if request.method == "GET" or form.was_reshaped:
@@ -166,6 +167,7 @@ def show(api: Api) -> ResponseReturnValue:
         subscribers=lists.page(session, lists.subscribers(api, q=""), Consumer.name, Consumer.id),
         may_manage=may(Permission.MANAGE_APIS, api.team),
         may_delete=may(Permission.MANAGE_TEAM, api.team),
+        tokens=registry.token_keys.state_of(session, api),
         versions=registry.siblings(db.session(), api)[:20],
         address=address,
     )
@@ -221,7 +223,9 @@ def _warn_of_own_address(document: Document) -> None:
 
 
 def _document_form(api: Api) -> Any:
-    return with_targets(DocumentForm, api.draft).offer(registry.secrets_of(db.session(), api.team), api.draft)
+    session = db.session()
+    secrets, plans = registry.secrets_of(session, api.team), session.scalars(lists.plans_of(api.team))
+    return with_targets(DocumentForm, api.draft).offer(secrets, plans, api.draft)
 
 
 def _editor(

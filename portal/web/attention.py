@@ -169,7 +169,7 @@ def _of_keys(session: Session, scope: Scope, now: datetime) -> list[Matter]:
     return [
         Matter(
             "warn",
-            f"Its key pco_{key.public_id[:6]}… expires {format.when(key.expires_at, now)}.",
+            f"Its key {key.beginning[:10]}… expires {format.when(key.expires_at, now)}.",
             key.consumer.name,
             _of_consumer(key.consumer),
         )

@@ -22,7 +22,7 @@ from portal.web import scopes
 NAMES = ("status", "reason", "api", "operation", "consumer", "key", "method", "path", "min_ms", "from", "to")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
-_KEY = re.compile(r"(?:pco_)?([0-9A-Za-z]{4,12})(?:_[0-9A-Za-z]*)?")
+_KEY = re.compile(r"(?:pc[ob]_)?([0-9A-Za-z]{4,12})(?:[_:][0-9A-Za-z]*)?")
 _LABELS = {
     "status": "Status",
     "reason": "Reason",

@@ -13,7 +13,7 @@ from portal import config_of, registry
 from portal.accounts import Permission
 from portal.db import db
 from portal.errors import NotFound
-from portal.registry.models import Api, Key, Plan
+from portal.registry.models import Api, Consumer, Key, Plan
 from portal.traffic import calls
 from portal.traffic.calls import CallView
 from portal.traffic.filters import STATUS_CLASSES
@@ -26,7 +26,7 @@ from portal.web.told import told
 
 bp = Blueprint("calls", __name__, url_prefix="/calls")
 
-_KEY = re.compile(r"pco_[0-9A-Za-z_]+")
+_KEY = re.compile(r"pc[ob]_[0-9A-Za-z_:]+")
 
 
 @bp.get("")
@@ -103,9 +103,18 @@ def show(request_id: str) -> ResponseReturnValue:
         api=scopes.name_apis(session, scope, [call.api_id]).get(call.api_id or 0),
         consumer=scopes.name_consumers(session, scope, [call.consumer_id]).get(call.consumer_id or 0),
         key=key,
+        by_token=_is_by_token(session, call),
         plan=plan,
         similar=_similar(session, scope, call, key),
     )
+
+
+def _is_by_token(session: Session, call: CallView) -> bool:
+    """A consumer that was found without a key has shown a token, unless it stands for everybody."""
+    if call.key_id is not None or call.subscription_id is None:
+        return False
+    consumer = session.get(Consumer, call.consumer_id) if call.consumer_id else None
+    return consumer is not None and not consumer.everyone
 
 
 def _operation(session: Session, call: CallView) -> NamedOperation | None:

@@ -101,6 +101,7 @@ def show(consumer: Consumer) -> ResponseReturnValue:
             if each.api.live_release_id is not None and registry.may_see(me(), each.api)
         },
         current=current,
+        taking_tokens=registry.taking_tokens(db.session(), [each.api for each in current]),
         waiting=inbox.waiting(db.session(), consumer),
         may_move=may(Permission.MANAGE_TEAM, consumer.team),
         keyring=keyring(db.session(), consumer, utcnow()),

@@ -19,11 +19,18 @@ def addresses(document: Document, gateway_url: str) -> list[str]:
 
 
 def commands(document: Document, gateway_url: str, key: str = IN_ENVIRONMENT) -> list[str]:
-    """One command for each address. `key` stands in it as it is: a key, or a variable of the shell."""
+    """One command for each address. `key` stands in it as it is: a key, a user name with
+    its password, or a variable of the shell."""
     return [_command(document, address, key) for address in addresses(document, gateway_url)]
 
 
 def _command(document: Document, address: str, key: str) -> str:
+    if document.authentication.public:
+        return f"curl {address}"
+    if document.only_token:
+        return f'curl {address} \\\n  -H "Authorization: Bearer $TOKEN"'
+    if key.startswith("pcb_") or not document.authentication.key:
+        return f'curl {address} \\\n  -u "{key}"'
     name = document.key.name
     match document.key.place:
         case "query":

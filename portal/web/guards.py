@@ -237,7 +237,9 @@ def _load_secret(session: Session, team: str, secret: str) -> UpstreamSecret | N
 
 
 def _load_consumer(session: Session, team: str, consumer: str) -> Consumer | None:
-    return session.scalar(select(Consumer).join(Consumer.team).where(Team.slug == team, Consumer.slug == consumer))
+    # What stands for all who call without a key is nobody's to change: publishing keeps it.
+    chosen = select(Consumer).join(Consumer.team).where(Team.slug == team, Consumer.slug == consumer)
+    return session.scalar(chosen.where(Consumer.everyone.is_(False)))
 
 
 def _load_key(session: Session, team: str, consumer: str, key: str) -> Key | None:
@@ -260,7 +262,8 @@ def _load_use(session: Session, team: str, slug: str, version: str, subscription
     api = _load_api(session, team, slug, version)
     if api is None:
         return None
-    return session.scalar(select(Subscription).where(Subscription.api_id == api.id, Subscription.id == subscription))
+    found = session.scalar(select(Subscription).where(Subscription.api_id == api.id, Subscription.id == subscription))
+    return None if found is None or found.consumer.everyone else found
 
 
 def _load_approval(session: Session, approval: int) -> Approval | None:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, aliased, selectinload
 
 from portal.accounts import Membership, Permission, Person, Role, Team
 from portal.accounts.rights import BY_ROLE
-from portal.registry.models import IN_USE, Api, Approval, ApprovalState, Consumer, Subscription
+from portal.registry.models import APPLICATION, IN_USE, Api, Approval, ApprovalState, Consumer, Subscription
 from portal.traffic.callers import LOOKED_BACK, days_since
 from portal.traffic.models import ByConsumerOperation
 from portal.web.lists import has
@@ -91,6 +91,7 @@ def unused(session: Session, person: Person, *, days: int, q: str, now: datetime
         .join(using, using.id == Consumer.team_id)
         .where(
             IN_USE,
+            APPLICATION,
             Subscription.api_id.in_(apis),
             Subscription.starts_at <= since,
             tuple_(Subscription.api_id, Subscription.consumer_id).not_in(called),

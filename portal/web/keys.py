@@ -15,7 +15,7 @@ from portal.accounts import Permission, Team, audit
 from portal.db import db, utcnow
 from portal.errors import BadRequest, Conflict, Invalid
 from portal.registry import key_words
-from portal.registry.models import Consumer, Key
+from portal.registry.models import Api, Consumer, Key, KeyKind
 from portal.traffic import usage
 from portal.traffic.calls import CallView, list_calls
 from portal.traffic.filters import Filters
@@ -52,7 +52,7 @@ def index(consumer: Consumer) -> ResponseReturnValue:
     alive = Key.revoked_at.is_(None) & or_(Key.expires_at.is_(None), Key.expires_at > now)
     if asked["state"] in STATES:
         rows = rows.where(alive if asked["state"] == "working" else ~alive)
-    if typed := asked["q"].removeprefix("pco_")[:80]:
+    if typed := asked["q"].removeprefix("pco_").removeprefix("pcb_")[:80]:
         rows = rows.where(
             or_(Key.label.icontains(typed, autoescape=True), Key.public_id.startswith(typed[:12], autoescape=True))
         )
@@ -72,10 +72,14 @@ def index(consumer: Consumer) -> ResponseReturnValue:
 def new(consumer: Consumer) -> ResponseReturnValue:
     form = KeyForm()
     more = _offer(form, consumer)
+    taken = _taken_ways(consumer)
+    if request.method == "GET" and taken == {KeyKind.BASIC}:
+        form.kind.data = KeyKind.BASIC.value
     mark = BirthMark(current_app.config["SECRET_KEY"], f"key of consumer {consumer.id}")
     if request.method == "GET":
         form.birth.data = mark.sign(registry.new_public_id())
     page: dict[str, Any] = {"consumer": consumer, "form": form, "more_operations": more, "address": address}
+    page["may_choose_kind"] = KeyKind.BASIC in taken or form.kind.data == KeyKind.BASIC.value
     if not form.validate_on_submit():
         return render_template("keys/new.html", **page), form.status
     public_id = mark.read(form.birth.data or "")
@@ -90,12 +94,24 @@ def new(consumer: Consumer) -> ResponseReturnValue:
                 expires_at=expires_at,
                 restrictions=form.restrictions(),
                 public_id=public_id,
+                kind=KeyKind(form.kind.data),
             )
             audit.record(session, "shown", key)
     except Invalid as error:
         status = form.refuse(error)
         return render_template("keys/new.html", **page), status
     return _shown_once(key, token, None)
+
+
+def _taken_ways(consumer: Consumer) -> set[KeyKind]:
+    """The kinds of keys that the APIs take which the consumer is subscribed to."""
+    apis = [each.api for each in registry.choosable(db.session(), consumer) if each.api.live_release is not None]
+    return {kind for api in apis for kind in KeyKind if _takes(api, kind)}
+
+
+def _takes(api: Api, kind: KeyKind) -> bool:
+    document = registry.read_document(api.live_release.document) if api.live_release is not None else None
+    return document is not None and bool(getattr(document.authentication, kind.value))
 
 
 def _offer(form: RestrictionsForm, consumer: Consumer, key: Key | None = None) -> dict[str, int]:
@@ -116,20 +132,23 @@ def _shown_once(key: Key, token: registry.Token, old: Key | None) -> Response:
     gateway_url = config_of(current_app).gateway_url
     session = db.session()
     chosen = {each.subscription_id for each in key.chosen_subscriptions}
+    subscribed = [
+        each.api
+        for each in lists.subscriptions_of(session, [key.consumer])
+        if each.api.live_release is not None and each.api.retired_at is None and (not chosen or each.id in chosen)
+    ]
     page = render_template(
         "keys/issued.html",
         consumer=key.consumer,
         key=key,
         old=old,
         may=key_words.sentences(session, [key])[key.id],
-        token=token.value,
+        token=token,
+        subscribed=bool(subscribed),
         commands=[
-            (
-                each.api,
-                curl.commands(registry.read_document(each.api.live_release.document), gateway_url, token.value)[0],
-            )
-            for each in lists.subscriptions_of(session, [key.consumer])
-            if each.api.live_release is not None and each.api.retired_at is None and (not chosen or each.id in chosen)
+            (api, curl.commands(registry.read_document(api.live_release.document), gateway_url, token.value)[0])
+            for api in subscribed
+            if api.live_release is not None and _takes(api, key.kind)
         ][:5],
         first_call=None,
         address=address,
@@ -178,7 +197,7 @@ def _chart(found: keyring.Usage, now: Any) -> dict[str, Any] | None:
     shown = {each.key.id for each in named if each.key is not None}
     series = [
         {
-            "name": f"pco_{each.key.public_id}",
+            "name": each.key.beginning,
             "color": color,
             "values": [calls.get(each.key.id, 0) for _, calls in found.days],
         }
@@ -214,7 +233,7 @@ def edit(key: Key) -> ResponseReturnValue:
     except (Invalid, Conflict) as error:
         status = form.refuse(error)
         return render_template("keys/edit.html", **page, address=address), status
-    return _back(key, f"pco_{key.public_id}_… is saved. The gateway follows within a second.")
+    return _back(key, f"{key.shown} is saved. The gateway follows within a second.")
 
 
 @bp.route("/<team>/<consumer>/keys/<key>/rotate", methods=["GET", "POST"])
@@ -287,8 +306,8 @@ def revoke(key: Key) -> ResponseReturnValue:
         )
     with db.begin() as writing:
         registry.revoke_all(writing, [key], by=me())
-    goes_on = f" pco_{before.public_id}_… works on." if before is not None else ""
-    return _back(key, f"The key pco_{key.public_id}_… is revoked. The gateway refuses it within a second.{goes_on}")
+    goes_on = f" {before.shown} works on." if before is not None else ""
+    return _back(key, f"The key {key.shown} is revoked. The gateway refuses it within a second.{goes_on}")
 
 
 @bp.get("/unused-keys")

@@ -50,7 +50,9 @@ def _page(api: Api, form: DeprecationForm) -> str:
         count=len(found),
         sees_calls=sees_calls,
         opens={
-            each.consumer.id for each in found if each.consumer and may(Permission.MANAGE_CONSUMERS, each.consumer.team)
+            each.consumer.id
+            for each in found
+            if each.consumer and not each.consumer.everyone and may(Permission.MANAGE_CONSUMERS, each.consumer.team)
         },
         has_passed=api.sunset_at is not None and api.sunset_at < now,
         may_manage=may(Permission.MANAGE_APIS, api.team),

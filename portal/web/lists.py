@@ -17,6 +17,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, selectinload
 from portal import registry
 from portal.accounts import Invitation, Membership, Person, Role, Team
 from portal.registry.models import (
+    APPLICATION,
     CURRENT,
     Api,
     Consumer,
@@ -164,7 +165,7 @@ def plans_of(team: Team) -> Select[Plan]:
 
 
 def consumers(person: Person, *, q: str, team: str) -> Select[Consumer]:
-    rows = select(Consumer).join(Consumer.team).options(selectinload(Consumer.team))
+    rows = select(Consumer).join(Consumer.team).where(APPLICATION).options(selectinload(Consumer.team))
     if not person.acts_as_administrator:
         rows = rows.where(Consumer.team_id.in_(_own(person)))
     if team:
@@ -176,7 +177,7 @@ def consumers(person: Person, *, q: str, team: str) -> Select[Consumer]:
 
 def subscribable(person: Person, *, q: str, closed: bool = False) -> Select[Api]:
     """Published APIs that the person may know of, that offer a plan and take new subscriptions. `closed`: also those
-    that take none any more."""
+    that take none, or none any more."""
     offers = exists().where(api_plan.c.api_id == Api.id, api_plan.c.plan_id == Plan.id, registry.known_to(person))
     rows = (
         select(Api)
@@ -185,18 +186,20 @@ def subscribable(person: Person, *, q: str, closed: bool = False) -> Select[Api]
         .options(selectinload(Api.team), selectinload(Api.live_release), selectinload(Api.plans))
     )
     if not closed:
-        rows = rows.where(Api.closed.is_(False), Api.retired_at.is_(None))
+        everyone = select(Consumer.id).where(Consumer.everyone)
+        public = select(Subscription.api_id).where(Subscription.consumer_id.in_(everyone), CURRENT)
+        rows = rows.where(Api.closed.is_(False), Api.retired_at.is_(None), Api.id.not_in(public))
     return rows.where(or_(has(Api.name, q), has(Api.slug, q), has(Team.name, q))) if q else rows
 
 
 def subscribers(api: Api, *, q: str) -> Select[Consumer]:
-    """Consumers that use the API now."""
+    """Applications that use the API now."""
     team = aliased(Team)
     rows = (
         select(Consumer)
         .join(Subscription, Subscription.consumer_id == Consumer.id)
         .join(team, team.id == Consumer.team_id)
-        .where(Subscription.api_id == api.id, CURRENT)
+        .where(Subscription.api_id == api.id, CURRENT, APPLICATION)
         .options(selectinload(Consumer.team))
     )
     return rows.where(or_(has(Consumer.name, q), has(team.name, q))) if q else rows

@@ -177,7 +177,7 @@ def _notice(notice: Notice) -> dict[str, Any]:
 
 def _key(key: Key) -> dict[str, Any]:
     return {
-        "id": f"pco_{key.public_id}",
+        "id": key.beginning,
         "label": key.label,
         "issued": _time(key.created_at),
         "expires": _time(key.expires_at),
@@ -207,6 +207,7 @@ def _subscription(subscription: Subscription) -> dict[str, Any]:
         "state": subscription.state.value,
         "since": _time(subscription.starts_at),
         "until": _time(subscription.ends_at),
+        "subject": subscription.subject,
     }
 
 

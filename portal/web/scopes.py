@@ -33,7 +33,9 @@ def _of_teams(table: type[Api] | type[Consumer], person: Person, permission: Per
     deleted = select(AuditEntry.thing_id).where(
         AuditEntry.team_id.in_(teams), AuditEntry.kind == table.__tablename__, AuditEntry.action == "deleted"
     )
-    return union_all(select(table.id).where(table.team_id.in_(teams)), deleted)
+    # Who calls without a key calls the team's APIs, and is no application of its developers.
+    own = (Consumer.everyone.is_(False),) if table is Consumer else ()
+    return union_all(select(table.id).where(table.team_id.in_(teams), *own), deleted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def name_consumers(session: Session, scope: Scope, ids: Iterable[int | None]) ->
 
 def name_consumer(scope: Scope, consumer: Consumer) -> Named:
     url = None
-    if scope.everything or consumer.id in scope.consumer_ids:
+    if (scope.everything or consumer.id in scope.consumer_ids) and not consumer.everyone:
         url = url_for("traffic.consumer", team=consumer.team.slug, consumer=consumer.slug)
     return Named(consumer.name, f"{consumer.team.slug}/{consumer.slug}", consumer.team.name, url)
 

@@ -9,7 +9,8 @@ from portal import agreements, registry
 from portal.accounts import Permission
 from portal.db import db, utcnow
 from portal.errors import BadRequest, Conflict, Invalid
-from portal.registry.models import Api, Consumer, Plan, Subscription
+from portal.registry import everyone
+from portal.registry.models import APPLICATION, Api, Consumer, Plan, Subscription
 from portal.traffic.callers import LOOKED_BACK
 from portal.web import inbox, lists
 from portal.web.apis import address, back_to, bp
@@ -29,6 +30,9 @@ def subscribers(api: Api) -> ResponseReturnValue:
         page=page,
         subscriptions={each.consumer_id: each for each in lists.subscriptions_of(session, page.rows, api)},
         q=lists.query(),
+        everyone=everyone.subscription_of_everyone(session, api) if api.is_public else None,
+        now=utcnow(),
+        sees_calls=may(Permission.SEE_API_CALLS, api.team),
         may_decide=may(Permission.DECIDE, api.team),
         address=address,
     )
@@ -101,6 +105,9 @@ def _act(session: Session, subscription: Subscription, act: str, until: UntilFor
         case "plan":
             agreements.assign_plan(session, subscription, _plan(subscription.api, request.form.get("plan")), by=by)
             return f"{name} has the plan {subscription.plan.name} within a second."
+        case "clear subject":
+            agreements.clear_subject(session, subscription, by=by)
+            return f"No token leads to {name} any more. Its team gets a mail."
         case "withdraw notice":
             agreements.withdraw_notice(session, subscription, by=by)
             return f"The notice is withdrawn: {name} goes on."
@@ -144,7 +151,7 @@ def _address(subscription: Subscription) -> str:
 
 
 def _consumer(session: Session, public_id: str) -> Consumer:
-    found = session.scalar(select(Consumer).where(Consumer.public_id == public_id.strip()))
+    found = session.scalar(select(Consumer).where(Consumer.public_id == public_id.strip(), APPLICATION))
     if found is None:
         raise Invalid({"consumer": "No consumer has this id. Its team finds it on the consumer's page."})
     return found

@@ -11,7 +11,7 @@ from portal import agreements, registry
 from portal.accounts import Permission, Team
 from portal.db import db
 from portal.errors import Conflict, Invalid, NotFound
-from portal.registry.models import Api, Consumer, Plan, Subscription, SubscriptionState
+from portal.registry.models import APPLICATION, Api, Consumer, Plan, Subscription, SubscriptionState
 from portal.web import lists
 from portal.web.catalogue import bp
 from portal.web.consumers import address, team_choices
@@ -63,6 +63,8 @@ def _subscribed(api: Api, form: SubscribeForm, teams: list[Team], offered: list[
             purpose=form.purpose.data or "",
             expected_calls=form.expected_calls.data,
         )
+        if registry.takes_tokens(api) and form.subject.data:
+            registry.set_subject(session, subscription, form.subject.data)
     title = api.live_release.document["name"] if api.live_release else api.name
     if subscription.state is SubscriptionState.PENDING:
         said = f"{api.team.name} is asked for {title} under the plan {plan.name}. You get a mail when it is decided."
@@ -86,7 +88,7 @@ def _chosen(session: Session, form: SubscribeForm, teams: list[Team]) -> Consume
         return registry.create_consumer(session, team, slug=registry.unused_slug(session, team, name), name=name)
     team_slug, _, slug = (form.consumer.data or "").partition("/")
     numbers = [each.id for each in teams if each.slug == team_slug]
-    found = session.scalar(select(Consumer).where(Consumer.team_id.in_(numbers), Consumer.slug == slug))
+    found = session.scalar(select(Consumer).where(Consumer.team_id.in_(numbers), Consumer.slug == slug, APPLICATION))
     if found is None:
         raise Invalid({"consumer": "Choose the application that will call."})
     return found
@@ -121,6 +123,7 @@ def _page(
         q=lists.query(),
         using=using,
         plans=offered,
+        tokens=registry.token_keys.state_of(db.session(), api),
         is_open=bool(offered) and registry.refusal(api) is None,
         NEW=NEW,
         address=address,
@@ -135,7 +138,8 @@ def _consumers(session: Session, teams: list[Team]) -> list[Consumer]:
     team, _, slug = wanted.partition("/")
     if slug and all((each.team.slug, each.slug) != (team, slug) for each in found):
         named = [each.id for each in teams if each.slug == team]
-        found = [*session.scalars(select(Consumer).where(Consumer.team_id.in_(named), Consumer.slug == slug)), *found]
+        chosen = select(Consumer).where(Consumer.team_id.in_(named), Consumer.slug == slug, APPLICATION)
+        found = [*session.scalars(chosen), *found]
     return found
 
 

@@ -11,7 +11,7 @@ from portal.registry.models import Api, Consumer, Subscription
 from portal.web import lists
 from portal.web.consumers import address, back, bp
 from portal.web.forms import choices
-from portal.web.forms.subscriptions import AskingForm
+from portal.web.forms.subscriptions import AskingForm, SubjectForm
 from portal.web.guards import a_consumer, a_subscription, me, requires
 
 
@@ -84,6 +84,33 @@ def switch_plan(subscription: Subscription) -> ResponseReturnValue:
         plans=plans,
         form=form,
         waiting=registry.waiting_of(subscription),
+        address=address,
+    )
+    return page, status or form.status
+
+
+@bp.route("/<team>/<consumer>/subscriptions/<int:subscription>/subject", methods=["GET", "POST"])
+@requires(Permission.MANAGE_CONSUMERS, a_subscription)
+def subject(subscription: Subscription) -> ResponseReturnValue:
+    """What tokens call the consumer at this API."""
+    consumer, api = subscription.consumer, subscription.api
+    form = SubjectForm(subject=subscription.subject or "")
+    status = 0
+    if form.validate_on_submit():
+        try:
+            with db.begin() as session:
+                registry.set_subject(session, subscription, form.subject.data)
+            if subscription.subject is None:
+                return back(consumer, f"No token leads to {consumer.name} at {api.name} any more.")
+            return back(consumer, f"Tokens for {subscription.subject} call {api.name} as {consumer.name}.")
+        except (Invalid, Conflict) as error:
+            status = form.refuse(error)
+    page = render_template(
+        "consumers/subject.html",
+        consumer=consumer,
+        subscription=subscription,
+        form=form,
+        tokens=registry.token_keys.state_of(db.session(), api),
         address=address,
     )
     return page, status or form.status

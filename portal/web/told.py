@@ -10,7 +10,7 @@ from portal.accounts import Permission
 from portal.registry import networks
 from portal.registry.key_words import sentences
 from portal.registry.keys import named
-from portal.registry.models import Api, Consumer, Key, Release, Subscription
+from portal.registry.models import Api, Consumer, Key, Release, Subscription, TokenKeys
 from portal.traffic.calls import CallView
 from portal.traffic.explain import Known, KnownKey, KnownSubscription, explain
 from portal.web import operations
@@ -33,6 +33,7 @@ def known(session: Session, call: CallView) -> Known:
     upstream = release.get("upstream") or {}
     # Only the API's team knows its lists; whose pages may call stands in its docs.
     lists = (release.get("addresses") or {}) if api is not None and may(Permission.SEE_APIS, api.team) else {}
+    jwt = (release.get("authentication") or {}).get("jwt") or {}
     return Known(
         api=f"{api.name} {api.version}" if api is not None else None,
         owner=api.team.name if api is not None else None,
@@ -48,6 +49,10 @@ def known(session: Session, call: CallView) -> Known:
         origins=tuple((release.get("cors") or {}).get("origins", ())),
         allowed=tuple(map(networks.shown, lists.get("allow", ()))),
         denied=tuple(map(networks.shown, lists.get("deny", ()))),
+        issuer=jwt.get("issuer"),
+        audiences=tuple(jwt.get("audiences") or ()),
+        claim=jwt.get("claim", "sub") if jwt else None,
+        keys_problem=_keys_problem(session, call, jwt.get("jwks_url")),
     )
 
 
@@ -56,6 +61,11 @@ def _release(session: Session, call: CallView) -> dict[str, Any]:
         return {}
     chosen = select(Release.document).where(Release.api_id == call.api_id, Release.number == call.release)
     return session.scalar(chosen) or {}
+
+
+def _keys_problem(session: Session, call: CallView, url: str | None) -> str | None:
+    row = session.get(TokenKeys, (call.api_id, url)) if call.api_id and url else None
+    return row.problem if row is not None and row.problem else None
 
 
 def _key(session: Session, call: CallView) -> KnownKey | None:

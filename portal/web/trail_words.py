@@ -15,6 +15,7 @@ from portal import registry
 from portal.accounts import Membership, Person, Team
 from portal.accounts.audit import AuditEntry
 from portal.notify.models import Channel
+from portal.registry import everyone
 from portal.registry.models import Api, Approval, Category, Consumer, Key, Plan, Release, Subscription
 
 KINDS = {
@@ -214,6 +215,8 @@ def _thing(kind: str, row: Row[Any]) -> _Thing:
             url = url_for("approvals.show", approval=id)
         case "plan":
             url = url_for("plans.show", team=parts[0], plan=parts[1])
+        case _ if parts[1] == everyone.SLUG:  # it has no page of its own
+            url = url_for("settings.team", team=parts[0])
         case _:
             url = url_for("consumers.show", team=parts[0], consumer=parts[1])
     return _Thing(name, url)

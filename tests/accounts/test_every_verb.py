@@ -325,6 +325,10 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
         lambda w: registry.grant_until(w.session, w.subscription, utcnow() + timedelta(days=1)),
         {("changed", "subscription", "cast/shop to cast/orders/v1")},
     ),
+    "registry.set_subject": (
+        lambda w: registry.set_subject(w.session, w.subscription, "alice"),
+        {("changed", "subscription", "cast/shop to cast/orders/v1")},
+    ),
     "registry.suspend_subscription": (
         lambda w: registry.suspend_subscription(w.session, w.subscription, words="Too many errors."),
         {("suspended", "subscription", "cast/shop to cast/orders/v1")},
@@ -543,6 +547,8 @@ CHANGE_NOTHING = {
     "registry.shown_plans",
     "registry.siblings",
     "registry.take_untold",
+    "registry.takes_tokens",
+    "registry.taking_tokens",
     "registry.team_may_see",
     "registry.teams_using",
     "registry.new_public_id",

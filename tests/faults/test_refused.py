@@ -127,6 +127,7 @@ FILES = [
     "data/*.bin",
     "limits/limits.json",
     "overall/overall.json",
+    "jwt/jwt.json",
     "rds/rds.json",
     "cds/cds.json",
     "lds/lds.json",

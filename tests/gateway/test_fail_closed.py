@@ -18,12 +18,12 @@ pytestmark = pytest.mark.envoy
 
 STAGES = {
     "at the start of a call": "local function decide(handle)",
-    "before the key is taken": "  local token, several, path = take_key(api, headers)",
+    "before the key is taken": "  local token, several, path = take_key(api, headers, authorization)",
     "after the key was taken": "  if api.paused then",
     "before a restriction is looked at": "  if rights[7] then\n",
-    "after the first header was written": '  headers:add("x-key-id", rights[4])',
+    "after the first header was written": "  headers:add(way.plan, rights[5])",
     "before pcall": "  local decided, status, reason, api, again, unannounced = pcall(decide, handle)",
-    "while looking the key up": "  sha256(token)\n",
+    "while looking the key up": "  sha256(text)\n",
 }
 
 

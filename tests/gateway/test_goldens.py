@@ -17,11 +17,14 @@ from portal.gateway.ir import (
     AddressLists,
     Api,
     ClientCertificate,
+    Consumer,
     Cors,
     Credential,
+    Jwt,
     Place,
     Plan,
     Snapshot,
+    Subscription,
     Target,
     Upstream,
 )
@@ -38,16 +41,23 @@ def place_of(case: dict[str, Any]) -> Place:
 
 def snapshot_of(case: dict[str, Any]) -> Snapshot:
     apis = tuple(api_of(fields) for fields in case.get("apis", ()))
-    return Snapshot(1, apis, tuple(Plan(**fields) for fields in case.get("plans", ())))
+    return Snapshot(
+        1,
+        apis,
+        tuple(Plan(**fields) for fields in case.get("plans", ())),
+        [Consumer(**fields) for fields in case.get("consumers", ())],
+        [Subscription(**fields) for fields in case.get("subscriptions", ())],
+    )
 
 
 def api_of(fields: dict[str, Any]) -> Api:
     credential = fields.get("credential")
-    made = {
+    made: dict[str, Any] = {
         "upstream": upstream_of(fields["upstream"]),
         "credential": Credential(*credential) if credential else None,
         "cors": Cors(**_frozen(fields["cors"])) if "cors" in fields else None,
         "addresses": AddressLists(**_frozen(fields["addresses"])) if "addresses" in fields else None,
+        "jwt": Jwt(**fields["jwt"]) if "jwt" in fields else None,
     }
     return Api(**{**fields, **made})
 

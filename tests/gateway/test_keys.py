@@ -22,6 +22,7 @@ FORMS = {
     "subscriptions": "<IIIIqqq",
     "plans": "<IIIIQQ",
     "restrictions": "<9I4x",
+    "subjects": "<32sII",
     "networks6": "<16s16s",
     "operations": "<III4x",
     "networks4": "<II",
@@ -44,8 +45,8 @@ def _networks_around(address: ipaddress.IPv4Address) -> st.SearchStrategy[str]:
 
 
 def unpacked(packed: bytes) -> dict[str, list[tuple[Any, ...]]]:
-    magic, crc, *counts = struct.unpack_from("<8s11I", packed)
-    assert magic == b"PORTICO\2"
+    magic, crc, *counts = struct.unpack_from("<8s12I", packed)
+    assert magic == b"PORTICO\3"
     assert crc == zlib.crc32(packed[64:])
     tables = {}
     at = 64

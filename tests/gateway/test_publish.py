@@ -49,6 +49,7 @@ class TestPrepare:
             "lds/lds.json",
             "rds/rds.json",
             "cds/cds.json",
+            "jwt/jwt.json",
             "limits/limits.json",
             overall.FILE,
         ):
@@ -363,6 +364,7 @@ class TestSecrets:
 
         assert sorted(path.name for path in kept.iterdir()) == [
             "cds.json",
+            "jwt.json",
             "lds.json",
             "limits.json",
             "overall.json",

@@ -220,7 +220,7 @@ class TestRights:
             "approved",
             None,
         )
-        assert only(snapshot.consumers) == (consumer.id, consumer.public_id, False)
+        assert only(snapshot.consumers) == (consumer.id, consumer.public_id, False, False)
 
     def test_key_that_was_revoked_by_a_clock_that_went_ahead_is_revoked_now(
         self, session: Session, read: Callable[[], Snapshot]
@@ -404,3 +404,28 @@ class TestSecrets:
 
         assert api.credential is None
         assert "no secret token of the kind" in (api.lacks or "")
+
+
+class TestOtherWays:
+    def test_what_a_release_takes_is_what_is_served(self, session: Session, read: Callable[[], Snapshot]) -> None:
+        team = factories.team(session)
+        factories.plan(session, team=team, slug="visitors")
+        for path, authentication in {
+            "/keyed": {},
+            "/either": {"basic": True},
+            "/basic": {"key": False, "basic": True},
+            "/open": {"public": {"plan": "visitors"}},
+        }.items():
+            factories.api(session, team=team, live=True, path=path, authentication=authentication)
+
+        snapshot = read()
+
+        assert {api.path: (api.takes_key, api.takes_basic, api.public) for api in snapshot.apis} == {
+            "/keyed": (True, False, False),
+            "/either": (True, True, False),
+            "/basic": (False, True, False),
+            "/open": (False, False, True),
+        }
+        (everyone,) = (consumer for consumer in snapshot.consumers if consumer.everyone)
+        (use,) = snapshot.everyone()
+        assert (use.consumer_id, use.standing) == (everyone.id, "approved")

@@ -79,6 +79,15 @@ class TestWhatThePortalKnows:
 
         assert {name: made[name] for name in scheme} == scheme
 
+    def test_user_name_and_password_stand_beside_it_or_alone(self):
+        either = export(None, or_basic=True)
+        alone = export(None, key=KeyScheme("basic", "Authorization"))
+
+        assert either["security"] == [{"gatewayKey": []}, {"gatewayPassword": []}]
+        assert alone["security"] == [{"gatewayPassword": []}]
+        (scheme,) = alone["components"]["securitySchemes"].values()
+        assert (scheme["type"], scheme["scheme"]) == ("http", "basic")
+
     def test_without_a_key_nothing_is_asked_for(self):
         made = export(document({"/pets": {"get": {}}}), key=None)
 

@@ -14,6 +14,7 @@ from tests.openapi.documents import looking_at
 
 NOWHERE = looking_at()
 SERVER = "https://gateway.example.com/pets/v1"
+BASIC = KeyScheme("basic", "Authorization")
 HEADER, BEARER, QUERY = (
     KeyScheme("header", "X-API-Key"),
     KeyScheme("bearer", "Authorization"),
@@ -112,7 +113,15 @@ class TestSnippets:
         self._is_python(call, made.python)
         self._is_javascript(call, made.javascript, key)
 
-    @pytest.mark.parametrize("key", [HEADER, BEARER, QUERY], ids=lambda key: key.place)
+    def test_user_name_and_password_are_sent_as_such(self):
+        made = snippets(calling({}, BASIC, "/pets", "get"))
+
+        assert shlex.split(made.curl.replace(" \\\n  --", " --"))[-2:] == ["--user", "$PORTICO_KEY"]
+        [auth] = [it.value for it in self._request(made.python).keywords if it.arg == "auth"]
+        assert ast.unparse(auth) == "tuple(os.environ['PORTICO_KEY'].split(':'))"
+        assert '"Authorization": "Basic " + btoa(process.env.PORTICO_KEY)' in made.javascript
+
+    @pytest.mark.parametrize("key", [HEADER, BEARER, QUERY, BASIC], ids=lambda key: key.place)
     def test_a_real_shell_puts_the_key_in_and_nothing_else(self, key):
         value = 'it\'s $HOME `id` $(id) "quoted" \\\\ !x\n--end'
         content = {"application/json": {"example": {"a": value}}}

@@ -63,6 +63,7 @@ def test_every_field_of_a_document_is_compared():
         "path": "/b",
         "host": "b.example",
         "key": {"place": "query", "name": "k"},
+        "authentication": {"basic": True},
         "body_limit_bytes": 1,
         "tags": ["shop"],
         "openapi": "0" * 64,
@@ -86,3 +87,17 @@ def test_every_field_of_a_document_is_compared():
     for field, value in other_upstream.items():
         changed = values | {"upstream": values["upstream"] | {field: value}}
         assert len(labels(before, before.model_validate(changed))) == 1, field
+
+
+def test_ways_to_authenticate_are_told_in_words():
+    before = factories.document(name="A", path="/a")
+    either = factories.document(name="A", path="/a", authentication={"basic": True})
+    nobody = factories.document(name="A", path="/a", authentication={"public": {"plan": "free"}})
+
+    assert [(each.label, each.after) for each in differences(before, either)] == [
+        ("Authentication", "a key, or user name and password (Basic)")
+    ]
+    assert [(each.label, each.before, each.after) for each in differences(before, nobody)] == [
+        ("Authentication", "a key", "none: everybody may call, under the plan free"),
+        ("Key", "header X-API-Key", ""),
+    ]

@@ -47,6 +47,32 @@ def test_words_are_no_news():
             True,
         ),
         (
+            {"authentication": {"basic": True}},
+            {},
+            "User names and passwords are taken no more. Calls that bring nothing else get 401 key_missing.",
+            True,
+        ),
+        ({}, {"authentication": {"basic": True}}, "User names and passwords are taken too.", False),
+        (
+            {},
+            {"authentication": {"public": {"plan": "free"}}},
+            "Everybody may call without a key, under the plan free. What callers show is taken off and counts for "
+            "nothing: upstreams see one consumer for all of them.",
+            False,
+        ),
+        (
+            {"authentication": {"public": {"plan": "free"}}},
+            {"authentication": {"public": {"plan": "more"}}},
+            "Calls are held to the plan more instead of free.",
+            False,
+        ),
+        (
+            {"authentication": {"public": {"plan": "free"}}},
+            {},
+            "Calls need a subscription and a credential. Those without one get 401 key_missing.",
+            True,
+        ),
+        (
             {},
             {"body_limit_bytes": 1_000_000},
             "Bodies of more than 1 MB get 413 too_large; it was 10 MB.",
@@ -73,3 +99,13 @@ def test_what_breaks_callers_comes_first():
     found = said({}, {"host": "o.example", "key": {"place": "bearer"}})
 
     assert [breaking for _, breaking in found] == [True, False]
+
+
+def test_where_the_key_goes_is_no_news_where_none_is_taken():
+    only_basic = {"authentication": {"key": False, "basic": True}}
+
+    assert said(only_basic, only_basic | {"key": {"place": "bearer"}}) == []
+    assert [sentence for sentence, _ in said({}, only_basic)] == [
+        "Keys are taken no more. Calls that bring nothing else get 401 key_missing.",
+        "User names and passwords are taken too.",
+    ]

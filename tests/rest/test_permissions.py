@@ -54,6 +54,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "consumers_change": {"name": "Changed"},
     "subscriptions_create": {"api": "a/b/c", "plan": "made"},
     "subscriptions_change": {"ends_at": None},
+    "subscriptions_set_subject": {"subject": "alice"},
     "consumers_move": {"team": "made"},
     "subscriptions_switch_plan": {"plan": "made"},
     "subscribers_admit": {"consumer": "con_abcdefghijklmnop", "plan": "made"},

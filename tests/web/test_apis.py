@@ -25,6 +25,8 @@ FORM = {
     "retries": "1",
     "path": "",
     "host": "",
+    "access": "asked",
+    "ways": "key",
     "key_place": "header",
     "key_name": "X-API-Key",
     "body_limit": "10",
@@ -329,7 +331,7 @@ class TestDocument:
         before = dict(orders.draft)
         page = publisher.get(f"{A}/document").text
         sent = dict(re.findall(r'<input[^>]*name="(\w+)"[^>]*value="([^"]*)"', page))
-        sent |= {"description": "Places orders.", "key_place": "header", "ca_pem": ""}
+        sent |= {"description": "Places orders.", "key_place": "header", "ca_pem": "", "access": "asked", "ways": "key"}
         del sent["cors_credentials"]  # a box that is not ticked
 
         assert publisher.post(f"{A}/document", data=sent).status_code == 303

@@ -40,6 +40,23 @@ def test_a_key_that_is_given_stands_in_the_command():
     assert words(command, key="another")[2] == "X-API-Key: pco_x"
 
 
+@pytest.mark.parametrize(
+    ("authentication", "key", "expected"),
+    [
+        ({"public": {"plan": "free"}}, "$PORTICO_KEY", []),
+        ({"key": False, "basic": True}, "$PORTICO_KEY", ["-u", "the-key"]),
+        ({"basic": True}, "$PORTICO_KEY", ["-H", "X-API-Key: the-key"]),
+        ({"basic": True}, "pcb_x:y", ["-u", "pcb_x:y"]),
+    ],
+)
+def test_other_ways_have_their_own_commands(authentication, key, expected):
+    document = factories.document(path="/orders", authentication=authentication)
+
+    (command,) = curl.commands(document, "http://gw.example", key)
+
+    assert words(command) == ["http://gw.example/orders", *expected]
+
+
 def test_each_address_has_a_command():
     document = factories.document(path="/orders", host="orders.localhost")
 

@@ -479,7 +479,8 @@ class TestMerging:
 
     def test_editor_keeps_what_it_has_no_field_for(self, publisher, api, session):
         page = publisher.get("/apis/cast/pets/v1/document").text
-        fields = dict(re.findall(r'<input[^>]*name="(\w+)"[^>]*value="([^"]*)"', page)) | {"key_place": "header"}
+        fields = dict(re.findall(r'<input[^>]*name="(\w+)"[^>]*value="([^"]*)"', page))
+        fields |= {"key_place": "header", "access": "asked", "ways": "key"}
 
         answer = publisher.post("/apis/cast/pets/v1/document", data=fields | {"name": "Beasts", "tls_verify": "y"})
 

@@ -96,6 +96,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Wor
             live=True,
             plans=[plan],
             upstream={"targets": [{"url": "http://127.0.0.1:1"}]},
+            authentication={"key": True, "jwt": {"issuer": "login", "jwks_url": "https://login.example/jwks"}},
             openapi=factories.openapi_document(session),
         )
         consumer = factories.consumer(session, team=team)

@@ -1,6 +1,6 @@
 """The chain of HTTP filters, in the order in which a call passes them. One file a filter."""
 
-from portal.gateway.filters import addresses, admission, cleaning, cors, key, limits, overall, router
+from portal.gateway.filters import addresses, admission, cleaning, cors, jwt, key, limits, overall, router
 from portal.gateway.ir import Place, Snapshot
 from portal.gateway.resource import Resource
 
@@ -9,6 +9,8 @@ FILTERS = (
     cleaning,
     # Before whatever may refuse a call: preflights carry no key, and pages are to read refusals too.
     cors,
+    # Before the key filter, which finds the consumer by what the token says.
+    jwt,
     # Before admission, which believes the header that it writes.
     key,
     # Before limits, so that a call that nobody vouches for uses up nobody's limit.
@@ -25,13 +27,14 @@ FILTERS = (
 
 
 def chain(place: Place) -> list[Resource]:
-    """`http_filters` of the listener. Three of them wait for their files, see `gateway/compile.py`."""
+    """`http_filters` of the listener. Four of them wait for their files, see `gateway/compile.py`."""
     return [found for filter_ in FILTERS if (found := filter_.http_filter(place)) is not None]
 
 
 def chain_inlined(snapshot: Snapshot, place: Place) -> list[Resource]:
     """The same chain with nothing left to discover, for validation."""
     inlined = {
+        jwt.NAME: jwt.inlined(snapshot),
         key.NAME: key.inlined(place),
         limits.NAME: limits.inlined(snapshot),
         overall.NAME: overall.inlined(snapshot),

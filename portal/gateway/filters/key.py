@@ -1,5 +1,6 @@
 """The key filter: a Lua script. `key_data.lua` maps and searches the key data, `restrictions.lua` knows what single
-keys may not do, `key.lua` decides, `answer.lua` mends answers.
+keys may not do, `ways.lua` what else than a key will do, `token.lua` takes tokens that Envoy has verified, `key.lua`
+decides, `answer.lua` mends answers.
 
 The script comes by ECDS, so new key data is announced by a changed file name in `keys/keys.json` and nothing else of
 the gateway is touched.
@@ -15,7 +16,7 @@ from portal.traffic.reasons import REASONS
 NAME = "portico.key"
 
 _TYPE = "envoy.extensions.filters.http.lua.v3.Lua"
-_PARTS = ("key_data.lua", "restrictions.lua", "key.lua", "answer.lua")
+_PARTS = ("key_data.lua", "restrictions.lua", "ways.lua", "token.lua", "key.lua", "answer.lua")
 _SCRIPT = "\n".join(Path(__file__).with_name(name).read_text("utf-8") for name in _PARTS)
 _WORDS = (
     "no_such_api",
@@ -33,6 +34,13 @@ _WORDS = (
     "subscription_suspended",
     "subscription_pending",
     "quota_exceeded",
+    "token_missing",
+    "token_repeated",
+    "token_invalid",
+    "token_expired",
+    "token_early",
+    "token_unknown",
+    "token_keys_missing",
     "key_not_allowed",
     "address_not_allowed",
     "too_large",

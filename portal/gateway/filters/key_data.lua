@@ -13,8 +13,9 @@ local C = ffi.C
 ffi.cdef [[
   typedef struct {
     char magic[8];
-    uint32_t crc, keys, consumers, subscriptions, plans, restrictions, networks6, operations, networks4, chosen, texts;
-    char spare[12];
+    uint32_t crc, keys, consumers, subscriptions, plans, restrictions, subjects;
+    uint32_t networks6, operations, networks4, chosen, texts;
+    char spare[8];
   } portico_header;
   typedef struct {
     char sha256[32]; char id[12]; uint32_t consumer; int64_t expires; uint32_t revoked, restriction;
@@ -28,6 +29,7 @@ ffi.cdef [[
     uint32_t flags, chosen_first, chosen_count, operations_first, operations_count;
     uint32_t v4_first, v4_count, v6_first, v6_count, spare;
   } portico_restriction;
+  typedef struct { char sha256[32]; uint32_t consumer, subscription; } portico_subject;
   typedef struct { char first[16], last[16]; } portico_network6;
   typedef struct { uint32_t api, at, length, spare; } portico_operation;
   typedef struct { uint32_t first, last; } portico_network4;
@@ -73,6 +75,7 @@ end
 
 local keys, consumers, subscriptions, key_count
 local plans, plan_count, restrictions, networks6, operations, networks4, chosen, texts
+local subjects, subject_count
 
 local function map_data()
   local fd = C.open(FILE, 0)
@@ -85,7 +88,7 @@ local function map_data()
   PORTICO_MAPPED = ffi.gc(at, function(address) C.munmap(address, size) end)
   local start = ffi.cast("const char *", at)
   local header = ffi.cast("const portico_header *", start)
-  if size < 64 or ffi.string(header.magic, 8) ~= "PORTICO\2" then error(FILE .. " is not key data of this version") end
+  if size < 64 or ffi.string(header.magic, 8) ~= "PORTICO\3" then error(FILE .. " is not key data of this version") end
   local after = 64
   local function table_of(kind, count)
     local found = ffi.cast("const " .. kind .. " *", start + after)
@@ -99,6 +102,8 @@ local function map_data()
   plan_count = header.plans
   plans = table_of("portico_plan", header.plans)
   restrictions = table_of("portico_restriction", header.restrictions)
+  subject_count = header.subjects
+  subjects = table_of("portico_subject", header.subjects)
   networks6 = table_of("portico_network6", header.networks6)
   operations = table_of("portico_operation", header.operations)
   networks4 = table_of("portico_network4", header.networks4)
@@ -113,7 +118,7 @@ end
 
 if FILE ~= "" then map_data() end
 
--- SHA-256 of the 50 bytes of a token: one block, whose end never changes ------------------------------------------
+-- SHA-256 ----------------------------------------------------------------------------------------------------------
 
 local ROUNDS, FIRST = ffi.new("int32_t[64]"), ffi.new("int32_t[8]")
 do -- the constants are the fractions of the cube and square roots of the first primes
@@ -135,18 +140,16 @@ end
 
 local block, schedule, digest = ffi.new("uint8_t[64]"), ffi.new("int32_t[64]"), ffi.new("int32_t[8]")
 local block_words = ffi.cast("int32_t *", block)
-block[50], block[62], block[63] = 0x80, 0x01, 0x90
 
-local function sha256(token)
-  ffi.copy(block, token, 50)
+-- Adds `block` to what the eight words stand for.
+local function compress(a0, b0, c0, d0, e0, f0, g0, h0)
   for i = 0, 15 do schedule[i] = bswap(block_words[i]) end
   for i = 16, 63 do
     local x, y = schedule[i - 15], schedule[i - 2]
     schedule[i] = tobit(schedule[i - 16] + bxor(ror(x, 7), ror(x, 18), rshift(x, 3)) + schedule[i - 7]
       + bxor(ror(y, 17), ror(y, 19), rshift(y, 10)))
   end
-  local a, b, c, d, e, f, g, h =
-    FIRST[0], FIRST[1], FIRST[2], FIRST[3], FIRST[4], FIRST[5], FIRST[6], FIRST[7]
+  local a, b, c, d, e, f, g, h = a0, b0, c0, d0, e0, f0, g0, h0
   for i = 0, 63 do
     local choice = bxor(g, band(e, bxor(f, g)))
     local t = tobit(h + bxor(ror(e, 6), ror(e, 11), ror(e, 25)) + choice + ROUNDS[i] + schedule[i])
@@ -154,27 +157,56 @@ local function sha256(token)
     local u = tobit(bxor(ror(a, 2), ror(a, 13), ror(a, 22)) + bxor(band(a, b), band(c, bxor(a, b))))
     d, c, b, a = c, b, a, tobit(t + u)
   end
-  digest[0], digest[1] = bswap(tobit(a + FIRST[0])), bswap(tobit(b + FIRST[1]))
-  digest[2], digest[3] = bswap(tobit(c + FIRST[2])), bswap(tobit(d + FIRST[3]))
-  digest[4], digest[5] = bswap(tobit(e + FIRST[4])), bswap(tobit(f + FIRST[5]))
-  digest[6], digest[7] = bswap(tobit(g + FIRST[6])), bswap(tobit(h + FIRST[7]))
+  return tobit(a + a0), tobit(b + b0), tobit(c + c0), tobit(d + d0), tobit(e + e0), tobit(f + f0), tobit(g + g0),
+    tobit(h + h0)
 end
 
--- Place of the key whose hash is in `digest`, or -1.
-local function search()
-  local low, high = 0, key_count - 1
+local function to_digest(a, b, c, d, e, f, g, h)
+  digest[0], digest[1], digest[2], digest[3] = bswap(a), bswap(b), bswap(c), bswap(d)
+  digest[4], digest[5], digest[6], digest[7] = bswap(e), bswap(f), bswap(g), bswap(h)
+end
+
+local function first()
+  return FIRST[0], FIRST[1], FIRST[2], FIRST[3], FIRST[4], FIRST[5], FIRST[6], FIRST[7]
+end
+
+-- Of a token's 50 bytes: one block, whose end never changes.
+local function sha256(token)
+  ffi.copy(block, token, 50)
+  block[50], block[62], block[63] = 0x80, 0x01, 0x90
+  to_digest(compress(first()))
+end
+
+-- Of any text.
+local function sha256_of(text)
+  local a, b, c, d, e, f, g, h = first()
+  local bits = #text * 8
+  local padded = text .. "\128" .. string.rep("\0", (55 - #text) % 64) .. "\0\0\0\0"
+    .. string.char(band(rshift(bits, 24), 255), band(rshift(bits, 16), 255), band(rshift(bits, 8), 255), band(bits, 255))
+  for at = 1, #padded, 64 do
+    ffi.copy(block, sub(padded, at, at + 63), 64)
+    a, b, c, d, e, f, g, h = compress(a, b, c, d, e, f, g, h)
+  end
+  ffi.fill(block, 64)
+  to_digest(a, b, c, d, e, f, g, h)
+end
+
+-- Place of the record whose hash is in `digest`, or -1. `records` are sorted by it.
+local function search(records, count)
+  local low, high = 0, count - 1
   while low <= high do
     local middle = rshift(low + high, 1)
-    local order = C.memcmp(digest, keys[middle].sha256, 32)
+    local order = C.memcmp(digest, records[middle].sha256, 32)
     if order == 0 then return middle end
     if order < 0 then high = middle - 1 else low = middle + 1 end
   end
   return -1
 end
 
--- `pco_` + 12 base62 + `_` + 27 base62 + 6 base62 that hold the CRC-32 of the 44 characters before.
-local function is_well_formed(token)
-  if #token ~= 50 or byte(token, 17) ~= 95 or not find(token, "^pco_%w+_%w+$") then return false end
+-- `pco_` + 12 base62 + `_` + 27 base62 + 6 base62 that hold the CRC-32 of the 44 characters before. `form` is a pattern
+-- for the whole, `sign` the one that stands at the 17th place.
+local function is_well_formed(token, form, sign)
+  if #token ~= 50 or byte(token, 17) ~= sign or not find(token, form) then return false end
   local sum = 0
   for i = 45, 50 do
     local c = byte(token, i)
@@ -184,14 +216,27 @@ local function is_well_formed(token)
   return sum == crc32(block, 44) % 4294967296
 end
 
--- The key's record, or nil and the reason.
-local function look_up(token)
-  if not is_well_formed(token) then return nil, "key_malformed" end
+-- The record of what has these 50 characters, or nil and the reason.
+local function known(text)
   if not keys then error("validated only") end
-  sha256(token)
-  local place = search()
+  sha256(text)
+  local place = search(keys, key_count)
   if place < 0 then return nil, "key_unknown" end
   return keys[place]
+end
+
+-- Who calls an API under the name `claim`, or nil.
+local function look_up_subject(api, claim)
+  if not subjects then error("validated only") end
+  sha256_of(api .. "\n" .. claim)
+  local place = search(subjects, subject_count)
+  return place >= 0 and subjects[place] or nil
+end
+
+-- The key's record, or nil and the reason.
+local function look_up(token)
+  if not is_well_formed(token, "^pco_%w+_%w+$", 95) then return nil, "key_malformed" end
+  return known(token)
 end
 
 -- The subscription of a consumer to an API that is valid now, the one with the best standing, or nil. Found by halving,

@@ -2,6 +2,10 @@
 
 The key filter has written X-Plan-Id and X-Subscription-Id, which choose the bucket. The plans come by ECDS: a change of
 one plan's limits changes this resource alone, and Envoy then fills all buckets once.
+
+Calls without a key carry X-Consumer-Plan instead, and have a bucket for each client address. Its buckets are there only
+for plans that public APIs have: Envoy compares each call with one after another. So a public API that brings another
+plan fills all buckets once, too.
 """
 
 from operator import attrgetter
@@ -10,10 +14,13 @@ from portal.gateway.ir import Place, Plan, Snapshot
 from portal.gateway.resource import Resource, discovery_file, typed, watched
 
 NAME = "portico.limits"
+PLAN_OF_EVERYONE = "x-consumer-plan"
 
 _TYPE = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
 _MOST_BUCKETS = 1_000_000
 """Live buckets a plan and kind; 270 bytes each, used only as they come. The least recent go first."""
+_ADDRESS = "masked_remote_address"
+"""Envoy's name for this action, and for what it finds."""
 _ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
 
 
@@ -51,7 +58,10 @@ def closed() -> bytes:
         filter_enabled=_ALWAYS,
         filter_enforced=_ALWAYS,
         enable_retry_after_header=True,
-        rate_limits=[{"actions": [_look_up("s")["actions"][0]], "hits_addend": {"number": 2}}],
+        rate_limits=[
+            {"actions": [_look_up("s")["actions"][0]], "hits_addend": {"number": 2}},
+            {"actions": [_look_up_address("s")["actions"][0]], "hits_addend": {"number": 2}},
+        ],
         descriptors=[
             {
                 "entries": [{"key": "s"}],
@@ -64,6 +74,8 @@ def closed() -> bytes:
 
 def _limits(snapshot: Snapshot) -> Resource:
     plans = sorted(snapshot.plans, key=attrgetter("id"))
+    of_everyone = {subscription.plan_id for subscription in snapshot.everyone()}
+    public = [plan for plan in plans if plan.id in of_everyone]
     return typed(
         _TYPE,
         stat_prefix="limits",
@@ -72,13 +84,19 @@ def _limits(snapshot: Snapshot) -> Resource:
         enable_x_ratelimit_headers="DRAFT_VERSION_03",
         enable_retry_after_header=True,
         max_dynamic_descriptors=_MOST_BUCKETS,
-        rate_limits=[_look_up("s"), _look_up("m")],
-        descriptors=[descriptor for plan in plans for descriptor in _descriptors(plan)],
+        rate_limits=[
+            *(_look_up("s"), _look_up("m")),
+            *((_look_up_address("s"), _look_up_address("m")) if public else ()),
+        ],
+        descriptors=[
+            *(descriptor for plan in plans for descriptor in _descriptors(plan, "subscription")),
+            *(descriptor for plan in public for descriptor in _descriptors(plan, _ADDRESS)),
+        ],
     )
 
 
 def _look_up(kind: str) -> Resource:
-    """Which bucket a call uses. Calls without the headers, those of public routes, use none."""
+    """Which bucket a call uses. Calls without these headers, such as those without a key, use none."""
     return {
         "actions": [
             {"request_headers": {"descriptor_key": kind, "header_name": "x-plan-id"}},
@@ -87,19 +105,29 @@ def _look_up(kind: str) -> Resource:
     }
 
 
-def _descriptors(plan: Plan) -> list[Resource]:
+def _look_up_address(kind: str) -> Resource:
+    """The same for a call without a key. Whoever has an IPv6 address has the 2^64 around it too."""
+    return {
+        "actions": [
+            {"request_headers": {"descriptor_key": kind, "header_name": PLAN_OF_EVERYONE}},
+            {_ADDRESS: {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}},
+        ]
+    }
+
+
+def _descriptors(plan: Plan, whose: str) -> list[Resource]:
     # Envoy refills continuously, so a burst may be smaller or larger than what one interval brings.
     found = []
     if plan.per_second is not None:
-        found.append(_bucket("s", plan.id, plan.per_second, plan.per_second_burst, "1s"))
+        found.append(_bucket("s", whose, plan.id, plan.per_second, plan.per_second_burst, "1s"))
     if plan.per_minute is not None:
-        found.append(_bucket("m", plan.id, plan.per_minute, plan.per_minute_burst, "60s"))
+        found.append(_bucket("m", whose, plan.id, plan.per_minute, plan.per_minute_burst, "60s"))
     return found
 
 
-def _bucket(kind: str, plan_id: int, rate: int, burst: int | None, interval: str) -> Resource:
+def _bucket(kind: str, whose: str, plan_id: int, rate: int, burst: int | None, interval: str) -> Resource:
     return {
-        "entries": [{"key": kind, "value": str(plan_id)}, {"key": "subscription"}],
+        "entries": [{"key": kind, "value": str(plan_id)}, {"key": whose}],
         "token_bucket": {
             "max_tokens": rate if burst is None else burst,
             "tokens_per_fill": rate,

@@ -25,7 +25,8 @@ from portal.registry.installation.values import (
     Use,
 )
 from portal.registry.keys import Restrictions
-from portal.registry.models import Api, Category, Consumer, Key, Plan, Subscription
+from portal.registry.models import Api, Category, Consumer, Key, KeyKind, Plan, Subscription
+from portal.registry.subjects import set_subject
 
 
 class _NotThere(NotFound):
@@ -243,15 +244,16 @@ class _Hand:
         plan = self._get(Plan, "plan", after.entry.api.partition("/")[0], after.entry.plan)
         entry = after.entry
         if before is not None and before.entry.plan == entry.plan:
+            row = self._current(before)
             subscriptions.settle(
                 self._session,
-                self._current(before),
+                row,
                 ends_at=entry.ends_at,
                 approved_until=entry.approved_until,
                 suspended=entry.state == "suspended",
             )
         else:
-            subscriptions.take_over_subscription(
+            row = subscriptions.take_over_subscription(
                 self._session,
                 consumer,
                 api,
@@ -260,6 +262,7 @@ class _Hand:
                 approved_until=entry.approved_until,
                 suspended=entry.state == "suspended",
             )
+        set_subject(self._session, row, entry.subject)
 
     def _key(self, before: Credential | None, after: Credential) -> None:
         entry = after.entry
@@ -269,13 +272,14 @@ class _Hand:
                 self._get(Consumer, "consumer", after.team, after.consumer),
                 public_id=entry.id,
                 sha256=bytes.fromhex(entry.sha256),
+                kind=KeyKind(entry.kind),
                 label=entry.label,
                 expires_at=entry.expires_at,
                 revoked_at=entry.revoked_at,
                 restrictions=self._restrictions(after),
             )
             return
-        if before.entry.sha256 != entry.sha256:
+        if (before.entry.sha256, before.entry.kind) != (entry.sha256, entry.kind):
             raise Invalid({"sha256": f"The key pco_{entry.id}_… is another one here. Issue a new key instead."})
         if before.entry.revoked_at is not None and entry.revoked_at is None:
             raise Invalid({"revoked_at": _revoked(entry.id, before.entry.revoked_at)})

@@ -187,6 +187,9 @@ def _refers_to(thing: Thing) -> Iterator[tuple[Identity, str]]:
             yield ("plan", thing.team, slug), "plans"
         if thing.default_plan is not None:
             yield ("plan", thing.team, thing.default_plan), "default_plan"
+        if thing.live is not None and thing.live.authentication.public is not None:
+            which = "document" if thing.live == thing.document else "live_document"
+            yield ("plan", thing.team, thing.live.authentication.public.plan), f"{which}.authentication.public.plan"
         for slug in thing.setting("viewers"):
             yield ("team", slug), "viewers"
         if (category := thing.setting("category")) is not None:

@@ -25,6 +25,7 @@ from portal.registry.installation.values import (
 )
 from portal.registry.keys import TOMBSTONE
 from portal.registry.models import (
+    APPLICATION,
     IN_USE,
     Api,
     Category,
@@ -146,7 +147,7 @@ def _consumers(session: Session, teams: dict[int, str], *, keys: bool) -> Iterat
         for key in session.scalars(select(Key)):
             entry = _key(key, apis.get(key.id), operations.get(key.id, []))
             held.setdefault(key.consumer_id, []).append(entry)
-    for consumer in session.scalars(select(Consumer).where(_of(Consumer, teams))):
+    for consumer in session.scalars(select(Consumer).where(_of(Consumer, teams), APPLICATION)):
         yield ConsumerEntry.model_construct(
             team=teams[consumer.team_id],
             slug=consumer.slug,
@@ -180,6 +181,7 @@ def _uses(session: Session) -> Iterator[tuple[int, SubscriptionEntry]]:
                 # A notice is taken back by the next call, here and nowhere else: what it was before goes along.
                 ends_at=_utc(use.ends_without_notice if use.noticed_at else use.ends_at),
                 approved_until=_utc(use.approved_until),
+                subject=use.subject,
             ),
         )
 
@@ -215,6 +217,7 @@ def _operations_of_keys(session: Session) -> dict[int, list[OperationEntry]]:
 def _key(key: Key, apis: list[str] | None, operations: list[OperationEntry]) -> KeyEntry:
     return KeyEntry.model_construct(
         id=key.public_id,
+        kind=key.kind.value,
         sha256=key.sha256.hex(),
         label=key.label,
         expires_at=_utc(key.expires_at),

@@ -165,6 +165,13 @@ else:
     )
 
 
+def _subject(text: str) -> str:
+    text = text.strip()
+    if not text or not text.isprintable():
+        raise ValueError("Give the value as it stands in the token, or leave it out.")
+    return text
+
+
 class SubscriptionEntry(_Part):
     """Of the consumer that it stands in. What is over is the past, and what waits for a decision is not agreed yet:
     neither stands in a file."""
@@ -176,6 +183,8 @@ class SubscriptionEntry(_Part):
     ends_at: Instant | None = None
     approved_until: Instant | None = None
     """How long the API's team lets it go on."""
+    subject: Annotated[str, Field(max_length=255), AfterValidator(_subject)] | None = None
+    """What tokens (JWT) call the consumer at the API."""
 
 
 class OperationEntry(_Part):
@@ -186,6 +195,8 @@ class OperationEntry(_Part):
 
 class KeyEntry(_Part):
     id: KeyId
+    kind: Literal["key", "basic"] = "key"
+    """`basic`: of a user name and its password."""
     sha256: Sha256
     label: Label = ""
     expires_at: Instant | None = None

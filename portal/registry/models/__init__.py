@@ -3,6 +3,7 @@
 from portal.registry.models.apis import Api, Category, Mount, Release, Visibility, api_plan, api_viewer
 from portal.registry.models.catalogue import CatalogueEntry, CatalogueOperation
 from portal.registry.models.consumers import (
+    APPLICATION,
     CURRENT,
     IN_USE,
     OVER,
@@ -10,6 +11,7 @@ from portal.registry.models.consumers import (
     ApprovalState,
     Consumer,
     Key,
+    KeyKind,
     KeyLineage,
     KeyOperation,
     KeySubscription,
@@ -24,8 +26,10 @@ from portal.registry.models.descriptions import OpenAPIDocument, OpenAPIExport, 
 from portal.registry.models.imports import Import, ImportSource, ImportState
 from portal.registry.models.revision import Revision
 from portal.registry.models.secrets import SecretKind, UpstreamSecret
+from portal.registry.models.tokens import TokenKeys
 
 __all__ = [
+    "APPLICATION",
     "CURRENT",
     "IN_USE",
     "OVER",
@@ -40,6 +44,7 @@ __all__ = [
     "ImportSource",
     "ImportState",
     "Key",
+    "KeyKind",
     "KeyLineage",
     "KeyOperation",
     "KeySubscription",
@@ -56,6 +61,7 @@ __all__ = [
     "SecretKind",
     "Subscription",
     "SubscriptionState",
+    "TokenKeys",
     "UpstreamSecret",
     "Visibility",
     "api_plan",

@@ -121,6 +121,12 @@ class Api(Base):
         return "deprecated" if self.deprecated_at is not None else "published"
 
     @property
+    def is_public(self) -> bool:
+        """Whether its live release asks for no key."""
+        live = self.live_release
+        return live is not None and bool((live.document.get("authentication") or {}).get("public"))
+
+    @property
     def has_unpublished_changes(self) -> bool:
         return self.live_release is None or self.live_release.document != self.draft
 

@@ -47,9 +47,18 @@ class SubscriptionState(StrEnum):
         return self in OVER
 
 
+class KeyKind(StrEnum):
+    """How a credential is shown. The gateway takes each only where the API asks for its kind."""
+
+    KEY = "key"
+    BASIC = "basic"
+    """User name and password, in `Authorization: Basic`."""
+
+
 OVER = (SubscriptionState.REJECTED, SubscriptionState.ENDED)
 """States in which a subscription is the past: the consumer may ask for the same API again."""
 _CURRENT = text("state != 'ended' AND state != 'rejected'")
+_NAMED = text("subject IS NOT NULL AND state != 'ended' AND state != 'rejected'")
 _IN_USE = text("state != 'ended' AND state != 'rejected' AND state != 'pending'")
 
 
@@ -133,6 +142,8 @@ class Consumer(Base):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
     suspended_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     """Since when none of its keys is let through, whatever they may do otherwise; None while it goes on."""
+    everyone: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether it is no application but stands for all who call the team's public APIs (see `registry/everyone.py`)."""
 
     team: Mapped[Team] = relationship()
     subscriptions: Mapped[list["Subscription"]] = relationship(
@@ -142,7 +153,18 @@ class Consumer(Base):
         back_populates="consumer", cascade="all, delete-orphan", order_by="Key.id.desc()"
     )
 
-    __table_args__ = (UniqueConstraint("team_id", "slug"), NEVER_AGAIN)
+    __table_args__ = (
+        UniqueConstraint("team_id", "slug"),
+        # A team's public APIs share one.
+        Index(
+            "uq__consumer__team_id__everyone",
+            "team_id",
+            unique=True,
+            sqlite_where=text("everyone"),
+            postgresql_where=text("everyone"),
+        ),
+        NEVER_AGAIN,
+    )
 
 
 class Subscription(Base):
@@ -168,6 +190,8 @@ class Subscription(Base):
     """Since when it is under notice for want of calls: it ends at `ends_at` unless a call comes before."""
     ends_without_notice: Mapped[datetime | None] = mapped_column(UTCDateTime)
     """What `ends_at` was before the notice."""
+    subject: Mapped[str | None] = mapped_column(String(255))
+    """What tokens (JWT) call the consumer at this API, in the claim that the API looks at; None for no tokens."""
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id", ondelete="SET NULL"))
 
     consumer: Mapped[Consumer] = relationship(back_populates="subscriptions")
@@ -186,6 +210,15 @@ class Subscription(Base):
             unique=True,
             sqlite_where=_CURRENT,
             postgresql_where=_CURRENT,
+        ),
+        # A token leads to one consumer.
+        Index(
+            "uq__subscription__api_id_subject__current",
+            "api_id",
+            "subject",
+            unique=True,
+            sqlite_where=_NAMED,
+            postgresql_where=_NAMED,
         ),
         # How many use an API stands on every card of the catalogue, which is also sorted by it.
         Index(
@@ -206,6 +239,8 @@ class Subscription(Base):
     )
 
 
+APPLICATION = Consumer.everyone.is_(False)
+"""Consumers that people have made, and not what stands for all who call without a key."""
 CURRENT = and_(
     Subscription.state != literal_column("'ended'"),
     Subscription.state != literal_column("'rejected'"),
@@ -304,9 +339,10 @@ class Key(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     public_id: Mapped[str] = mapped_column(String(12), unique=True)
-    """The 12 base62 characters after `pco_`; safe to show."""
+    """The 12 base62 characters after `pco_` or `pcb_`; safe to show."""
+    kind: Mapped[KeyKind] = mapped_column(words(KeyKind, 8), default=KeyKind.KEY, server_default=KeyKind.KEY.value)
     sha256: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
-    """SHA-256 of the whole token as ASCII."""
+    """SHA-256 of the whole token as ASCII; of `user:password` for the kind `basic`."""
     consumer_id: Mapped[int] = mapped_column(ForeignKey("consumer.id", ondelete="CASCADE"), index=True)
     label: Mapped[str] = mapped_column(String(80), default="")
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
@@ -357,6 +393,16 @@ class Key(Base):
         ),
         NEVER_AGAIN,
     )
+
+    @property
+    def beginning(self) -> str:
+        """What of it may be shown: `pco_…` without what follows, or the user name."""
+        return f"{'pcb' if self.kind is KeyKind.BASIC else 'pco'}_{self.public_id}"
+
+    @property
+    def shown(self) -> str:
+        """The same, so that it is seen that more follows."""
+        return self.beginning + (":…" if self.kind is KeyKind.BASIC else "_…")
 
     def state_at(self, now: datetime) -> str:
         """`active`, `expired` or `revoked`."""
@@ -464,6 +510,8 @@ audit.watch(
     label=_name_of_subscription,
     team=lambda it: audit.parent(it, "consumer").team_id,
     word=_word_for_subscription,
+    # It may name a person: the trail, which forgets nothing, says only that it changed.
+    hidden={"subject"},
     unseen={"starts_at", "created_by_id", "ends_without_notice", "blocked_until"},
 )
 # The subscription is told of in the trail of the consumer's team, what is asked and decided in that of the API's.
@@ -476,7 +524,7 @@ audit.watch(
 )
 audit.watch(
     Key,
-    label=lambda key: f"pco_{key.public_id}",
+    label=lambda key: key.beginning,
     team=lambda key: audit.parent(key, "consumer").team_id,
     word=_word_for_key,
     unseen={"sha256", "created_at", "created_by_id", "unrotated_expires_at", "expiry_told"},

@@ -345,4 +345,4 @@ def _is_key(key: KeyPlace | None, place: str, name: str) -> bool:
     """The gateway takes it off: nobody sends it beside their key."""
     if key is None or place not in {"header", "query"} or (key.place == "query") != (place == "query"):
         return False
-    return name.lower() == ("authorization" if key.place == "bearer" else key.name.lower())
+    return name.lower() == ("authorization" if key.place in {"bearer", "basic"} else key.name.lower())

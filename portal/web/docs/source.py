@@ -98,6 +98,15 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    issuer: str
+    audiences: tuple[str, ...]
+    claim: str
+    alone: bool
+    """Whether nothing else will do."""
+
+
+@dataclass(frozen=True, slots=True)
 class About:
     """What is known of an API beside its document."""
 
@@ -109,8 +118,14 @@ class About:
     """Where it is called; examples use the first."""
     key: KeyPlace | None
     description: str = ""
+    takes_basic: bool = False
+    """Whether user name and password will do too."""
+    is_public: bool = False
+    """Whether calls need neither subscription nor credential."""
     credential: str = "key"
     """What callers call what they send."""
+    tokens: Tokens | None = None
+    """What is asked of tokens (JWT), where they are taken."""
     first_path: str = ""
     """Below the address, what a first call asks for."""
     variable: str = "PORTICO_KEY"

@@ -16,15 +16,25 @@ from portal.db import utcnow
 from portal.openapi.references import Look
 from portal.registry import Document, descriptions
 from portal.registry.descriptions import Facts
+from portal.registry.document import KeyPlace
 from portal.registry.models import Api, OpenAPIDocument, Operation, Plan
 from portal.registry.networks import shown as shown_network
 from portal.traffic.reasons import REASONS
 from portal.web import curl
 from portal.web.docs.navigation import Entry, Index, Schema, schemas_at
-from portal.web.docs.source import About, Lifecycle, Link, PlanLine, Refusal
+from portal.web.docs.source import About, Lifecycle, Link, PlanLine, Refusal, Tokens
 from portal.web.forms.plans import in_words
 from portal.web.guards import may
 
+_OF_TOKENS = (
+    (401, "token_missing"),
+    (401, "token_invalid"),
+    (401, "token_expired"),
+    (401, "token_early"),
+    (400, "token_repeated"),
+    (403, "token_unknown"),
+    (503, "token_keys_missing"),
+)
 _REFUSALS = (
     (401, "key_missing"),
     (401, "key_malformed"),
@@ -43,6 +53,10 @@ _REFUSALS = (
     (429, "api_limit"),
     (503, "api_paused"),
 )
+_OF_CALLERS = frozenset(
+    reason for _, reason in _REFUSALS if reason.startswith(("key_", "subscription_", "consumer_", "not_", "address_"))
+)
+"""Reasons that nobody hears of a public API."""
 _MOST_KEPT = 100_000
 """Operations and schemas, of all documents together: some 60 MB."""
 
@@ -141,12 +155,18 @@ def _about(
 ) -> About:
     is_member = person is not None and may(Permission.SEE_APIS, api.team)
     shown = address(api) if api.live_release_id is not None else ""
+    jwt = document.authentication.jwt
     return About(
         name=document.name,
         version=api.version,
         base=address(api, "docs.preview") if is_draft else shown,
         addresses=tuple(curl.addresses(document, gateway_url)),
-        key=document.key,
+        key=KeyPlace(place="bearer", name="Authorization") if document.only_token else document.shown_place,
+        credential="token" if document.only_token else "key",
+        variable="TOKEN" if document.only_token else "PORTICO_KEY",
+        takes_basic=document.authentication.basic,
+        is_public=document.authentication.public is not None,
+        tokens=Tokens(jwt.issuer, jwt.audiences, jwt.claim, document.only_token) if jwt else None,
         description=document.description,
         owner=api.team.name,
         state=api.state,
@@ -156,14 +176,16 @@ def _about(
             else Link("Catalogue", url_for("catalogue.index")),
         ),
         lifecycle=_lifecycle(api, person),
-        plans=tuple(_plan_line(api, plan) for plan in registry.shown_plans(api, person)),
+        plans=_plan_lines(session, api, document, person),
         origins=document.cors.origins if document.cors else (),
         cookies=document.cors is not None and document.cors.credentials,
         takes_some_only=document.addresses is not None,
         networks=_networks(document) if is_member else None,
-        refusals=tuple(Refusal(status, reason, REASONS[reason]) for status, reason in _REFUSALS),
+        refusals=tuple(Refusal(status, reason, REASONS[reason]) for status, reason in _refusals(document)),
         versions=() if is_draft else _versions(session, api, person),
-        get_key_url=address(api, "catalogue.subscribe") if shown and not is_draft and api.retired_at is None else "",
+        get_key_url=""
+        if not shown or is_draft or api.retired_at is not None or api.is_public
+        else address(api, "catalogue.subscribe"),
         manage_url=address(api, "apis.show") if is_member else "",
         traffic_url=address(api, "traffic.api") if may(Permission.SEE_API_CALLS, api.team) and not is_draft else "",
         document_url=address(api, "imports.again") if may(Permission.MANAGE_APIS, api.team) else "",
@@ -180,6 +202,26 @@ def _about(
 def _networks(document: Document) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     lists = document.addresses
     return (tuple(map(shown_network, lists.allow)), tuple(map(shown_network, lists.deny))) if lists else None
+
+
+def _plan_lines(session: Session, api: Api, document: Document, person: Person | None) -> tuple[PlanLine, ...]:
+    """Those that somebody may choose; of a public API the one that all are held to."""
+    public = document.authentication.public
+    if public is None:
+        return tuple(_plan_line(api, plan) for plan in registry.shown_plans(api, person))
+    plan = session.scalar(select(Plan).where(Plan.team_id == api.team_id, Plan.slug == public.plan))
+    return () if plan is None else (_plan_line(api, plan),)
+
+
+def _refusals(document: Document) -> Iterable[tuple[int, str]]:
+    wanted = document.authentication
+    if wanted.jwt is not None:
+        yield from _OF_TOKENS
+    for status, reason in _REFUSALS:
+        if document.only_token and reason.startswith("key_"):
+            continue
+        if wanted.asks or reason not in _OF_CALLERS:
+            yield status, reason
 
 
 def _plan_line(api: Api, plan: Plan) -> PlanLine:

@@ -74,7 +74,7 @@ class AccessFields(Form):
         words = (self.cors_methods, self.cors_headers, self.cors_exposed_headers, self.cors_credentials)
         return any(field.data or field.errors for field in words) or bool(self.cors_max_age.errors)
 
-    def access(self) -> dict[str, Any]:
+    def access_values(self) -> dict[str, Any]:
         """The fields of the document that this part is about."""
         allow, deny = networks.split(self.addresses_allow.data or ""), networks.split(self.addresses_deny.data or "")
         return {"cors": self._cors(), "addresses": {"allow": allow, "deny": deny} if allow or deny else None}
@@ -94,7 +94,7 @@ class AccessFields(Form):
     def shuts_out(self, address: str | None) -> str | None:
         """A warning, where the lists as they are typed hold not who types them."""
         try:
-            lists = Addresses(**(self.access()["addresses"] or {}))
+            lists = Addresses(**(self.access_values()["addresses"] or {}))
         except ValueError:
             return None  # said beside the field
         return shuts_out(lists, address)

@@ -20,9 +20,10 @@ from portal.accounts import Team
 from portal.errors import Invalid
 from portal.registry import Document, read_document
 from portal.registry.document import SLUG, VERSION
-from portal.registry.models import Category, SecretKind, UpstreamSecret
-from portal.web.forms import Form, NumberField, choices, one_line, slug_from, squeeze, stripped
+from portal.registry.models import Category, Plan, SecretKind, UpstreamSecret
+from portal.web.forms import Form, NumberField, authentication, choices, one_line, slug_from, squeeze, stripped
 from portal.web.forms.access import AccessFields, access_of, in_one_field
+from portal.web.forms.authentication import AuthenticationForm
 from portal.web.forms.secrets import KINDS
 
 MOST_TARGETS = 50
@@ -42,7 +43,7 @@ def unix_lines(text: str | None) -> str:
     return stripped(text).replace("\r\n", "\n")
 
 
-class DocumentForm(AccessFields):
+class DocumentForm(AccessFields, AuthenticationForm):
     """Everything but the targets, whose rows `with_targets` adds. `number` is the draft that it was filled from."""
 
     places = {
@@ -60,6 +61,7 @@ class DocumentForm(AccessFields):
         "key.place": "key_place",
         "body_limit_bytes": "body_limit",
         **AccessFields.access_places,
+        **authentication.PLACES,
     }
     rows = 1
     kinds: Mapping[str, str] = {}
@@ -127,8 +129,9 @@ class DocumentForm(AccessFields):
         "Header", 64, description="Which one carries it, such as X-Api-Token; only for secrets of the kind Header."
     )
 
-    def offer(self, secrets: Iterable[UpstreamSecret], stored: Mapping[str, Any]) -> Self:
-        """The secrets to choose from, and the one that the stored draft names even if it is gone."""
+    def offer(self, secrets: Iterable[UpstreamSecret], plans: Iterable[Plan], stored: Mapping[str, Any]) -> Self:
+        """The secrets and plans to choose from, and those that the stored draft names even if they are gone."""
+        self.choose_plans(plans, stored)
         kept = list(secrets)
         self.kinds = {secret.name: secret.kind.value for secret in kept}
         offered = [_NO_SECRET, *(SelectChoice(value=secret.name, label=_with_kind(secret)) for secret in kept)]
@@ -167,8 +170,9 @@ class DocumentForm(AccessFields):
                 "credential": self._credential(),
             },
             "key": {"place": self.key_place.data, "name": self.key_name.data or "X-API-Key"},
+            "authentication": self.authentication(),
             "body_limit_bytes": int(_or_usual(self.body_limit) * 1_000_000),
-            **self.access(),
+            **self.access_values(),
         }
         try:
             return read_document(values, typed=True)
@@ -231,6 +235,10 @@ class NewAPIForm(DocumentForm):
         owner, _, secret = (self.credential.data or "").partition("/")
         if secret and owner != self.team.data:
             wrong["credential"] = f"{secret} belongs to another team than the API. Choose one of its own team, or none."
+        try:
+            self.require_plan_of(self.team.data)
+        except Invalid as error:
+            wrong |= error.fields
         self.usual_path = "/x" if {"slug", "version"} & wrong.keys() else f"/{self.slug.data}/{self.version.data}"
         try:
             document = super().document()
@@ -303,6 +311,7 @@ def from_document(stored: Mapping[str, Any]) -> dict[str, Any]:
         "retries": upstream.retries,
         "key_place": document.key.place,
         "key_name": document.key.name,
+        **authentication.filled(document),
         "credential": credential.secret if credential else "",
         "credential_header": (credential.header if credential else None) or "",
         "body_limit": Decimal(document.body_limit_bytes) / 1_000_000,

@@ -111,7 +111,14 @@ class ImportedAPIForm(Form):
     path = StringField("Path", filters=[stripped], description="Where the gateway serves it.")
     key_place = SelectField(
         "Callers put their key in",
-        choices=choices({"header": "a header", "bearer": "Authorization: Bearer", "query": "a query parameter"}),
+        choices=choices(
+            {
+                "header": "a header",
+                "bearer": "Authorization: Bearer",
+                "query": "a query parameter",
+                "basic": "no key, but user name and password (Authorization: Basic)",
+            }
+        ),
     )
     key_name = one_line("Its name", 64, description="Header or query parameter. Bearer needs none.")
     tags = StringField("Tags", filters=[stripped], description="Words to find it by, separated by commas.")
@@ -122,7 +129,7 @@ class ImportedAPIForm(Form):
         self.description.data = proposal.description
         self.target.data = next(iter(proposal.targets), "")
         self.path.data = f"/{proposal.slug}/{proposal.version}" if proposal.slug else ""
-        self.key_place.data = proposal.key.place if proposal.key else "header"
+        self.key_place.data = proposal.key.place if proposal.key else "basic" if proposal.basic else "header"
         is_named = proposal.key is not None and proposal.key.place != "bearer"
         self.key_name.data = proposal.key.name if proposal.key and is_named else "X-API-Key"
         self.tags.data = ", ".join(proposal.tags)
@@ -145,7 +152,7 @@ class ImportedAPIForm(Form):
             "description": self.description.data,
             "path": self.path.data or usual,
             "upstream": {"targets": [{"url": self.target.data or "http://x"}]},
-            "key": {"place": self.key_place.data, "name": self.key_name.data or "X-API-Key"},
+            **self._authentication(),
             "tags": [tag for word in (self.tags.data or "").split(",") if (tag := word.strip())],
             "openapi": digest,
         }
@@ -157,6 +164,11 @@ class ImportedAPIForm(Form):
         if wrong:
             raise Invalid(wrong)
         return document
+
+    def _authentication(self) -> dict[str, Any]:
+        if self.key_place.data == "basic":
+            return {"authentication": {"key": False, "basic": True}}
+        return {"key": {"place": self.key_place.data, "name": self.key_name.data or "X-API-Key"}}
 
 
 class MergeForm(Form):

@@ -5,14 +5,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from wtforms import BooleanField, DateField, HiddenField, SelectField, SelectMultipleField, StringField, TextAreaField
+from wtforms import (
+    BooleanField,
+    DateField,
+    HiddenField,
+    RadioField,
+    SelectField,
+    SelectMultipleField,
+    StringField,
+    TextAreaField,
+)
 from wtforms.validators import Length
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from portal.errors import Invalid
 from portal.registry import networks
 from portal.registry.keys import Restrictions
-from portal.registry.models import Key, Subscription
+from portal.registry.models import Key, KeyKind, Subscription
 from portal.web.forms import Form, choices, one_line, stripped
 from portal.web.forms.born import Ending
 
@@ -104,6 +113,12 @@ class KeyForm(Ending, RestrictionsForm):
     places = {"expires_at": "until"}
 
     birth = HiddenField()
+    kind = RadioField(
+        "What it is",
+        choices=choices({KeyKind.KEY: "A key", KeyKind.BASIC: "A user name and a password, for Authorization: Basic"}),
+        default=KeyKind.KEY.value,
+        description="The password is made here. Each works only with APIs that take such a one; their docs say which.",
+    )
     label = one_line("Label", 80, description="Where the key is used, such as production or a colleague's laptop.")
     expires = SelectField("Expires", choices=choices(_ENDS))
     until = DateField("Last day", description="The key works until the end of this day, in UTC.")
@@ -115,6 +130,8 @@ class KeyForm(Ending, RestrictionsForm):
 
 class EditKeyForm(KeyForm):
     """Of a key that there is: its expiry stays unless another one is chosen."""
+
+    kind = None  # type: ignore[assignment]  # how WTForms takes a field out
 
     def keep(self, key: Key) -> None:
         """Offer what the key has, and choose it where nothing was sent."""
@@ -200,7 +217,8 @@ class LeakForm(Form):
         "The key",
         filters=[stripped],
         validators=[Length(max=500, message="This is longer than any key. Paste the key alone.")],
-        description="The whole key, as you found it. It begins with pco_.",
+        description="The whole key, as you found it; of a user name and password both, with the colon between them. It "
+        "begins with pco_ or pcb_.",
     )
     found_at = StringField(
         "Where you found it",

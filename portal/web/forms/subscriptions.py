@@ -2,14 +2,31 @@
 
 from datetime import UTC, datetime, time, timedelta
 
-from wtforms import DateField, RadioField, SelectField, TextAreaField
+from wtforms import DateField, RadioField, SelectField, StringField, TextAreaField
 
 from portal.errors import Invalid
+from portal.registry.subjects import LONGEST as LONGEST_SUBJECT
 from portal.registry.subscriptions import LONGEST_WORDS
 from portal.web.forms import Form, NumberField, one_line, stripped
 
 NEW = "new"
 """In the place of a consumer: one that is made on the way."""
+
+
+def subject_line() -> StringField:
+    return StringField(
+        "Subject",
+        filters=[stripped],
+        render_kw={"maxlength": LONGEST_SUBJECT},
+        description="Who your tokens say is calling, to the letter. One consumer of the API at a time has it. Empty: "
+        "no token leads to this consumer.",
+    )
+
+
+class SubjectForm(Form):
+    conflict_at = "subject"
+
+    subject = subject_line()
 
 
 class AskingForm(Form):
@@ -37,6 +54,7 @@ class SubscribeForm(AskingForm):
 
     consumer = SelectField("Application", validate_choice=False)
     name = one_line("Name of the new consumer", 80, description="The application that calls, such as Web shop.")
+    subject = subject_line()
     team = SelectField("Team", validate_choice=False, description="Its members see the consumer and may issue keys.")
 
 

@@ -114,6 +114,7 @@ consumers:
     plan: free
     ends_at: '2099-01-01T00:00:00Z'
     approved_until: '2100-01-01T00:00:00Z'
+    subject: web-shop@login.example
   keys:
   - id: 0123456789AB
     sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
@@ -317,6 +318,7 @@ def installations(draw: Any) -> Installation:
                     "state": draw(st.sampled_from(["approved", "suspended"])),
                     "ends_at": draw(_later),
                     "approved_until": draw(_later),
+                    "subject": draw(st.sampled_from([None, f"{team}/{slug}"])),
                 }
                 for api in usable
                 if draw(st.booleans())

@@ -49,7 +49,14 @@ def document(**more):
     return {
         **{"name": "Named", "path": "/named/v1", "target_0_url": "http://127.0.0.1:1", "target_0_weight": "1"},
         **{"retries": "1", "connect_timeout": "5", "first_byte_timeout": "30", "idle_timeout": "300"},
-        **{"body_limit": "10", "key_place": "header", "key_name": "X-API-Key", "tls_verify": "y", "number": "1"},
+        **{
+            "body_limit": "10",
+            "ways": "key",
+            "key_place": "header",
+            "key_name": "X-API-Key",
+            "tls_verify": "y",
+            "number": "1",
+        },
     } | more
 
 

@@ -83,7 +83,7 @@ def fill(world, payload: str) -> list[str]:
     consumer = "/consumers/{team}/{consumer}".format(**parts)
     document = {"path": "/hostile/v1", "target_0_url": "http://127.0.0.1:1", "target_0_weight": "1", "retries": "1"}
     document |= {"connect_timeout": "5", "first_byte_timeout": "30", "idle_timeout": "300", "body_limit": "10"}
-    document |= {"key_place": "header", "key_name": "X-API-Key", "tls_verify": "y"}
+    document |= {"ways": "key", "key_place": "header", "key_name": "X-API-Key", "tls_verify": "y"}
     plan = {"per_second": "10", "per_minute": "100", "per_second_burst": "10", "per_minute_burst": ""}
     for address, form in (
         ("/settings", {"name": payload}),
