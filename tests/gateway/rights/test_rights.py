@@ -6,7 +6,7 @@ Every run tries the same examples; SLOW=1 looks for new ones.
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 from sqlalchemy import Engine, insert
@@ -70,6 +70,10 @@ def test_what_is_allowed_is_what_the_registry_says(house: House) -> None:
     run_state_machine_as_test(
         machine,  # type: ignore[arg-type]
         settings=settings(
-            max_examples=EXAMPLES, stateful_step_count=STEPS, suppress_health_check=[HealthCheck.too_slow]
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            suppress_health_check=[HealthCheck.too_slow],
+            # Looking for the shortest way to a failure takes minutes: that is for whoever searches.
+            phases=list(Phase) if SEARCHES else [Phase.generate],
         ),
     )
