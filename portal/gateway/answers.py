@@ -5,7 +5,9 @@ Envoy asks the mappers in order and the first that fits decides. Words and sente
 
 from portal.gateway.filters import overall
 from portal.gateway.resource import Resource, typed
-from portal.traffic.reasons import REASONS
+from portal.traffic.reasons import REASONS, REFUSED_BY_API
+
+_ELSEWHERE = "This API takes no calls from the address that the call came from."
 
 
 def local_replies() -> Resource:
@@ -24,6 +26,7 @@ def local_replies() -> Resource:
             # Path normalisation is what else answers 400; it leaves no flag.
             _mapper(_both(_status(400), _details("path_normalization_failed")), "bad_path"),
             _mapper(_status(400), "bad_request"),
+            _mapper(_both(_status(403), _details(REFUSED_BY_API)), "address_not_allowed", message=_ELSEWHERE),
             # An upgrade that is not offered, HTTP/1.0, a transfer coding that nobody knows.
             *(_mapper(_status(code), "bad_request") for code in (403, 426, 501)),
             _mapper(_status(408), "call_timeout"),

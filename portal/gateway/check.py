@@ -21,6 +21,7 @@ _HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`~-]+")
 _CREDENTIAL = re.compile(r"[a-z0-9]+(-[a-z0-9]+){0,5}")
 _BASE = re.compile(r"/[\x21-\x22\x24-\x3e\x40-\x5b\x5d-\x7e]*")
 _RESERVED_PATH = "/_portico"
+_PRINTED = re.compile(r"[\x21-\x2b\x2d-\x7e]+")
 _LONGEST_HEADER = 100
 _MOST_TOKENS = 2**32 - 1
 
@@ -63,6 +64,7 @@ def _of_api(api: Api) -> Iterator[str]:
     yield from _of_key_name(api)
     yield from _of_upstream(api)
     yield from _of_credential(api)
+    yield from _of_access(api)
     for name, number in (
         ("time to the first byte", api.first_byte_timeout_ms),
         ("idle time", api.idle_timeout_ms),
@@ -122,6 +124,21 @@ def _of_credential(api: Api) -> Iterator[str]:
         yield "A client certificate can be shown to https targets only."
 
 
+def _of_access(api: Api) -> Iterator[str]:
+    if api.cors is not None:
+        if not api.cors.origins:
+            yield "Its CORS rules name no origin."
+        for word in (*api.cors.origins, *api.cors.methods, *api.cors.headers, *api.cors.exposed_headers):
+            if not _PRINTED.fullmatch(word):
+                yield f"“{word}” cannot stand in its CORS rules: it holds a space, a comma or a sign that is none."
+        if api.cors.credentials and "*" in api.cors.origins:
+            yield "Its CORS rules give every page the cookies of whoever looks at it. Name the origins."
+    if api.addresses is not None:
+        for network in (*api.addresses.allow, *api.addresses.deny):
+            if not _is_network(network):
+                yield f"“{network}” in its address lists is no network, such as 10.0.0.0/8."
+
+
 def _of_mounts(apis: Sequence[Api]) -> Iterator[Problem]:
     hosts = sorted((api for api in apis if api.host), key=lambda api: (str(api.host), api.label))
     for host, of_host in groupby(hosts, key=attrgetter("host")):
@@ -173,6 +190,13 @@ def _lies_under(path: str, other: str) -> bool:
 
 def _parts(api: Api) -> list[str]:
     return str(api.path).split("/")
+
+
+def _is_network(text: str) -> bool:
+    try:
+        return "/" in text and ipaddress.ip_network(text) is not None
+    except ValueError:
+        return False
 
 
 def _is_address(host: str) -> bool:

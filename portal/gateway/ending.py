@@ -34,9 +34,9 @@ def headers(api: Api, portal: str) -> dict[str, str]:
     return found
 
 
-def on_route(api: Api, portal: str) -> Resource:
-    """Of every answer on this route: Envoy adds them to the gateway's own answers too, refusals among them."""
-    found = [
+def on_route(api: Api, portal: str) -> list[Resource]:
+    """Of the route's `response_headers_to_add`."""
+    return [
         {
             # A percent sign begins a command of Envoy's, and doubled stands for itself.
             "header": {"key": name, "value": value.replace("%", "%%")},
@@ -44,7 +44,6 @@ def on_route(api: Api, portal: str) -> Resource:
         }
         for name, value in headers(api, portal).items()
     ]
-    return {"response_headers_to_add": found} if found else {}
 
 
 def for_sentence(api: Api, portal: str) -> dict[str, str]:

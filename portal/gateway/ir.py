@@ -42,6 +42,27 @@ class ClientCertificate:
 
 
 @dataclass(frozen=True, slots=True)
+class Cors:
+    """Which pages of other sites may call, with everything that `registry/access.py` adds to what was written down."""
+
+    origins: tuple[str, ...]
+    """`https://app.example.com`, `https://*.example.com` for all below a domain, or `*`."""
+    methods: tuple[str, ...]
+    headers: tuple[str, ...]
+    exposed_headers: tuple[str, ...]
+    credentials: bool = False
+    max_age_s: int = 600
+
+
+@dataclass(frozen=True, slots=True)
+class AddressLists:
+    """Networks such as 10.0.0.0/8 that calls may come from. `deny` wins; an empty `allow` is everywhere."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Upstream:
     """Where an API's calls are sent. APIs with equal upstreams share one Envoy cluster."""
 
@@ -94,6 +115,8 @@ class Api:
     credential: Credential | None = None
     lacks: str | None = None
     """Why the targets cannot be given what they ask for, in a sentence. No call is sent to them without."""
+    cors: Cors | None = None
+    addresses: AddressLists | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -325,9 +325,30 @@ def _served(row: _Live, values: dict[str, Any]) -> ir.Api | _Wanting | Problem:
         sunset=row.sunset,
         retired=row.retired,
         successor=row.successor,
+        cors=_cors(document),
+        addresses=_addresses(document),
     )
     credential = document.upstream.credential
     return api if credential is None else _Wanting(api, credential)
+
+
+def _cors(document: Document) -> ir.Cors | None:
+    cors, key = document.cors, document.key
+    if cors is None:
+        return None
+    return ir.Cors(
+        cors.origins,
+        cors.all_methods(),
+        cors.all_headers(key.name if key.place == "header" else None),
+        cors.all_exposed_headers(),
+        cors.credentials,
+        cors.max_age_s,
+    )
+
+
+def _addresses(document: Document) -> ir.AddressLists | None:
+    lists = document.addresses
+    return None if lists is None else ir.AddressLists(lists.allow, lists.deny)
 
 
 def _upstream(document: Document) -> ir.Upstream:

@@ -9,7 +9,7 @@ from itertools import product
 from operator import attrgetter
 
 from portal.gateway import clusters, ending
-from portal.gateway.filters import admission, overall
+from portal.gateway.filters import addresses, admission, cors, overall
 from portal.gateway.ir import Api, Credential, Snapshot
 from portal.gateway.resource import Resource, typed
 
@@ -106,6 +106,7 @@ def _route(api: Api, portal: str, *, prefix: str, match: Resource) -> Resource:
     # What answer.lua needs to put the prefix back. Read only for answers that name a path.
     targets = {clusters.authority(target, tls=api.upstream.tls) for target in api.upstream.targets}
     mount = {"prefix": prefix, "base": _base(api), "targets": " ".join(sorted(targets))}
+    filters = {**cors.on_route(api.cors), **addresses.on_route(api.addresses)}
     return typed(
         _ROUTE,
         name=route_name(api, prefix),
@@ -119,7 +120,8 @@ def _route(api: Api, portal: str, *, prefix: str, match: Resource) -> Resource:
         # Of bodies without a Content-Length, which the key filter collects; it checks the others by their length.
         request_body_buffer_limit=api.body_limit_bytes,
         **(_credential(api.credential) if api.credential else {}),
-        **ending.on_route(api, portal),
+        **({"typed_per_filter_config": filters} if filters else {}),
+        **_of_answers(api, portal),
         route={
             "cluster": clusters.NOWHERE if api.lacks or api.retired else clusters.cluster_name(api.upstream),
             # Each endpoint carries the host of its target.
@@ -135,6 +137,16 @@ def _route(api: Api, portal: str, *, prefix: str, match: Resource) -> Resource:
             },
         },
     )
+
+
+def _of_answers(api: Api, portal: str) -> Resource:
+    """Headers of every answer on this route: Envoy adds them to the gateway's own answers too, refusals among them."""
+    removed, added = cors.headers_of_answers(api.cors)
+    added += ending.on_route(api, portal)
+    return {
+        **({"response_headers_to_remove": removed} if removed else {}),
+        **({"response_headers_to_add": added} if added else {}),
+    }
 
 
 def _credential(credential: Credential) -> Resource:

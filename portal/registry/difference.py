@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from portal.registry import networks
 from portal.registry.document import Document
 
 
@@ -84,6 +85,29 @@ def _credential(document: Document) -> str:
     return f"{how}, from the secret {credential.secret}"
 
 
+def _cors(document: Document) -> str:
+    cors = document.cors
+    if cors is None:
+        return ""
+    said = [
+        "\n".join("every page" if origin == "*" else origin for origin in cors.origins),
+        f"methods {', '.join(cors.methods)}" if cors.methods else "",
+        f"may send {', '.join(cors.headers)}" if cors.headers else "",
+        f"may read {', '.join(cors.exposed_headers)}" if cors.exposed_headers else "",
+        "with credentials" if cors.credentials else "",
+        f"remembered for {cors.max_age_s:,} s",
+    ]
+    return "\n".join(each for each in said if each)
+
+
+def _addresses(kind: Literal["allow", "deny"]) -> Callable[[Document], str]:
+    def say(document: Document) -> str:
+        lists = document.addresses
+        return "\n".join(map(networks.shown, getattr(lists, kind))) if lists is not None else ""
+
+    return say
+
+
 def _plain(field: str) -> Callable[[Document], str]:
     def say(document: Document) -> str:
         value: Any = getattr(document, field)
@@ -108,5 +132,8 @@ _FIELDS: tuple[tuple[str, Callable[[Document], str]], ...] = (
     ("Key", _key),
     ("Tags", lambda it: ", ".join(it.tags)),
     ("OpenAPI document", _plain("openapi")),
+    ("Browsers may call from", _cors),
+    ("Only from these networks", _addresses("allow")),
+    ("Never from these networks", _addresses("deny")),
     ("Body limit", lambda it: f"{it.body_limit_bytes / 1_000_000:g} MB"),
 )

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from portal.errors import AddressRefused, Invalid
 from portal.outbound.addresses import AddressRules
+from portal.registry.access import Addresses, Cors
 from portal.registry.headers import is_gateways_own
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -116,6 +117,10 @@ def _credential_header(name: str, info: ValidationInfo) -> str:
             f"The header {name.strip()} has a meaning of its own. Authorization and X-Api-Token are usual."
         )
     return name.strip()
+
+
+def _unless_empty(lists: Addresses | None) -> Addresses | None:
+    return lists if lists and (lists.allow or lists.deny) else None
 
 
 def _once_each(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -233,6 +238,10 @@ class Document(_Part):
     """Words to find the API by in the catalogue."""
     openapi: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """SHA-256 of the bytes of its OpenAPI document, which is stored beside (`descriptions.py`)."""
+    cors: Cors | None = None
+    """None where the gateway leaves it to the targets what pages of other sites may do."""
+    addresses: Annotated[Addresses | None, AfterValidator(_unless_empty)] = None
+    """None for calls from everywhere."""
 
     @model_validator(mode="after")
     def _is_mounted(self) -> Self:
@@ -250,7 +259,7 @@ class Document(_Part):
         # What was stored before there were such fields stays equal to what leaves them empty.
         if self.upstream.credential is None:
             del values["upstream"]["credential"]
-        for field in ("tags", "openapi"):
+        for field in ("tags", "openapi", "cors", "addresses"):
             if not values[field]:
                 del values[field]
         return values

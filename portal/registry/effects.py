@@ -3,9 +3,11 @@
 What they can ask for there stands in the OpenAPI documents; see `operation_changes.py`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from portal.registry import networks
+from portal.registry.access import Addresses, Cors
 from portal.registry.document import Document, KeyPlace
 
 
@@ -20,7 +22,13 @@ def effects(before: Document | None, after: Document) -> list[Effect]:
     """What breaks callers comes first. Without a `before` nobody calls yet, so there is none."""
     if before is None:
         return []
-    found = [*_mounts(before, after), *_key(before.key, after.key), *_limits(before, after)]
+    found = [
+        *_mounts(before, after),
+        *_key(before.key, after.key),
+        *_browsers(before.cors, after.cors),
+        *_networks(before.addresses or Addresses(), after.addresses or Addresses()),
+        *_limits(before, after),
+    ]
     return sorted(found, key=lambda effect: not effect.breaking)
 
 
@@ -43,6 +51,70 @@ def _key(before: KeyPlace, after: KeyPlace) -> Iterator[Effect]:
             "key_missing.",
             True,
         )
+
+
+def _browsers(before: Cors | None, after: Cors | None) -> Iterator[Effect]:
+    if before == after:
+        return
+    if after is None:
+        yield Effect("Browsers are answered by the targets alone; preflights, which carry no key, get 401.", True)
+        return
+    if before is None:
+        said = "every site" if "*" in after.origins else _all(after.origins)
+        yield Effect(f"Pages of {said} may call from browsers. What the targets say about that is taken off.", False)
+        return
+    lost = [] if "*" in after.origins else [each for each in before.origins if each not in after.origins]
+    if lost:
+        yield Effect(f"Pages of {'other sites' if '*' in lost else _all(lost)} may call from browsers no more.", True)
+    won = [] if "*" in before.origins else [each for each in after.origins if each not in before.origins]
+    if won:
+        yield Effect(f"Pages of {'every site' if '*' in won else _all(won)} may call from browsers too.", False)
+    parts = (
+        ("call with", before.all_methods(), after.all_methods()),
+        ("send", before.all_headers(None), after.all_headers(None)),
+        ("read", before.all_exposed_headers(), after.all_exposed_headers()),
+    )
+    for verb, old, new in parts:
+        gone = [each for each in old if each.lower() not in {other.lower() for other in new}]
+        if gone:
+            yield Effect(f"Pages may {verb} {_all(gone)} no more.", True)
+        came = [each for each in new if each.lower() not in {other.lower() for other in old}]
+        if came:
+            yield Effect(f"Pages may {verb} {_all(came)} too.", False)
+    if before.credentials and not after.credentials:
+        yield Effect("Pages may call with cookies no more.", True)
+    elif after.credentials and not before.credentials:
+        yield Effect("Pages may call with cookies too.", False)
+
+
+def _networks(before: Addresses, after: Addresses) -> Iterator[Effect]:
+    refused = "get 403 address_not_allowed"
+    if after.allow and not before.allow:
+        yield Effect(f"Calls are taken from {_shown(after.allow)} only; all others {refused}.", True)
+    elif before.allow and not after.allow:
+        yield Effect("Calls are taken from everywhere that is not denied.", False)
+    else:
+        lost = [each for each in before.allow if each not in after.allow]
+        if lost:
+            yield Effect(f"Calls from {_shown(lost)} {refused}, unless another allowed network holds them.", True)
+        won = [each for each in after.allow if each not in before.allow]
+        if won:
+            yield Effect(f"Calls are taken from {_shown(won)} too.", False)
+    denied = [each for each in after.deny if each not in before.deny]
+    if denied:
+        yield Effect(f"Calls from {_shown(denied)} {refused}.", True)
+    freed = [each for each in before.deny if each not in after.deny]
+    if freed:
+        yield Effect(f"Calls from {_shown(freed)} are denied no more.", False)
+
+
+def _shown(found: Sequence[str]) -> str:
+    return _all([networks.shown(each) for each in found])
+
+
+def _all(words: Sequence[str]) -> str:
+    more = len(words) - 5
+    return ", ".join(words[:5]) + (f" and {more} more" if more > 0 else "")
 
 
 def _limits(before: Document, after: Document) -> Iterator[Effect]:

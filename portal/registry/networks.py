@@ -1,4 +1,4 @@
-"""Networks that a key may be used from, as people write them. Pure."""
+"""Networks that calls may come from, as people write them. Pure."""
 
 import ipaddress
 import re
@@ -23,7 +23,7 @@ def read(texts: Iterable[str]) -> list[str]:
     mistakes: list[str] = []
     for text in texts:
         try:
-            found[_network(text.strip())] = None
+            found[network(text)] = None
         except ValueError as error:
             mistakes.append(str(error))
     if mistakes:
@@ -40,8 +40,19 @@ def shown(network: str) -> str:
     return network.removesuffix("/128") if ":" in network else network.removesuffix("/32")
 
 
-def _network(text: str) -> str:
-    """Raises ValueError with a sentence."""
+def holds(networks: Iterable[str], address: str) -> bool:
+    """Whether `address` lies in one of them; an IPv4 address as IPv6 writes it is that IPv4 address."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return any((mapped or found) in ipaddress.ip_network(each) for each in networks)
+
+
+def network(text: str) -> str:
+    """One of them in its usual form. Raises ValueError with a sentence."""
+    text = text.strip()
     if not _FORM.fullmatch(text):
         raise ValueError(_no_network(text))
     try:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from portal.registry.models import SubscriptionState
 from portal.traffic.calls import CallView
-from portal.traffic.reasons import REASONS
+from portal.traffic.reasons import REASONS, REFUSED_BY_API
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,11 @@ class Known:
     connect_ms: int | None = None
     body_limit: int | None = None
     """Bytes."""
+    origins: tuple[str, ...] = ()
+    """Whose pages may call the API from browsers, by the release that answered."""
+    allowed: tuple[str, ...] = ()
+    denied: tuple[str, ...] = ()
+    """Its address lists then; both empty too for who may not know them."""
 
 
 def explain(call: CallView, known: Known | None = None, *, described: bool = False) -> str:
@@ -97,6 +102,8 @@ def _story(call: CallView, known: Known) -> str:
             return _of_dead_key(call, known)
         case "key_not_allowed" if known.key is not None:
             return f"{known.key.name} is limited. It {_small(known.key.may)}" if known.key.may else _NO_LONGER
+        case "address_not_allowed" if call.details == REFUSED_BY_API:
+            return _of_api_lists(call, known)
         case "address_not_allowed" if known.key is not None and call.address:
             if not known.key.addresses:
                 return f"The call came from {call.address}. {_NO_LONGER}"
@@ -130,6 +137,9 @@ def _story(call: CallView, known: Known) -> str:
             return f"The API waits {_seconds(known.connect_ms)} for a connection."
         case "too_large" if known.body_limit:
             return f"It allows {known.body_limit:,} bytes."
+        case "preflight" if known.origins:
+            whose = "every page" if "*" in known.origins else f"pages of {_all(known.origins)}"
+            return f"{_capital(known.api or 'the API')} may be called by {whose}."
         case "no_such_api":
             return f"The call went to {call.host or 'an unnamed host'} and {call.path or 'no path'}."
     return ""
@@ -170,12 +180,31 @@ def _of_missing_subscription(call: CallView, known: Known) -> str:
     return f"{who} is {found.state.value} by now."
 
 
+def _of_api_lists(call: CallView, known: Known) -> str:
+    said = [
+        "It is the API that refused it.",
+        f"The call came from {call.address}." if call.address else "",
+        f"It took calls from {_all(known.allowed)} only." if known.allowed else "",
+        f"It denied {_all(known.denied)}." if known.denied else "",
+    ]
+    return " ".join(each for each in said if each)
+
+
 def _advice(call: CallView, known: Known) -> str:
     match call.reason:
         case "key_expired" if known.key is not None:
             return f"Choose a later expiry for it, or send {'that one' if known.key.successor else 'another key'}."
         case "key_revoked" if known.key is not None:
             return "Send another key; a revoked one does not come back."
+        case "address_not_allowed" if call.details == REFUSED_BY_API:
+            if known.allowed or known.denied:
+                return "Publish other address lists if such calls are to be let through."
+            return f"Ask {known.owner or 'the team that owns the API'} whether this address may call."
+        case "preflight":
+            return (
+                "If the browser made no call afterwards, its page is of another origin, or wanted a method or a header "
+                "that the API does not name."
+            )
         case "key_not_allowed" | "address_not_allowed" if known.key is not None:
             return "Edit the key if this call is to be let through."
         case "key_missing" | "key_malformed" | "key_unknown":

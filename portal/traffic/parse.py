@@ -10,6 +10,7 @@ from msgspec import Meta
 from msgspec.structs import astuple
 
 from portal.traffic.line import FIELDS
+from portal.traffic.reasons import BY_DETAILS
 
 
 class Misread(Exception):
@@ -133,7 +134,8 @@ def parse(line: bytes) -> ParsedCall:
             ParsedCall,
             (
                 at,
-                _request_id(id_, at),
+                # What a preflight says about its id is the client's own word.
+                _request_id(id_, at) if reason != "preflight" else None,
                 api_id,
                 release,
                 mount,
@@ -177,7 +179,10 @@ def _cut(line: bytes) -> tuple[Any, ...]:
 
 
 def reason_of(status: int, flags: str | None, details: str, target: str | None) -> str:
-    """The reason word of an answer that carries none: what the flags say, else who answered, else the status."""
+    """The reason word of an answer that carries none: what the details or flags say, else who answered, else the
+    status."""
+    if details in BY_DETAILS:
+        return BY_DETAILS[details]
     for flag in (flags or "").split(","):
         if flag in _BY_FLAG and not (flag == "NR" and status in _BY_STATUS):
             return _BY_FLAG[flag]

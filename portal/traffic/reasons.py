@@ -20,7 +20,8 @@ REASONS = {
     "subscription_suspended": "The consumer's subscription to this API is suspended.",
     "subscription_pending": "The consumer's subscription to this API waits to be approved.",
     "key_not_allowed": "The key is limited to other subscriptions, methods or operations than the call's.",
-    "address_not_allowed": "The key may not be used from the address that the call came from.",
+    "address_not_allowed": "The key, or the API itself, may not be used from the address that the call came from.",
+    "preflight": "A browser asked whether a page of another site may call. It is no call itself.",
     "quota_exceeded": "The subscription has used up the quota of its plan.",
     "rate_limited": "The subscription's plan allows fewer calls in this time.",
     "api_limit": "The API takes no more calls in this time, of all its subscriptions together.",
@@ -38,3 +39,10 @@ REASONS = {
     "client_closed": "The client went away before the answer was complete.",
     "gateway_error": "The gateway could not decide about this call and let it through to nobody.",
 }
+
+ADDRESS_POLICY = "address"
+"""What the gateway's filter calls an API's address lists; Envoy's details name it."""
+REFUSED_BY_API = f"rbac_access_denied_matched_policy[{ADDRESS_POLICY}]"
+"""Envoy's details of a call that an API's address lists refused; a key's own list is the key filter's business."""
+BY_DETAILS = {"cors_response": "preflight", REFUSED_BY_API: "address_not_allowed"}
+"""Envoy's response code details -> the reason, of filters whose status says too little."""

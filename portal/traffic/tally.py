@@ -60,6 +60,8 @@ def tally(calls: Iterable[Row], zone: tzinfo = UTC) -> Deltas:
     used: dict[int, int] = {}
     bucket = histogram.bucket
     for at, api, operation, consumer, key, status, reason, bytes_in, bytes_out, total, target, subscription in calls:
+        if reason == "preflight":
+            continue  # nobody's call: browsers make one of their own accord, and none reaches a target
         minute = at // 60_000_000
         if minute != last:
             last = minute

@@ -18,6 +18,7 @@ from portal.registry import Difference, Document, descriptions, mounts
 from portal.registry.models import Api, Consumer, OpenAPIDocument
 from portal.web import curl, lists
 from portal.web.forms import Form
+from portal.web.forms.access import shuts_out
 from portal.web.forms.apis import DocumentForm, NewAPIForm, OverallLimitForm, with_targets
 from portal.web.guards import an_api, may, me, requires, teams_for
 
@@ -117,6 +118,7 @@ def new() -> ResponseReturnValue:
     except (Invalid, Conflict) as error:
         status = form.refuse(error)
         return _registration(form, teams), status
+    _warn_of_own_address(document)
     return back(api, f"{api.name} is published." if publish else f"{api.name} is a draft. Publish it to let calls in.")
 
 
@@ -136,7 +138,11 @@ def _say_what_is_taken(form: NewAPIForm, team: Team | None, publish: bool) -> No
 
 def _registration(form: NewAPIForm, teams: list[Team]) -> str:
     return render_template(
-        "apis/new.html", form=form, secret_teams=teams, may_switch_off_tls=me().acts_as_administrator
+        "apis/new.html",
+        form=form,
+        secret_teams=teams,
+        may_switch_off_tls=me().acts_as_administrator,
+        shuts_out=form.shuts_out(request.remote_addr),
     )
 
 
@@ -205,7 +211,13 @@ def save_document(api: Api) -> ResponseReturnValue:
         return _editor(api, form, form.refuse(error), theirs)
     except Invalid as error:
         return _editor(api, form, form.refuse(error))
+    _warn_of_own_address(typed)
     return back(api, f"Draft {api.draft_number} of {api.name} is saved. Publish it to make it live.")
+
+
+def _warn_of_own_address(document: Document) -> None:
+    if said := shuts_out(document.addresses, request.remote_addr):
+        flash(said, "warning")
 
 
 def _document_form(api: Api) -> Any:
@@ -221,6 +233,7 @@ def _editor(
         api=api,
         form=form,
         theirs=theirs,
+        shuts_out=form.shuts_out(request.remote_addr),
         secret_teams=[api.team],
         may_switch_off_tls=me().acts_as_administrator,
         address=address,

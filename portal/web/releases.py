@@ -17,6 +17,7 @@ from portal.registry import revision
 from portal.registry.models import Api, Release
 from portal.web import lists
 from portal.web.apis import address, back_to, bp, draft_number, openapi_links
+from portal.web.forms.access import shuts_out
 from portal.web.forms.apis import PublishForm
 from portal.web.guards import a_release, an_api, may, me, requires
 from portal.web.intake import LARGEST_ID
@@ -107,6 +108,7 @@ def _publish_page(api: Api, release: Release | None, form: PublishForm, error: P
         links=openapi_links(api, names),
         effects=registry.effects(before, wanted),
         obstacles=obstacles,
+        shuts_out=shuts_out(wanted.addresses, request.remote_addr),
         says_the_same=live is not None and live.document == values,
         envoy=envoy_preview(session, api, values),
         operations=_operations_url(api, live.document if live else {}, values, live, release),

@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from portal import registry
+from portal.accounts import Permission
 from portal.registry import networks
 from portal.registry.key_words import sentences
 from portal.registry.keys import named
@@ -14,6 +15,7 @@ from portal.traffic.calls import CallView
 from portal.traffic.explain import Known, KnownKey, KnownSubscription, explain
 from portal.web import operations
 from portal.web.forms.plans import in_words
+from portal.web.guards import may
 
 
 def told(session: Session, call: CallView) -> str:
@@ -29,6 +31,8 @@ def known(session: Session, call: CallView) -> Known:
     consumer = session.get(Consumer, call.consumer_id) if call.consumer_id else None
     release = _release(session, call)
     upstream = release.get("upstream") or {}
+    # Only the API's team knows its lists; whose pages may call stands in its docs.
+    lists = (release.get("addresses") or {}) if api is not None and may(Permission.SEE_APIS, api.team) else {}
     return Known(
         api=f"{api.name} {api.version}" if api is not None else None,
         owner=api.team.name if api is not None else None,
@@ -41,6 +45,9 @@ def known(session: Session, call: CallView) -> Known:
         first_byte_ms=upstream.get("first_byte_timeout_ms"),
         connect_ms=upstream.get("connect_timeout_ms"),
         body_limit=release.get("body_limit_bytes"),
+        origins=tuple((release.get("cors") or {}).get("origins", ())),
+        allowed=tuple(map(networks.shown, lists.get("allow", ()))),
+        denied=tuple(map(networks.shown, lists.get("deny", ()))),
     )
 
 

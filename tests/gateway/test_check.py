@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from portal.gateway.check import Problem, problems
-from portal.gateway.ir import Plan, Snapshot, Target, Upstream
+from portal.gateway.ir import AddressLists, Cors, Plan, Snapshot, Target, Upstream
 from tests.gateway.conftest import api, world
 
 
@@ -61,6 +61,12 @@ def test_a_good_snapshot_has_none() -> None:
         ({"first_byte_timeout_ms": 0}, "time to the first byte"),
         ({"retries": 11}, "retries"),
         ({"body_limit_bytes": -1}, "body limit"),
+        ({"cors": Cors((), ("GET",), (), ())}, "no origin"),
+        ({"cors": Cors(("https://a.example",), ("GET",), ("X-A, X-B",), ())}, "“X-A, X-B”"),
+        ({"cors": Cors(("https://a.example\r\nX: y",), ("GET",), (), ())}, "CORS rules"),
+        ({"cors": Cors(("*",), ("GET",), (), (), credentials=True)}, "cookies"),
+        ({"addresses": AddressLists(allow=("10.1.2.3/8",))}, "“10.1.2.3/8”"),
+        ({"addresses": AddressLists(deny=("10.1.2.3",))}, "“10.1.2.3”"),
     ],
 )
 def test_a_problem_names_its_api(fields: dict[str, Any], part: str) -> None:

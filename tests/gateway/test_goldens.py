@@ -13,7 +13,18 @@ import pytest
 
 from portal.gateway import compile as compiler
 from portal.gateway.check import problems
-from portal.gateway.ir import Api, ClientCertificate, Credential, Place, Plan, Snapshot, Target, Upstream
+from portal.gateway.ir import (
+    AddressLists,
+    Api,
+    ClientCertificate,
+    Cors,
+    Credential,
+    Place,
+    Plan,
+    Snapshot,
+    Target,
+    Upstream,
+)
 from tests.gateway.envoy import AUTHORITY, validate
 
 GOLDENS = Path(__file__).with_name("goldens")
@@ -32,8 +43,17 @@ def snapshot_of(case: dict[str, Any]) -> Snapshot:
 
 def api_of(fields: dict[str, Any]) -> Api:
     credential = fields.get("credential")
-    made = {"upstream": upstream_of(fields["upstream"]), "credential": Credential(*credential) if credential else None}
+    made = {
+        "upstream": upstream_of(fields["upstream"]),
+        "credential": Credential(*credential) if credential else None,
+        "cors": Cors(**_frozen(fields["cors"])) if "cors" in fields else None,
+        "addresses": AddressLists(**_frozen(fields["addresses"])) if "addresses" in fields else None,
+    }
     return Api(**{**fields, **made})
+
+
+def _frozen(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
 
 
 def upstream_of(fields: dict[str, Any]) -> Upstream:

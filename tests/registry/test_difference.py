@@ -66,6 +66,8 @@ def test_every_field_of_a_document_is_compared():
         "body_limit_bytes": 1,
         "tags": ["shop"],
         "openapi": "0" * 64,
+        "cors": {"origins": ["*"]},
+        "addresses": {"allow": ["10.0.0.0/8"]},
     }
     other_upstream = {
         "targets": [{"url": "http://b.example"}],

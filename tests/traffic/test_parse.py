@@ -180,6 +180,9 @@ class TestReason:
             ({"st": 500, "f": "FI", "d": "fault_filter_abort", "up": None}, "gateway_error"),
             ({"st": 500, "d": "internal", "up": None}, "gateway_error"),
             ({"st": 200, "d": "direct_response", "up": None}, "ok"),
+            ({"st": 200, "d": "cors_response", "up": None}, "preflight"),
+            ({"st": 200, "d": "cors_response", "up": None, "f": "DC"}, "preflight"),
+            ({"st": 403, "d": "rbac_access_denied_matched_policy[address]", "up": None}, "address_not_allowed"),
         ],
     )
     def test_is_told_from_the_line(self, fields, reason):

@@ -1,16 +1,20 @@
 """The chain of HTTP filters, in the order in which a call passes them. One file a filter."""
 
-from portal.gateway.filters import admission, cleaning, key, limits, overall, router
+from portal.gateway.filters import addresses, admission, cleaning, cors, key, limits, overall, router
 from portal.gateway.ir import Place, Snapshot
 from portal.gateway.resource import Resource
 
 FILTERS = (
     # First, since it writes headers that the rest believes. (What clients may not say is gone even earlier.)
     cleaning,
+    # Before whatever may refuse a call: preflights carry no key, and pages are to read refusals too.
+    cors,
     # Before admission, which believes the header that it writes.
     key,
     # Before limits, so that a call that nobody vouches for uses up nobody's limit.
     admission,
+    # Behind the key filter, which gives the call its id and its consumer, and before limits are used up.
+    addresses,
     # Before the router, so that a refused call never reaches an upstream.
     limits,
     # Behind the plans' limits, so that a call that is refused there uses up nothing here.

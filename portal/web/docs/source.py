@@ -123,6 +123,14 @@ class About:
     """None where there are no plans to speak of; () where the API offers none yet."""
     refusals: tuple[Refusal, ...] = ()
     """Of the gateway; () for what does not stand behind it."""
+    origins: tuple[str, ...] = ()
+    """Whose pages may call it from a browser; `*` for all, () where the gateway says nothing about it."""
+    cookies: bool = False
+    """Whether these pages may call it with cookies."""
+    takes_some_only: bool = False
+    """Whether calls are taken from some addresses only."""
+    networks: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    """Those that are allowed and those that are denied; None for readers who may not know."""
     versions: tuple[Link, ...] = ()
     """All that the reader may see, this one among them."""
     get_key_url: str = ""

@@ -17,6 +17,7 @@ from portal.openapi.references import Look
 from portal.registry import Document, descriptions
 from portal.registry.descriptions import Facts
 from portal.registry.models import Api, OpenAPIDocument, Operation, Plan
+from portal.registry.networks import shown as shown_network
 from portal.traffic.reasons import REASONS
 from portal.web import curl
 from portal.web.docs.navigation import Entry, Index, Schema, schemas_at
@@ -156,6 +157,10 @@ def _about(
         ),
         lifecycle=_lifecycle(api, person),
         plans=tuple(_plan_line(api, plan) for plan in registry.shown_plans(api, person)),
+        origins=document.cors.origins if document.cors else (),
+        cookies=document.cors is not None and document.cors.credentials,
+        takes_some_only=document.addresses is not None,
+        networks=_networks(document) if is_member else None,
         refusals=tuple(Refusal(status, reason, REASONS[reason]) for status, reason in _REFUSALS),
         versions=() if is_draft else _versions(session, api, person),
         get_key_url=address(api, "catalogue.subscribe") if shown and not is_draft and api.retired_at is None else "",
@@ -170,6 +175,11 @@ def _about(
         is_draft=is_draft,
         live_url=shown if is_draft else "",
     )
+
+
+def _networks(document: Document) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    lists = document.addresses
+    return (tuple(map(shown_network, lists.allow)), tuple(map(shown_network, lists.deny))) if lists else None
 
 
 def _plan_line(api: Api, plan: Plan) -> PlanLine:

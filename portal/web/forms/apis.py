@@ -22,6 +22,7 @@ from portal.registry import Document, read_document
 from portal.registry.document import SLUG, VERSION
 from portal.registry.models import Category, SecretKind, UpstreamSecret
 from portal.web.forms import Form, NumberField, choices, one_line, slug_from, squeeze, stripped
+from portal.web.forms.access import AccessFields, access_of, in_one_field
 from portal.web.forms.secrets import KINDS
 
 MOST_TARGETS = 50
@@ -41,7 +42,7 @@ def unix_lines(text: str | None) -> str:
     return stripped(text).replace("\r\n", "\n")
 
 
-class DocumentForm(Form):
+class DocumentForm(AccessFields):
     """Everything but the targets, whose rows `with_targets` adds. `number` is the draft that it was filled from."""
 
     places = {
@@ -58,6 +59,7 @@ class DocumentForm(Form):
         "key.name": "key_name",
         "key.place": "key_place",
         "body_limit_bytes": "body_limit",
+        **AccessFields.access_places,
     }
     rows = 1
     kinds: Mapping[str, str] = {}
@@ -166,11 +168,12 @@ class DocumentForm(Form):
             },
             "key": {"place": self.key_place.data, "name": self.key_name.data or "X-API-Key"},
             "body_limit_bytes": int(_or_usual(self.body_limit) * 1_000_000),
+            **self.access(),
         }
         try:
             return read_document(values, typed=True)
         except Invalid as error:
-            raise Invalid(dict(_in_our_units(error.fields, [row for row, _, _ in kept]))) from None
+            raise Invalid(dict(_in_our_units(in_one_field(error.fields), [row for row, _, _ in kept]))) from None
 
     def _credential(self) -> dict[str, Any] | None:
         kind = self.kinds.get(self.credential.data or "")
@@ -303,6 +306,7 @@ def from_document(stored: Mapping[str, Any]) -> dict[str, Any]:
         "credential": credential.secret if credential else "",
         "credential_header": (credential.header if credential else None) or "",
         "body_limit": Decimal(document.body_limit_bytes) / 1_000_000,
+        **access_of(document),
     }
     for name in _IN_SECONDS:
         values[name] = Decimal(getattr(upstream, f"{name}_ms")) / 1000

@@ -72,6 +72,13 @@ apis:
       - url: https://a.orders.example
         weight: 3
       - url: https://b.orders.example
+    cors:
+      origins:
+      - https://app.example.com
+      max_age_s: 60
+    addresses:
+      allow:
+      - 10.0.0.0/8
   live_document:
     name: Orders, soon
     path: /orders/v2

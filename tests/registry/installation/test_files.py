@@ -112,7 +112,7 @@ class TestProblems:
 
         assert [line.partition(": ")[2] for line in problems(text)] == [
             "consumers[0].subscriptions[1]: The subscription of shop/web to payments/orders/v1 stands in 0.yaml, "
-            "line 90, already. Take one out."
+            "line 97, already. Take one out."
         ]
 
     def test_an_api_that_is_not_published_has_nothing_live(self):
