@@ -57,11 +57,7 @@ def run(size: Size = FULL) -> list[Row]:
         nginx = stack.enter_context(load.nginx_proxy(folder, backend))
         contenders = {"plain": (plain, spread), "many": (many, spread), "one": (one, single), "nginx": (nginx, spread)}
         rounds = measure(contenders, size)
-    quiet = [round_ for round_ in rounds if not any(run.disturbed for run in round_.values())]
-    # Where there is no quiet at all, the figures are of a noisy machine, and say so.
-    counted = quiet if len(quiet) >= size.rounds / 3 else rounds
-    runs = {name: [round_[name] for round_ in counted] for name in contenders}
-    return _rows(size, runs, f"{len(rounds) - len(quiet)} of {len(rounds)} rounds were disturbed by other processes.")
+    return _rows(size, *counted(rounds, size))
 
 
 def measure(contenders: dict[str, tuple[Server, Path]], size: Size) -> list[dict[str, Run]]:
@@ -80,14 +76,23 @@ def measure(contenders: dict[str, tuple[Server, Path]], size: Size) -> list[dict
     return rounds[1:]
 
 
+def counted(rounds: list[dict[str, Run]], size: Size) -> tuple[dict[str, list[Run]], str]:
+    """The runs of each contender in quiet rounds, and how many were not."""
+    quiet = [round_ for round_ in rounds if not any(run.disturbed for run in round_.values())]
+    # Where there is no quiet at all, the figures are of a noisy machine, and say so.
+    chosen = quiet if len(quiet) >= size.rounds / 3 else rounds
+    runs = {name: [round_[name] for round_ in chosen] for name in rounds[0]}
+    return runs, f"{len(rounds) - len(quiet)} of {len(rounds)} rounds were disturbed by other processes."
+
+
 def _rows(size: Size, runs: dict[str, list[Run]], note: str) -> list[Row]:
-    population, more = size.population, _detail(runs)
+    population, more = size.population, detail(runs)
     share = {name: median(found.busy for found in runs[name]) for name in runs}
     return [
         middle(
             "envoy_cpu_ratio",
             f"Envoy's CPU a call, {population.apis:,} APIs, {population.keys:,} keys, 2 limits, full log ÷ plain Envoy",
-            _ratios(runs, "many", "plain"),
+            ratios(runs, "many", "plain"),
             budget=Budget("≤", 1.4),
             note=note,
             more=more,
@@ -95,7 +100,7 @@ def _rows(size: Size, runs: dict[str, list[Run]], note: str) -> list[Row]:
         middle(
             "envoy_cpu_3000_to_1",
             f"Envoy's CPU a call with {population.apis:,} APIs ÷ with one, same keys",
-            _ratios(runs, "many", "one"),
+            ratios(runs, "many", "one"),
             budget=Budget("≤", 1.15),
         ),
         middle(
@@ -104,7 +109,7 @@ def _rows(size: Size, runs: dict[str, list[Run]], note: str) -> list[Row]:
             [ours.rate / theirs.rate for ours, theirs in zip(runs["many"], runs["nginx"], strict=True)],
             budget=Budget("≥", 0.45),
             note=f"Share of its core in use: gateway {share['many']:.0%}, nginx {share['nginx']:.0%}. Below 95 % the "
-            f"load, not the proxy, was the limit; CPU alone says {median(_ratios(runs, 'nginx', 'many')):.2f}.",
+            f"load, not the proxy, was the limit; CPU alone says {median(ratios(runs, 'nginx', 'many')):.2f}.",
         ),
         middle(
             "plain_envoy_to_nginx",
@@ -117,12 +122,12 @@ def _rows(size: Size, runs: dict[str, list[Run]], note: str) -> list[Row]:
     ]
 
 
-def _ratios(runs: dict[str, list[Run]], above: str, below: str) -> list[float]:
-    """Of the two runs of each round."""
+def ratios(runs: dict[str, list[Run]], above: str, below: str) -> list[float]:
+    """CPU a call, of the two runs of each round."""
     return [a.us_a_call / b.us_a_call for a, b in zip(runs[above], runs[below], strict=True)]
 
 
-def _detail(runs: dict[str, list[Run]]) -> dict[str, object]:
+def detail(runs: dict[str, list[Run]]) -> dict[str, object]:
     return {
         name: {
             "us_a_call": [round(run.us_a_call, 2) for run in found],

@@ -113,12 +113,17 @@ def change(house: Installation, count: int) -> list[float]:
 
 def wait_until(port: int, right: Right, status: int) -> None:
     """Ask every 2 ms until the gateway answers with this status. Raises TimeoutError."""
+    wait_for_answer(port, right, f"HTTP/1.1 {status} ".encode())
+
+
+def wait_for_answer(port: int, right: Right, expected: bytes) -> None:
+    """Ask every 2 ms until this stands in the gateway's answer. Raises TimeoutError."""
     call = f"GET {right.path}/things HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {right.key}\r\n\r\n".encode()
-    expected, until = f"HTTP/1.1 {status} ".encode(), time.monotonic() + machine.PATIENCE
+    until = time.monotonic() + machine.PATIENCE
     with socket.create_connection(("127.0.0.1", port), timeout=machine.PATIENCE) as connection:
         while True:
             connection.sendall(call)
-            if (answer := connection.recv(8_192)).startswith(expected):
+            if expected in (answer := connection.recv(8_192)):
                 return
             if time.monotonic() > until:
                 raise TimeoutError(f"The gateway still answers {answer[:60]!r} after {machine.PATIENCE:g} s.")

@@ -34,6 +34,14 @@ class Population:
     per_second: int = 1_000_000
     """Limits of every plan, high enough to refuse nobody."""
     per_minute: int = 60_000_000
+    limits_differ: bool = False
+    """Each plan has one a minute less than the one before it, and answers show which: they tell of the slower limit."""
+    quota_month: int | None = None
+    """Of every plan; high enough as well."""
+    overall_per_second: int | None = None
+    """Of every API."""
+    networked: int = 0
+    """Callers whose keys may be used from chosen networks alone: this machine's, and others."""
 
 
 class Right(NamedTuple):
@@ -71,13 +79,20 @@ def fill(engine: Engine, population: Population, *, upstream: str, seed: int = 1
     tokens = [new_token() for _ in range(callers)]
     pairs = _pairs(rng, population, callers)
     team = {"id": 1, "slug": "bench", "name": "Bench", "may_publish": True, "created_at": now}
-    limits = {"per_second": population.per_second, "per_minute": population.per_minute}
+    limits = {"per_second": population.per_second, "quota_month": population.quota_month}
     rows: list[tuple[Any, list[dict[str, Any]]]] = [
         (Team, [team]),
         (
             Plan,
             [
-                {"id": n, "team_id": 1, "slug": f"plan-{n}", "name": f"Plan {n}", **limits}
+                {
+                    "id": n,
+                    "team_id": 1,
+                    "slug": f"plan-{n}",
+                    "name": f"Plan {n}",
+                    "per_minute": population.per_minute - n * population.limits_differ,
+                }
+                | limits
                 for n in range(1, population.plans + 1)
             ],
         ),
@@ -85,6 +100,7 @@ def fill(engine: Engine, population: Population, *, upstream: str, seed: int = 1
             Api,
             [
                 {"id": n, "team_id": 1, "slug": f"service-{n}", "version": "v1", "name": f"API {n}", "draft": document}
+                | {"overall_per_second": population.overall_per_second}
                 for n, document in enumerate(documents, 1)
             ],
         ),
@@ -111,11 +127,12 @@ def fill(engine: Engine, population: Population, *, upstream: str, seed: int = 1
             Key,
             [
                 {"public_id": token.public_id, "sha256": token.sha256, "consumer_id": n}
+                | {"addresses": _networks(rng) if n <= population.networked else []}
                 for n, token in enumerate(tokens, 1)
             ]
             + [
                 # Nobody calls with these: their hashes may be anything.
-                {"public_id": f"{n:012d}", "sha256": rng.randbytes(32), "consumer_id": 1 + n % callers}
+                {"public_id": f"{n:012d}", "sha256": rng.randbytes(32), "consumer_id": 1 + n % callers, "addresses": []}
                 for n in range(population.keys - callers)
             ],
         ),
@@ -135,6 +152,11 @@ def _pairs(rng: random.Random, population: Population, callers: int) -> list[tup
     while len(found) < most:
         found[rng.randint(1, callers), rng.randint(1, population.apis)] = None
     return list(found)
+
+
+def _networks(rng: random.Random) -> list[str]:
+    others = [f"10.{rng.randrange(256)}.{rng.randrange(256)}.0/24" for _ in range(8)]
+    return [*others, f"2001:db8:{rng.randrange(65_536):x}::/48", "127.0.0.0/8"]
 
 
 def document_of(n: int, upstream: str) -> dict[str, Any]:

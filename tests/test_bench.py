@@ -14,16 +14,19 @@ from bench import (
     chain,
     counted,
     docs,
+    everything,
     faults,
     home,
     imports,
     ingest,
     keyring,
     keys,
+    limits,
     load,
     machine,
     quotas,
     releases,
+    rights,
 )
 from bench.population import Population, database, fill, path_of
 from bench.rows import Budget, Missing, Row, middle, quantile, table
@@ -136,6 +139,23 @@ class TestBenches:
     @needs("nginx", "wrk", "taskset")
     def test_the_chain(self):
         assert_gives(chain, chain.run(chain.TINY))
+
+    @pytest.mark.slow
+    @needs("nginx", "wrk", "taskset")
+    def test_everything(self):
+        assert_gives(everything, everything.run(everything.TINY))
+
+    @needs("nginx")
+    def test_rights(self):
+        assert_gives(rights, rights.run(rights.TINY))
+
+    @needs("nginx")
+    def test_limits_refuse_what_is_too_much_and_let_through_what_they_promise(self):
+        rows = limits.run(limits.TINY)
+
+        assert_gives(limits, rows)
+        assert all(row.more["statuses"].keys() == {"200", "429"} for row in rows)
+        assert all(row.ok for row in rows), [row.note for row in rows]
 
     @needs("nginx")
     def test_keys(self):

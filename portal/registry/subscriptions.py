@@ -208,18 +208,23 @@ def assign_plan(session: Session, subscription: Subscription, plan: Plan) -> Non
 
 
 def limit_subscription(session: Session, subscription: Subscription, ends_at: datetime | None) -> None:
-    """When the consumer's team wants it to stop by itself; None for not before it has to.
+    """When the consumer's team wants it to stop by itself; None for not before it has to. Under notice it stays so when
+    the notice is withdrawn.
 
-    Raises Conflict for one that is over, Invalid for an end after the one that was approved or that stands in a notice.
+    Raises Conflict for one that is over, Invalid for a time that has passed and for an end after the one that was
+    approved or that stands in a notice.
     """
     hold_subscription(session, subscription)
     if subscription.state.is_over:
         raise Conflict(f"This subscription is {subscription.state.value}. Subscribe again.")
+    _require_to_come("ends_at", ends_at)
     latest = subscription.ends_at if subscription.noticed_at else subscription.approved_until
     if latest is not None and ends_at is not None and ends_at > latest:
         why = "It is under notice and ends" if subscription.noticed_at else "It is approved until"
         raise Invalid({"ends_at": f"{why} {latest:%Y-%m-%d %H:%M} UTC. Choose an earlier time."})
     subscription.ends_at = ends_at or latest
+    if subscription.noticed_at and ends_at is not None:
+        subscription.ends_without_notice = ends_at  # a call that comes withdraws the notice, not what was chosen
     revision.touch(session)
 
 

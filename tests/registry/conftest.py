@@ -1,6 +1,7 @@
 """The registry's promises hold on both databases: every test here runs on SQLite and on PostgreSQL."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from portal.config import Config
 from portal.db import engine_options, engine_url
 from portal.registry.models import Revision
 from tests.postgres import own_schema
+from tests.registry import racing
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +41,8 @@ def engine(request: pytest.FixtureRequest, config: Config, empty_database: Path)
     made = create_engine(url, **engine_options(url))
     yield made
     made.dispose()
+
+
+@pytest.fixture
+def at_once(engine: Engine) -> Callable[..., list[Exception | None]]:
+    return partial(racing.at_once, engine)

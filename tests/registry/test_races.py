@@ -7,15 +7,14 @@ from functools import partial
 from typing import Any, ClassVar
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.orm import Session, object_session
-from sqlalchemy.orm.exc import StaleDataError
 
 from portal import accounts, registry
 from portal.accounts import Membership, Person, Role, Team
 from portal.db import utcnow
-from portal.errors import Changed, Conflict, InUse, NotFound, PathTaken, PortalError
+from portal.errors import Changed, Conflict, InUse, NotFound, PathTaken
 from portal.registry import revision, sweeping
 from portal.registry.models import (
     Api,
@@ -30,37 +29,7 @@ from portal.registry.models import (
     UpstreamSecret,
 )
 from tests import factories
-
-LOST = (PortalError, IntegrityError, NoResultFound, StaleDataError)
-"""What somebody meets whose thing is gone; pages answer all of them with 404 or 409."""
-
-
-@pytest.fixture
-def at_once(engine: Engine) -> Callable[..., list[Exception | None]]:
-    """Runs each function in a transaction and a thread of its own, all begun together; what each of them raised."""
-
-    def run(*acts: Callable[[Session], object]) -> list[PortalError | None]:
-        raised: list[Exception | None] = [None] * len(acts)
-        together = threading.Barrier(len(acts))
-
-        def one(number: int, act: Callable[[Session], object]) -> None:
-            with Session(engine) as session:
-                together.wait()
-                session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
-                try:
-                    act(session)
-                    session.commit()
-                except LOST as error:
-                    raised[number] = error
-
-        threads = [threading.Thread(target=one, args=each) for each in enumerate(acts)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return raised
-
-    return run
+from tests.registry.racing import LOST
 
 
 def one(session: Session, kind: Any, slug: str) -> Any:

@@ -135,6 +135,11 @@ class TestDeciding:
             registry.approve(session, asked, by=None, until=utcnow())
         assert asked.state is ApprovalState.WAITING
 
+    def test_an_end_that_passed_cannot_be_chosen(self, session, use):
+        with pytest.raises(Invalid, match="This time has passed"):
+            registry.limit_subscription(session, use, utcnow())
+        assert use.ends_at is None
+
     def test_rejection_needs_a_reason(self, session, asked):
         with pytest.raises(Invalid, match="Say why"):
             registry.reject(session, asked, by=None, words=" ")
@@ -358,6 +363,16 @@ class TestNotice:
         assert registry.withdraw_notice(session, use)
         assert (use.noticed_at, use.ends_at) == (None, until)
         assert not registry.withdraw_notice(session, use)
+
+    def test_an_end_that_its_team_chooses_under_notice_stays_when_that_is_withdrawn(self, session, use):
+        registry.give_notice(session, use, ends_at=utcnow() + LATER)
+        session.flush()
+
+        registry.limit_subscription(session, use, own := utcnow() + SOON)
+        session.flush()
+        assert registry.withdraw_notice(session, use)
+
+        assert (use.noticed_at, use.ends_at) == (None, own)
 
     def test_given_again_moves_the_end_and_forgets_nothing(self, session, use):
         for days in (10, 20):

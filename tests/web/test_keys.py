@@ -70,6 +70,18 @@ class TestIssueKey:
         birth = re.search(r'name="birth" value="([^"]+)"', page)[1]
         return client.post(f"{C}/keys/new", data={"birth": birth, "expires": "never"} | form), birth
 
+    def test_of_a_suspended_consumer_says_that_it_is_refused_until_that_is_resumed(self, developer, session, shop):
+        assert "Resume it" not in developer.get(f"{C}/keys/new").text
+        registry.suspend_consumer(session, shop)
+        session.commit()
+
+        answer, _ = self.issue(developer)
+
+        (key,) = keys_of(session, shop)
+        for page in (answer, *map(developer.get, (f"{C}/keys/new", f"{C}/keys/{key.public_id}"))):
+            assert "Web shop is suspended: calls with any of its keys" in page.text
+            assert "consumer_suspended" in page.text
+
     def test_is_shown_once_with_a_ready_command(self, developer, session, shop, orders):
         factories.subscription(session, shop, orders)
         session.commit()
