@@ -354,7 +354,10 @@ class _Hand:
         return found
 
     def _row_of(self, key: Credential) -> Key:
-        return self._session.scalars(select(Key).where(Key.public_id == key.entry.id)).one()
+        row = self._session.scalar(select(Key).where(Key.public_id == key.entry.id))
+        if row is None:
+            raise _NotThere(f"There is no key pco_{key.entry.id}_….")
+        return row
 
 
 def _revoked(key: str, at: datetime) -> str:
