@@ -9,7 +9,7 @@ from datetime import datetime
 
 from flask import current_app
 from sqlalchemy import exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from portal import config_of, letters, notify, registry
 from portal.accounts import Person, Team
@@ -18,6 +18,9 @@ from portal.errors import PortalError
 from portal.registry.models import CURRENT, Api, Approval, ApprovalState, Consumer, Plan, Subscription
 from portal.registry.models import SubscriptionState as State
 from portal.traffic.models import Call, microseconds
+
+_MOST_NAMED = 20
+"""APIs that one notice names."""
 
 
 def subscribe(
@@ -264,7 +267,33 @@ def move_consumer(session: Session, consumer: Consumer, team: Team, *, by: Perso
         f"{consumer.name} has moved from {before.name} to {team.name}, with its keys, its subscriptions and what it "
         f"has asked for. It calls as before; {before.name} does not see it any more."
     )
-    _about(session, consumer, "consumer.moved", [before, team], f"{consumer.name} belongs to {team.name} now", text, by)
+    subject = f"{consumer.name} belongs to {team.name} now"
+    _about(session, consumer, "consumer.moved", [before, team], subject, text, by)
+    _tell_whose_apis_it_uses(session, consumer, before, team, by)
+
+
+def _tell_whose_apis_it_uses(session: Session, consumer: Consumer, before: Team, team: Team, by: Person) -> None:
+    """They have agreed with one team and have to do with another from now on: a notice for each, of all its APIs."""
+    rows = (
+        select(Subscription)
+        .join(Subscription.api)
+        .where(Subscription.consumer_id == consumer.id, CURRENT, Api.team_id.not_in([before.id, team.id]))
+        .options(joinedload(Subscription.api).joinedload(Api.team))
+        .order_by(Api.name, Api.version, Subscription.id)
+    )
+    theirs: dict[Team, list[Api]] = {}
+    for each in session.scalars(rows):
+        theirs.setdefault(each.api.team, []).append(each.api)
+    for owner, apis in theirs.items():
+        more = f" and {len(apis) - _MOST_NAMED} more" if len(apis) > _MOST_NAMED else ""
+        uses = f"{', '.join(_name(api) for api in apis[:_MOST_NAMED])}{more}"
+        text = f"{consumer.name} has moved from {before.name} to {team.name}. It goes on using {uses} as it was agreed."
+        subject = f"{consumer.name}, which uses {_name(apis[0])}, belongs to {team.name} now"
+        link = _path("apis.subscribers", team=owner.slug, slug=apis[0].slug, version=apis[0].version)
+        data = {"consumer": consumer.public_id, "team": team.slug, "apis": [api.label for api in apis[:_MOST_NAMED]]}
+        notify.tell(
+            session, "subscriber.moved", teams=[owner], subject=subject, text=text, link=link, data=data, but=by
+        )
 
 
 def _settle(session: Session, subscription: Subscription) -> None:
@@ -345,8 +374,11 @@ def _about(
 
 
 def _consumer_path(consumer: Consumer) -> str:
-    values = {"team": consumer.team.slug, "consumer": consumer.slug}
-    return current_app.url_map.bind("portal").build("consumers.show", values)
+    return _path("consumers.show", team=consumer.team.slug, consumer=consumer.slug)
+
+
+def _path(endpoint: str, **values: str) -> str:
+    return current_app.url_map.bind("portal").build(endpoint, values)
 
 
 def _facts(subscription: Subscription) -> dict[str, object]:

@@ -110,3 +110,30 @@ class TestTold:
 
         session.rollback()
         assert {each.team_id for each in session.scalars(select(Notice))} == {before, cast.team.id}
+        assert {each.event for each in session.scalars(select(Notice))} == {"consumer.moved"}
+
+    def test_whose_apis_a_moved_consumer_uses(self, app, session, cast, use):
+        """One notice for each of those teams, of all its APIs; none for what is over, or for the two teams twice."""
+        consumer = use.consumer
+        more = factories.api(session, team=cast.team, live=True, name="Zebras", slug="zebras")
+        factories.subscription(session, consumer, more)
+        over = factories.api(session, live=True, name="Over")
+        registry.end_subscription(session, factories.subscription(session, consumer, over))
+        factories.subscription(session, consumer, factories.api(session, team=consumer.team, live=True, name="Its own"))
+        target = factories.team(session, slug="target", name="Target")
+        session.commit()
+        with app.app_context():
+            with db.begin() as own:
+                mine = own.get_one(registry.models.Consumer, consumer.id)
+                before = mine.team.name
+                agreements.move_consumer(own, mine, own.merge(target), by=own.merge(cast.owner))
+            db.session.remove()
+
+        session.rollback()
+        (told,) = session.scalars(select(Notice).where(Notice.event == "subscriber.moved"))
+        assert told.team == cast.team
+        assert f"Shop has moved from {before} to Target." in told.text
+        assert f"{use.api.name} v1, Zebras v1" in told.text
+        assert "Over" not in told.text
+        assert told.link == f"/apis/cast/{use.api.slug}/v1/subscribers"
+        assert told.data["apis"] == [use.api.label, "cast/zebras/v1"]

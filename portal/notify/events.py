@@ -34,6 +34,7 @@ EVENTS: dict[str, Event] = {
         Event("consumer.suspended", "A consumer was suspended", mailed_from=Role.DEVELOPER),
         Event("consumer.resumed", "A consumer goes on", mailed_from=Role.DEVELOPER),
         Event("consumer.moved", "A consumer belongs to another team", mailed_from=Role.DEVELOPER),
+        Event("subscriber.moved", "A consumer that uses your API belongs to another team", Role.PUBLISHER),
         Event("quota.warned", "A quota is nearly used up"),
         Event("quota.used_up", "A quota is used up", mailed_from=Role.DEVELOPER),
         Event("plan.changed", "The limits of a plan have changed"),

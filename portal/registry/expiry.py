@@ -75,6 +75,8 @@ def _tell(session: Session, team_id: int, days: int, keys: list[Key]) -> None:
     one = len({key.consumer_id for key in keys}) == 1
     consumer = first.consumer
     link = f"/consumers/{consumer.team.slug}/{consumer.slug}/keys" if one else "/consumers"
+    if len(keys) == 1:
+        link += f"/{first.public_id}"
     expire = "This key expires" if len(keys) == 1 else "These keys expire"
     text = "\n".join(
         [

@@ -6,7 +6,7 @@ revoke A: the rotation ends early         revoke B: it is undone, and A keeps it
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from portal import notify
@@ -103,9 +103,32 @@ def lineage(session: Session, key: Key) -> list[int]:
     return list(found) or [key.id]
 
 
+def follow(session: Session, key: Key, predecessor: Key) -> None:
+    """`key` came after `predecessor` by a rotation elsewhere. Expiries stay as they are.
+
+    Raises Conflict when another key that is not revoked came after it.
+    """
+    session.flush()  # for the numbers of both
+    if key.predecessor_id == predecessor.id:
+        return
+    other = keys.living_successor(session, predecessor)
+    if key.revoked_at is None and other is not None:
+        raise Conflict(
+            f"The key pco_{predecessor.public_id}_… has another successor here, pco_{other.public_id}_…. Revoke it."
+        )
+    key.predecessor_id = predecessor.id
+    _remember(session, predecessor, key)
+
+
 def _remember(session: Session, key: Key, successor: Key) -> None:
-    first = session.scalar(select(KeyLineage.lineage_id).where(KeyLineage.key_id == key.id))
+    def line_of(one: Key) -> int | None:
+        return session.scalar(select(KeyLineage.lineage_id).where(KeyLineage.key_id == one.id))
+
+    first, theirs = line_of(key), line_of(successor)
     if first is None:
         first = key.id
         session.add(KeyLineage(key_id=key.id, lineage_id=first, consumer_id=key.consumer_id))
-    session.add(KeyLineage(key_id=successor.id, lineage_id=first, consumer_id=key.consumer_id))
+    if theirs is None:
+        session.add(KeyLineage(key_id=successor.id, lineage_id=first, consumer_id=key.consumer_id))
+    else:
+        session.execute(update(KeyLineage).where(KeyLineage.lineage_id == theirs).values(lineage_id=first))

@@ -1,6 +1,7 @@
 """What a team owns, what of others hangs on it, and its end."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from portal.accounts import hold_team
 from portal.accounts.models import Team
 from portal.errors import Conflict
+from portal.notify import channels
+from portal.notify.models import Channel
 from portal.registry import revision
 from portal.registry.apis import delete_api
 from portal.registry.consumers import Loss, delete_consumer, guests, losses
@@ -25,6 +28,7 @@ class Estate:
     consumers: list[Consumer]
     plans: list[Plan]
     secrets: list[UpstreamSecret]
+    channels: list[Channel]
     guests: list[Subscription]
     """Current uses of its APIs by other teams' consumers."""
 
@@ -32,7 +36,8 @@ class Estate:
     def mark(self) -> str:
         """Another one as soon as something comes, goes, or is published: what somebody looked at before they agreed."""
         seen: list[Any] = [[(api.id, api.live_release_id is not None) for api in self.apis]]
-        seen += [[each.id for each in things] for things in (self.consumers, self.plans, self.secrets, self.guests)]
+        owned: tuple[Sequence[Any], ...] = (self.consumers, self.plans, self.secrets, self.channels, self.guests)
+        seen += [[each.id for each in things] for things in owned]
         return hashlib.sha256(repr(seen).encode()).hexdigest()[:32]
 
 
@@ -80,6 +85,8 @@ def delete_team(session: Session, team: Team, *, expected: str | None = None) ->
         delete_plan(session, plan)
     for secret in found.secrets:
         session.delete(secret)
+    for channel in found.channels:
+        channels.delete_channel(session, channel)
     session.flush()  # the team goes after what it owns
     session.delete(team)
     revision.touch(session)
@@ -108,6 +115,7 @@ def _estate(session: Session, team: Team) -> Estate:
         consumers=list(session.scalars(_of(Consumer, team))),
         plans=list(session.scalars(_of(Plan, team))),
         secrets=list(session.scalars(_of(UpstreamSecret, team))),
+        channels=list(session.scalars(_of(Channel, team))),
         guests=guests(session, apis),
     )
 

@@ -255,9 +255,11 @@ def _review(form: UntilForm, chosen: set[int]) -> str:
     days = days if days in DAYS else 90
     q = lists.query()
     rows = inbox.unused(db.session(), me(), days=days, q=q, now=utcnow())
+    page = lists.page_by_number(db.session(), rows, Subscription.id, newest_first=False)
     return render_template(
         "approvals/review.html",
-        page=lists.page_by_number(db.session(), rows, Subscription.id, newest_first=False),
+        page=page,
+        in_use=None if page.rows else inbox.count_used(db.session(), me()),
         asked={"q": q, "days": days},
         days=DAYS,
         form=form,

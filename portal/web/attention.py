@@ -8,12 +8,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal import gateway
-from portal.accounts import Team
+from portal.accounts import Person, Team
 from portal.gateway import NodeView
 from portal.registry.models import CURRENT, Api, Consumer, Key, Subscription
 from portal.traffic.models import MisreadLine
 from portal.traffic.scope import Scope
-from portal.web import format
+from portal.web import format, inbox
 
 MOST = 8
 _SOON = timedelta(days=7)
@@ -21,6 +21,8 @@ _PATIENCE = timedelta(seconds=30)
 """A node that is behind for less is just publishing."""
 _LAG = 1_000_000
 """Bytes of log, some 2 000 calls: what a busy second leaves is no news."""
+_MOST_COUNTED = 99
+"""Requests that wait, as the navigation has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,9 @@ class Matter:
     """Names and addresses of what else it holds for."""
 
 
-def matters(session: Session, scope: Scope, now: datetime) -> list[Matter]:
+def matters(session: Session, person: Person, scope: Scope, now: datetime) -> list[Matter]:
     """The worst first; of many of a kind only some, the last of which says how many more."""
-    found = []
+    found = _of_approvals(session, person)
     nodes = gateway.nodes(session)
     if scope.everything:
         found += _of_nodes(nodes, now)
@@ -46,6 +48,16 @@ def matters(session: Session, scope: Scope, now: datetime) -> list[Matter]:
     found += _of_ends(session, scope, now)
     found += _of_keys(session, scope, now)
     return sorted(found, key=lambda matter: matter.tone != "bad")
+
+
+def _of_approvals(session: Session, person: Person) -> list[Matter]:
+    """Somebody waits for this person, who may not have to do with anything else here."""
+    count = inbox.count_waiting(session, person, _MOST_COUNTED + 1)
+    if not count:
+        return []
+    waits = f"{min(count, _MOST_COUNTED)}{'+' if count > _MOST_COUNTED else ''}"
+    sentence = "One request waits for your decision." if count == 1 else f"{waits} requests wait for your decision."
+    return [Matter("warn", sentence, "Approvals", url_for("approvals.index"))]
 
 
 def _of_nodes(nodes: list[NodeView], now: datetime) -> list[Matter]:
@@ -169,9 +181,9 @@ def _of_keys(session: Session, scope: Scope, now: datetime) -> list[Matter]:
     return [
         Matter(
             "warn",
-            f"Its key {key.beginning[:10]}… expires {format.when(key.expires_at, now)}.",
-            key.consumer.name,
-            _of_consumer(key.consumer),
+            f"This key of {key.consumer.name} expires {format.when(key.expires_at, now)}.",
+            f"{key.beginning[:10]}…" + (f" “{key.label}”" if key.label else ""),
+            url_for("keys.show", team=key.consumer.team.slug, consumer=key.consumer.slug, key=key.public_id),
         )
         for key in session.scalars(ending)
     ]

@@ -54,7 +54,7 @@ def show() -> ResponseReturnValue:
         windows={name: url_for("home.show", window=name) for name in windows.PRESETS},
         preset=preset,
         updated_at=now,
-        matters=attention.matters(session, scope, now),
+        matters=attention.matters(session, person, scope, now),
         most_matters=attention.MOST,
         serving=gateway.coverage(session) if person.acts_as_administrator else None,
         has_sample=person.acts_as_administrator and sample.exists(session),

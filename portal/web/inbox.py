@@ -105,6 +105,12 @@ def unused(session: Session, person: Person, *, days: int, q: str, now: datetime
     return rows.where(or_(has(Consumer.name, q), has(Api.name, q), has(using.name, q))) if q else rows
 
 
+def count_used(session: Session, person: Person) -> int:
+    """Subscriptions that are in use, to published APIs for which the person decides."""
+    rows = select(func.count()).select_from(Subscription).join(Subscription.api)
+    return session.scalar(rows.where(IN_USE, decided_by(person), Api.live_release_id.is_not(None))) or 0
+
+
 @dataclass(frozen=True, slots=True)
 class Calls:
     count: int

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from flask import request, url_for
 from sqlalchemy import Select, exists, func, or_, select, tuple_
-from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, selectinload
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased, contains_eager, selectinload
 
 from portal import registry
 from portal.accounts import Invitation, Membership, Person, Role, Team
@@ -173,6 +173,19 @@ def consumers(person: Person, *, q: str, team: str) -> Select[Consumer]:
     if q:
         rows = rows.where(or_(has(Consumer.name, q), has(Consumer.slug, q), Consumer.public_id == q))
     return rows
+
+
+def keys(session: Session, person: Person, *, begins: str) -> Select[Key]:
+    """Keys of the person's consumers, of all to administrators, whose id begins so; letters as they are typed."""
+    rows = select(Key).join(Key.consumer).options(contains_eager(Key.consumer).selectinload(Consumer.team))
+    if not person.acts_as_administrator:
+        rows = rows.where(Consumer.team_id.in_(_own(person)))
+    if len(begins) == 12:
+        return rows.where(Key.public_id == begins)
+    if session.get_bind().dialect.name == "sqlite":
+        # There LIKE knows no case and so no index; this order is that of the bytes, in which `{` follows the letters.
+        return rows.where(Key.public_id >= begins, Key.public_id < begins + "{")
+    return rows.where(Key.public_id.startswith(begins, autoescape=True))
 
 
 def subscribable(person: Person, *, q: str, closed: bool = False) -> Select[Api]:

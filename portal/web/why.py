@@ -23,7 +23,7 @@ def show() -> ResponseReturnValue:
     if not typed:
         return render_template("why/show.html", typed="", call=None, mistake=None)
     session = db.session()
-    request_id = _id_in(typed)
+    request_id = id_in(typed)
     if request_id is None:
         mistake = (
             "This is no request id. One looks like 019a9f6e-7c41-7b0a-9d3e-2f60c5a1b8d4; answers of the gateway have "
@@ -50,7 +50,7 @@ def show() -> ResponseReturnValue:
     )
 
 
-def _id_in(typed: str) -> str | None:
+def id_in(typed: str) -> str | None:
     """The id in what was pasted: alone, in quotes, or as the header that it came in."""
     for word in typed.replace('"', " ").replace("'", " ").replace(",", " ").split():
         try:

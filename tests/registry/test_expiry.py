@@ -41,7 +41,7 @@ def test_a_key_is_told_of_at_30_7_and_1_days_once_each(session, consumer):
     assert (first.event, first.team_id) == ("key.expiring", consumer.team_id)
     assert first.subject == "A key of Shop expires within 30 days"
     assert f"pco_{row.public_id}_… “laptop”, {end:%Y-%m-%d %H:%M} UTC" in first.text
-    assert first.link == f"/consumers/{consumer.team.slug}/shop/keys"
+    assert first.link == f"/consumers/{consumer.team.slug}/shop/keys/{row.public_id}"
 
 
 def test_a_worker_that_slept_says_only_what_is_due_now(session, consumer):

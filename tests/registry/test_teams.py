@@ -31,6 +31,7 @@ def shop(session) -> Team:
         session, team=team, live=True, slug="orders", path="/orders", name="Orders", upstream=upstream, plans=[plan]
     )
     factories.api(session, team=team, slug="bills")
+    factories.channel(session, team=team, name="room")
     own = factories.consumer(session, team=team, slug="app")
     factories.key(session, own)
     factories.subscription(session, own, orders)
@@ -94,6 +95,7 @@ def test_each_thing_is_told_in_the_trail_by_its_word(session, shop):
         ("deleted", "consumer", "shop/app"),
         ("deleted", "plan", "shop/gold"),
         ("deleted", "upstream_secret", "shop/token"),
+        ("deleted", "channel", "shop/room"),
         ("deleted", "team", "shop"),
     }
 
@@ -104,6 +106,7 @@ def test_the_estate_says_beforehand_what_goes(session, shop):
     assert [api.slug for api in found.apis] == ["orders", "bills"]
     assert [each.slug for each in (*found.consumers, *found.plans)] == ["app", "gold"]
     assert [secret.name for secret in found.secrets] == ["token"]
+    assert [channel.name for channel in found.channels] == ["room"]
     assert [each.consumer.slug for each in found.guests] == ["depot"]
 
 
@@ -137,13 +140,14 @@ def test_a_team_that_owns_nothing_goes_alone(session, shop):
         lambda session, team: factories.consumer(session, team=team),
         lambda session, team: factories.plan(session, team=team),
         lambda session, team: factories.upstream_secret(session, team=team),
+        lambda session, team: factories.channel(session, team=team),
         lambda session, team: session.delete(session.scalars(select(UpstreamSecret)).one()),
         lambda session, team: registry.unpublish(session, session.scalars(select(Api).join(Mount)).first()),
         lambda session, team: registry.end_subscription(
             session, session.scalars(select(Subscription).join(Consumer).where(Consumer.slug == "depot")).one()
         ),
     ],
-    ids=["API", "consumer", "plan", "secret", "secret gone", "unpublished", "subscription ended"],
+    ids=["API", "consumer", "plan", "secret", "channel", "secret gone", "unpublished", "subscription ended"],
 )
 def test_what_changed_since_it_was_looked_at_stops_it(session, shop, change):
     seen = registry.estate(session, shop).mark

@@ -337,9 +337,20 @@ class TestReview:
         session.commit()
         logged.store(engine, tmp_path, logged.line(orders, shop, key, ago=timedelta(days=20)))
 
-        assert "Everybody calls" in publisher.get("/approvals/review?days=90").text
+        assert "Nothing to review" in (page := publisher.get("/approvals/review?days=90").text)
+        assert "All 2 subscriptions to your APIs have made a call in the last 90 days" in page
         assert "Web shop" in publisher.get("/approvals/review?days=14").text
         assert "No subscription fits" in publisher.get("/approvals/review?days=14&q=none").text
+
+    def test_without_any_subscription_it_says_so(self, client, session, cast, orders, shop):
+        foreign = factories.api(session, live=True)
+        factories.subscription(session, shop, foreign)
+        session.commit()
+
+        page = sign_in(client, cast.publisher).get("/approvals/review").text
+
+        assert "No subscription of your APIs yet" in page
+        assert 'name="days"' not in page
 
     def test_notice_is_given_and_withdrawn(self, publisher, session, shop, use):
         day = (utcnow() + timedelta(days=10)).date()

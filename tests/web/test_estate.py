@@ -8,6 +8,7 @@ from sqlalchemy import select
 from portal import accounts, registry
 from portal.accounts import Role, Team
 from portal.db import utcnow
+from portal.notify.models import Channel
 from portal.registry.models import Api, Consumer, Key
 from tests import factories
 from tests.conftest import sign_in
@@ -29,6 +30,9 @@ def estate(session, cast, engine, tmp_path):
     registry.revoke(session, revoked)
     factories.subscription(session, app, orders)
     factories.upstream_secret(session, team=cast.team, name="token")
+    for name in ("on-call", "room"):
+        factories.channel(session, team=cast.team, name=name)
+    factories.channel(session, team=factories.team(session), name="elsewhere")
     neighbour = factories.person(session, email="neighbour@portico.example", confirmed_at=utcnow())
     factories.subscription(session, factories.consumer(session, team=neighbour.teams[0], name="Depot"), orders)
     session.commit()
@@ -60,6 +64,8 @@ def test_says_beforehand_what_goes_with_numbers_and_links(owner, estate):
     assert "Depot" in said
     assert "1 plan" in said
     assert "1 upstream secret" in said
+    assert "2 notification channels : on-call, room." in said
+    assert "elsewhere" not in said
     assert re.search(r"Orders v1 published 3 Bills v1 draft 0", said)
     assert re.search(r"App 1 2", said)
     assert "cannot be brought back" in said
@@ -77,6 +83,7 @@ def test_goes_with_everything_when_its_name_is_typed(owner, session, estate, cas
     assert session.scalars(select(Api)).all() == []
     assert session.scalars(select(Consumer.name)).all() == ["Depot"]
     assert session.scalars(select(Key)).all() == []
+    assert session.scalars(select(Channel.name)).all() == ["elsewhere"]
     assert owner.get("/settings/teams/cast").status_code == 404
 
 
@@ -175,3 +182,13 @@ def test_who_comes_second_finds_it_gone(app, owner, session, estate, cast):
     assert owner.post(URL, data={"confirm": "cast", "seen": mark}).status_code == 303
 
     assert second.post(URL, data={"confirm": "cast", "seen": mark}).status_code == 404
+
+
+def test_lists_channels_of_a_team_that_owns_nothing_else(owner, session, cast):
+    factories.channel(session, team=cast.team, name="room")
+    session.commit()
+
+    said = words(owner.get(URL).text)
+
+    assert "1 notification channel : room." in said
+    assert "owns nothing" not in said

@@ -222,7 +222,7 @@ class TestAttention:
 
     def test_a_paused_api_and_an_ending_key_are_told(self, client, session, cast, own):
         registry.pause(session, own["api"])
-        factories.key(session, own["consumer"], expires_at=utcnow() + timedelta(days=2))
+        key, _ = factories.key(session, own["consumer"], label="laptop", expires_at=utcnow() + timedelta(days=2))
         factories.key(session, own["foreign_consumer"], expires_at=utcnow() + timedelta(days=3))
         session.commit()
 
@@ -230,7 +230,20 @@ class TestAttention:
 
         assert "It is paused." in page
         assert "expires in 1 day" in page
+        assert f'href="/consumers/cast/shop/keys/{key.public_id}">pco_{key.public_id[:6]}… “laptop”</a>' in page
         assert "2 things need your attention" in page
+
+    def test_requests_that_wait_are_told_to_who_decides(self, client, session, cast, own):
+        for _ in range(2):
+            factories.approval(session, factories.consumer(session), own["api"])
+        factories.approval(session, factories.consumer(session), own["foreign_api"])
+        session.commit()
+
+        page = home(client, cast.publisher)
+
+        assert '<a href="/approvals">Approvals</a>: 2 requests wait for your decision.' in page
+        assert "3 requests wait for your decision." in home(client, cast.administrator)
+        assert "for your decision" not in home(client, cast.developer)
 
     def test_the_end_of_an_api_is_told_to_its_team_and_to_who_uses_it(self, client, session, cast, own):
         now = utcnow()

@@ -104,6 +104,3 @@ class TestWhy:
         assert answer.status_code == 422
         assert "This is no request id." in answer.text
         assert 'value="&lt;b&gt;no"' in answer.text
-
-    def test_the_field_stands_on_every_page(self, client, cast):
-        assert 'action="/why"' in sign_in(client, cast.developer).get("/consumers").text

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from portal import accounts
 from portal.accounts.models import Person, Team
 from portal.errors import Conflict, Invalid, NotFound, PortalError
-from portal.registry import apis, categories, consumers, keys, plans, releases, subscriptions
+from portal.registry import apis, categories, consumers, keys, plans, releases, rotation, subscriptions
 from portal.registry.consumers import Loss
 from portal.registry.document import Document, read_document
 from portal.registry.installation.settings import SETTINGS
@@ -113,6 +113,10 @@ class _Hand:
         for step in steps:
             if isinstance(step.after, ApiEntry):
                 yield doing(step, self._settings)
+        # Revoking a key undoes its rotation, which changes the expiry of the one before it.
+        for step in steps:
+            if isinstance(step.after, Credential):
+                yield doing(step, self._lineage)
 
     def forget(self, step: Step) -> None:
         """What a step that was refused has made is gone again, and its number is given to the next."""
@@ -290,6 +294,21 @@ class _Hand:
         if entry.revoked_at is not None:
             keys.revoke(self._session, row, at=entry.revoked_at)
 
+    def _lineage(self, before: Credential | None, after: Credential) -> None:
+        entry, row = after.entry, self._row_of(after)
+        if entry.follows is not None:
+            theirs = select(Key).where(Key.public_id == entry.follows, Key.consumer_id == row.consumer_id)
+            predecessor = self._session.scalar(theirs)
+            if predecessor is None:
+                raise _NotThere(f"There is no key pco_{entry.follows}_… of {after.team}/{after.consumer}.")
+            rotation.follow(self._session, row, predecessor)
+        keys.set_expiry(self._session, row, entry.expires_at)
+        if entry.unrotated_expires_at is not None:
+            instant = entry.unrotated_expires_at
+            row.unrotated_expires_at = None if isinstance(instant, str) else instant
+        elif before is None:
+            row.unrotated_expires_at = entry.expires_at
+
     def _restrictions(self, key: Credential) -> Restrictions:
         consumer = self._ids[("consumer", key.team, key.consumer)]
         entry, chosen = key.entry, set()
@@ -339,7 +358,10 @@ class _Hand:
         return found
 
     def _row_of(self, key: Credential) -> Key:
-        return self._session.scalars(select(Key).where(Key.public_id == key.entry.id)).one()
+        row = self._session.scalar(select(Key).where(Key.public_id == key.entry.id))
+        if row is None:
+            raise _NotThere(f"There is no key pco_{key.entry.id}_….")
+        return row
 
 
 def _revoked(key: str, at: datetime) -> str:

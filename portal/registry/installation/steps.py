@@ -23,9 +23,11 @@ from portal.registry.installation.values import (
     Credential,
     Identity,
     Installation,
+    KeyEntry,
     PlanEntry,
     TeamEntry,
     Use,
+    generation,
     keys_of,
     uses_of,
 )
@@ -90,7 +92,8 @@ def plan(current: Installation, wanted: Installation, *, prune: bool) -> list[St
     gone = left_out(current, wanted)
     if prune:
         steps += [Step(Action.DELETE, each.identity, each, None) for each in gone]
-    return sorted(steps, key=_place)
+    order = _generations(wanted)
+    return sorted(steps, key=lambda step: (_place(step), order.get(step.identity, 0), step.identity))
 
 
 def left_out(current: Installation, wanted: Installation) -> list[Thing]:
@@ -126,10 +129,25 @@ def without_buried(installation: Installation, *, now: datetime, tombstone: time
         return not any(end is not None and end < long_ago for end in (key.expires_at, key.revoked_at))
 
     consumers = tuple(
-        each if each.keys is None else each.model_copy(update={"keys": tuple(filter(alive, each.keys))})
+        each if each.keys is None else each.model_copy(update={"keys": _among_themselves(filter(alive, each.keys))})
         for each in installation.consumers
     )
     return installation.model_copy(update={"consumers": consumers})
+
+
+def _among_themselves(some: Iterable[KeyEntry]) -> tuple[KeyEntry, ...]:
+    """Without what they say of keys that are not among them."""
+    found = tuple(some)
+    ids, followed = {key.id for key in found}, {key.follows for key in found if key.revoked_at is None}
+    return tuple(
+        key.model_copy(
+            update={
+                "follows": key.follows if key.follows in ids else None,
+                "unrotated_expires_at": key.unrotated_expires_at if key.id in followed else None,
+            }
+        )
+        for key in found
+    )
 
 
 def references(
@@ -205,6 +223,8 @@ def _refers_to(thing: Thing) -> Iterator[tuple[Identity, str]]:
             yield ("api", *api.split("/")), "apis"
         for operation in thing.entry.operations:
             yield ("api", *operation.api.split("/")), "operations"
+        if thing.entry.follows is not None:
+            yield ("key", thing.team, thing.consumer, thing.entry.follows), "follows"
 
 
 def _everything(installation: Installation) -> Iterator[Thing]:
@@ -232,7 +252,14 @@ def _silent_where(before: Thing, after: Thing) -> Thing:
     if isinstance(after, Credential) and isinstance(before, Credential) and after.entry.revoked_at is not None:
         # When it was revoked first is when it was revoked.
         revoked_at = before.entry.revoked_at or after.entry.revoked_at
-        return Credential(after.team, after.consumer, after.entry.model_copy(update={"revoked_at": revoked_at}))
+        after = Credential(after.team, after.consumer, after.entry.model_copy(update={"revoked_at": revoked_at}))
+    if isinstance(after, Credential) and isinstance(before, Credential):
+        stays = {
+            name: getattr(before.entry, name)
+            for name in ("follows", "unrotated_expires_at")
+            if getattr(after.entry, name) is None
+        }
+        return Credential(after.team, after.consumer, after.entry.model_copy(update=stays))
     return after
 
 
@@ -314,5 +341,15 @@ _ORDER: tuple[Callable[[Step], bool], ...] = (
 )
 
 
-def _place(step: Step) -> tuple[int, Identity]:
-    return next(number for number, fits in enumerate(_ORDER) if fits(step)), step.identity
+def _place(step: Step) -> int:
+    return next(number for number, fits in enumerate(_ORDER) if fits(step))
+
+
+def _generations(installation: Installation) -> dict[Identity, int]:
+    """Of keys that came after others: those are made first, so that their numbers tell the order in which they came."""
+    found: dict[Identity, int] = {}
+    for consumer in installation.consumers:
+        before = {key.id: key.follows for key in consumer.keys or ()}
+        if any(before.values()):
+            found |= {key.identity: generation(key.entry.id, before) for key in keys_of(consumer)}
+    return found

@@ -144,8 +144,17 @@ def _consumers(session: Session, teams: dict[int, str], *, keys: bool) -> Iterat
         uses.setdefault(consumer_id, []).append(use)
     if keys:
         apis, operations = _apis_of_keys(session), _operations_of_keys(session)
-        for key in session.scalars(select(Key)):
+        rows = session.scalars(select(Key)).all()
+        names = {key.id: key.public_id for key in rows}
+        rotated = {key.predecessor_id for key in rows if key.revoked_at is None}
+        for key in rows:
             entry = _key(key, apis.get(key.id), operations.get(key.id, []))
+            entry = entry.model_copy(
+                update={
+                    "follows": names.get(key.predecessor_id or 0),
+                    "unrotated_expires_at": (_utc(key.unrotated_expires_at) or "never") if key.id in rotated else None,
+                }
+            )
             held.setdefault(key.consumer_id, []).append(entry)
     for consumer in session.scalars(select(Consumer).where(_of(Consumer, teams), APPLICATION)):
         yield ConsumerEntry.model_construct(

@@ -208,6 +208,10 @@ class KeyEntry(_Part):
     """Those whose subscriptions it may use, as far as its consumer has such; None for all, an empty list for none."""
     operations: Annotated[tuple[OperationEntry, ...], AfterValidator(_in_order)] = ()
     """What it may call of the APIs that are named here."""
+    follows: KeyId | None = None
+    """The key of the same consumer that it came after by rotation; None says nothing about it."""
+    unrotated_expires_at: Instant | Literal["never"] | None = None
+    """Of a key that one follows that is not revoked: when it would expire without that one. None says nothing."""
 
 
 class ConsumerEntry(_Part):
@@ -224,9 +228,30 @@ class ConsumerEntry(_Part):
     keys: tuple[KeyEntry, ...] | None = None
     """None of these two says nothing about them."""
 
+    @model_validator(mode="after")
+    def _keys_come_after_one_another(self) -> Self:
+        before = {key.id: key.follows for key in self.keys or ()}
+        living = [key.follows for key in self.keys or () if key.follows and key.revoked_at is None]
+        if twice := next((each for each in living if living.count(each) > 1), None):
+            raise ValueError(f"Two keys that are not revoked follow pco_{twice}. Take `follows` out of one of them.")
+        for key in self.keys or ():
+            if generation(key.id, before) > len(before):
+                raise ValueError(f"The key pco_{key.id} follows itself, perhaps by way of others.")
+            if key.unrotated_expires_at is not None and key.id not in living:
+                raise ValueError(f"No key that is not revoked follows pco_{key.id}. Take `unrotated_expires_at` out.")
+        return self
+
     @property
     def identity(self) -> Identity:
         return "consumer", self.team, self.slug
+
+
+def generation(key: str, before: Mapping[str, str | None]) -> int:
+    """How many keys came before it, as far as `before` knows them; more than there are where they go in a circle."""
+    count = 0
+    while count <= len(before) and (earlier := before.get(key)) is not None:
+        key, count = earlier, count + 1
+    return count
 
 
 class Source(_Part):

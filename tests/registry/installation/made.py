@@ -1,5 +1,6 @@
 """Installations for tests: a small one with everything in it, and any one at all."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -167,6 +168,23 @@ ENDING = EVERYTHING.replace("plans:\n- team", f"{_SHELVES}plans:\n- team", 1).re
 )
 """The same, with one API that is hidden, and at its end."""
 
+ROTATED = f"""\
+{EVERYTHING}\
+  - id: 0123456789EF
+    sha256: d4735e3a265e16eee03f59718b9b5d03019c07d8b6c51f90da3a666eec13ab35
+    expires_at: '2099-01-01T00:00:00Z'
+    follows: 9123456789AB
+    unrotated_expires_at: never
+  - id: 0123456789GH
+    sha256: 4e07408562bedb8b60ce05c1decfe3ad16b72230967de01f640b7e4729b49fce
+    follows: 0123456789EF
+  - id: 9123456789AB
+    sha256: 4b227777d4dd1fc61c6f884f48641d02b4d121d3fd328cb08b5531fcacdabf8a
+    expires_at: '2098-01-01T00:00:00Z'
+    unrotated_expires_at: '2099-06-01T00:00:00Z'
+"""
+"""The same, with a key that was rotated twice; its names are in another order than the keys came."""
+
 
 def loaded(*texts: str) -> room.Loaded:
     return room.load((f"{number}.yaml", text.encode()) for number, text in enumerate(texts))
@@ -274,6 +292,31 @@ def _categories(draw: Any, slugs: list[str]) -> list[dict[str, Any]]:
 
 
 @st.composite
+def _keys(draw: Any, number: str, apis: list[str]) -> dict[str, Any]:
+    return {
+        "id": number,
+        "sha256": number.encode().hex().ljust(64, "0"),
+        "label": draw(_texts),
+        "expires_at": draw(_later),
+        "revoked_at": draw(_lately),
+        "read_only": draw(st.booleans()),
+        "addresses": draw(st.lists(st.sampled_from(["10.0.0.0/8", "::1/128", "192.0.2.7/32"]), unique=True)),
+        "operations": [{"api": name, "method": "GET", "path": "/x/{id}"} for name in apis if draw(st.booleans())],
+    }
+
+
+def _rotated(draw: Any, keys: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Some come after one another, whatever the order of their names."""
+    line = draw(st.permutations(keys))
+    for before, after in itertools.pairwise(line):
+        if draw(st.booleans()):
+            after["follows"] = before["id"]
+            if after["revoked_at"] is None:
+                before["unrotated_expires_at"] = draw(_later) or "never"
+    return keys
+
+
+@st.composite
 def installations(draw: Any) -> Installation:
     slugs = sorted(draw(st.sets(_slugs.filter(lambda slug: slug not in {"new", "api"}), min_size=1, max_size=3)))
     teams = [{"slug": slug, "name": draw(_names), "may_publish": draw(st.booleans())} for slug in slugs]
@@ -301,7 +344,7 @@ def installations(draw: Any) -> Installation:
         if "deprecated" in api and others:
             api["deprecated"]["successor"] = draw(st.none() | st.sampled_from(others))
     usable = [api for api in apis if of_team[api["team"]]]
-    ids = iter(sorted(draw(st.sets(st.from_regex(r"[0-9A-Za-z]{12}", fullmatch=True), min_size=4, max_size=4))))
+    ids = iter(sorted(draw(st.sets(st.from_regex(r"[0-9A-Za-z]{12}", fullmatch=True), min_size=12, max_size=12))))
     consumers = [
         {
             "team": team,
@@ -323,22 +366,7 @@ def installations(draw: Any) -> Installation:
                 for api in usable
                 if draw(st.booleans())
             ],
-            "keys": [
-                {
-                    "id": (number := next(ids)),
-                    "sha256": number.encode().hex().ljust(64, "0"),
-                    "label": draw(_texts),
-                    "expires_at": draw(_later),
-                    "revoked_at": draw(_lately),
-                    "read_only": draw(st.booleans()),
-                    "addresses": draw(
-                        st.lists(st.sampled_from(["10.0.0.0/8", "::1/128", "192.0.2.7/32"]), unique=True)
-                    ),
-                    "operations": [
-                        {"api": name, "method": "GET", "path": "/x/{id}"} for name in names if draw(st.booleans())
-                    ],
-                }
-            ],
+            "keys": _rotated(draw, [draw(_keys(next(ids), names)) for _ in range(draw(st.integers(0, 3)))]),
         }
         for team, slug in draw(st.sets(st.tuples(st.sampled_from(slugs), _slugs), max_size=4))
     ]

@@ -1,5 +1,6 @@
 """Export, apply elsewhere, export again: the same bytes."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +9,14 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
 
+from portal import registry
 from portal.db import engine_options, engine_url
 from portal.registry import installation as room
 from portal.registry.installation.values import Installation
+from portal.registry.models import Key
 from tests.registry.installation import made
 
 
@@ -66,7 +69,7 @@ def test_very_many_installations_come_out_as_they_went_in(empty, wanted):
     there_and_back(empty, wanted)
 
 
-@pytest.mark.parametrize("text", [made.EVERYTHING, made.ENDING], ids=["everything", "an end"])
+@pytest.mark.parametrize("text", [made.EVERYTHING, made.ENDING, made.ROTATED], ids=["everything", "an end", "rotated"])
 def test_what_was_applied_is_what_is_exported(session, text):
     """On both databases."""
     wanted = made.read(text)
@@ -85,6 +88,64 @@ def test_an_end_is_taken_back(session):
     session.expire_all()
 
     assert made.steps(session, made.read(made.EVERYTHING), prune=True) == []
+
+
+def test_the_lineage_of_keys_comes_along(session, empty):
+    made.apply(session, made.read(made.ROTATED))
+    text = room.as_text(made.stored(session))
+
+    with empty() as elsewhere:
+        made.apply(elsewhere, made.read(text))
+
+        assert room.as_text(made.stored(elsewhere)) == text
+        first, second, third = (
+            elsewhere.scalars(select(Key).where(Key.public_id == name)).one()
+            for name in ("9123456789AB", "0123456789EF", "0123456789GH")
+        )
+        assert registry.lineage(elsewhere, second) == [first.id, second.id, third.id]
+        assert registry.revoke(elsewhere, third) is second, "the rotation is undone"
+        assert second.expires_at is None
+
+
+def test_a_file_that_says_nothing_of_the_lineage_leaves_it(session):
+    made.apply(session, made.read(made.ROTATED))
+    silent = re.sub("    (follows|unrotated_expires_at): .*\n", "", made.ROTATED)
+
+    assert made.steps(session, made.read(silent), prune=True) == []
+
+
+def test_a_successor_is_found_that_the_file_says_later(session):
+    rotated = made.read(made.ROTATED)
+    alone = [re.sub("    (follows|unrotated_expires_at): .*\n", "", made.ROTATED), made.ROTATED]
+    for text in alone:
+        made.apply(session, made.read(text))
+
+    assert made.steps(session, rotated, prune=True) == []
+    oldest = session.scalars(select(Key).where(Key.public_id == "9123456789AB")).one()
+    assert len(registry.lineage(session, oldest)) == 3
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("follows: 0123456789EF", "follows: 9123456789AB", "Two keys that are not revoked follow pco_9123456789AB."),
+        ("follows: 9123456789AB", "follows: 0123456789GH", "follows itself, perhaps by way of others."),
+        ("  apis: []", "  apis: []\n    unrotated_expires_at: never", "No key that is not revoked follows"),
+        ("follows: 9123456789AB", "follows: 000000000000", "There is no key"),
+    ],
+)
+def test_a_lineage_that_cannot_be_is_told(session, before, after, said):
+    assert before in made.ROTATED
+    found = made.loaded(
+        made.ROTATED.replace(before, after).replace("    unrotated_expires_at: '2099-06-01T00:00:00Z'\n", "")
+    )
+    current = made.stored(session)
+    steps = room.plan(current, found.installation, prune=False)
+
+    problems = [each.sentence for each in found.problems]
+    problems += [sentence for _, _, sentence in room.references(current, found.installation, steps)]
+
+    assert any(said in each for each in problems), problems
 
 
 def many(apis: int) -> Installation:
