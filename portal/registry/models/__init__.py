@@ -22,6 +22,7 @@ from portal.registry.models.consumers import (
 )
 from portal.registry.models.descriptions import OpenAPIDocument, OpenAPIExport, OpenAPIPart, Operation
 from portal.registry.models.imports import Import, ImportSource, ImportState
+from portal.registry.models.plan_operations import PlanOperation
 from portal.registry.models.revision import Revision
 from portal.registry.models.secrets import SecretKind, UpstreamSecret
 
@@ -49,6 +50,7 @@ __all__ = [
     "OpenAPIPart",
     "Operation",
     "Plan",
+    "PlanOperation",
     "QuotaNotice",
     "QuotaUse",
     "Release",
