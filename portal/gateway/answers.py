@@ -5,7 +5,7 @@ Envoy asks the mappers in order and the first that fits decides. Words and sente
 
 from portal.gateway.filters import overall
 from portal.gateway.resource import Resource, typed
-from portal.traffic.reasons import REASONS
+from portal.traffic.reasons import OF_OPERATION, REASONS
 
 
 def local_replies() -> Resource:
@@ -16,7 +16,8 @@ def local_replies() -> Resource:
             # then, because what Envoy refuses before front cleaning still has the client's own.
             {"filter": _details("lua_response"), "body_format_override": _body("%REQ(X-CONSUMER-REFUSAL)%")},
             _mapper(_status(200), "ok", message="The gateway answers."),
-            _mapper(_both(_status(429), _expression(f"response.headers['{overall.SCOPE}'] == 'api'")), "api_limit"),
+            _mapper(_both(_status(429), _scope("api")), "api_limit"),
+            _mapper(_both(_status(429), _scope("operation")), "rate_limited", message=OF_OPERATION),
             _mapper(_status(429), "rate_limited"),
             _mapper(_status(413), "too_large"),
             _mapper(_status(431), "headers_too_large"),
@@ -76,6 +77,11 @@ def _flags(*flags: str) -> Resource:
 
 def _details(details: str) -> Resource:
     return _expression(f"response.code_details == '{details}'")
+
+
+def _scope(word: str) -> Resource:
+    """Which filter has refused: only of answers of the gateway's own, since upstreams may say the same."""
+    return _expression(f"response.headers['{overall.SCOPE}'] == '{word}'")
 
 
 def _expression(expression: str) -> Resource:

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 _ORDER = ("cds/cds.json", "lds/lds.json", "rds/rds.json")
 """A route must not come before its cluster. Limits go with the keys: no right may come before its limits."""
-_LIMITS = ("limits/limits.json", "overall/overall.json")
+_LIMITS = ("limits/limits.json", "operations/operations.json", "overall/overall.json")
 _COPIED = ("cds/cds.json", "rds/rds.json")
 _KEY_FILES_KEPT = 3
 """Envoy's workers may still look into the one before; the rest is for whoever wonders."""

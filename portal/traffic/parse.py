@@ -10,6 +10,7 @@ from msgspec import Meta
 from msgspec.structs import astuple
 
 from portal.traffic.line import FIELDS
+from portal.traffic.reasons import OPERATION_LIMITED
 
 
 class Misread(Exception):
@@ -127,8 +128,11 @@ def parse(line: bytes) -> ParsedCall:
                 reason = "ok" if status < 400 else "upstream_status"
             else:
                 reason = reason_of(status, flags, details or "", target)
-                if scope == "api" and details == "local_rate_limited":
-                    reason = "api_limit"
+                if scope and details == "local_rate_limited":
+                    if scope == "api":
+                        reason = "api_limit"
+                    elif scope == "operation":
+                        details = OPERATION_LIMITED
         return _new(
             ParsedCall,
             (

@@ -38,3 +38,8 @@ REASONS = {
     "client_closed": "The client went away before the answer was complete.",
     "gateway_error": "The gateway could not decide about this call and let it through to nobody.",
 }
+
+OF_OPERATION = "The subscription's plan allows fewer calls of this operation in this time."
+"""The sentence of `rate_limited` where the limit was an operation's own."""
+OPERATION_LIMITED = "operation_rate_limited"
+"""What a call's details say then; Envoy says `local_rate_limited` of every limit."""

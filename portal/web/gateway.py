@@ -32,6 +32,7 @@ _MEANINGS = {
     "rds/rds.json": "The routes: which path or host belongs to which API.",
     "cds/cds.json": "The clusters: upstreams, timeouts, TLS.",
     "limits/limits.json": "The limits of the plans.",
+    "operations/operations.json": "The limits of operations under plans.",
     "overall/overall.json": "The overall limits of APIs.",
     "keys/keys.json": "The key filter, which names the file of key data.",
     "data/keys.bin": "The key data. Only how much of it: it holds hashes.",

@@ -126,6 +126,7 @@ FILES = [
     "keys/keys.json",
     "data/*.bin",
     "limits/limits.json",
+    "operations/operations.json",
     "overall/overall.json",
     "rds/rds.json",
     "cds/cds.json",

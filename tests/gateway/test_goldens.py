@@ -13,7 +13,17 @@ import pytest
 
 from portal.gateway import compile as compiler
 from portal.gateway.check import problems
-from portal.gateway.ir import Api, ClientCertificate, Credential, Place, Plan, Snapshot, Target, Upstream
+from portal.gateway.ir import (
+    Api,
+    ClientCertificate,
+    Credential,
+    OperationLimit,
+    Place,
+    Plan,
+    Snapshot,
+    Target,
+    Upstream,
+)
 from tests.gateway.envoy import AUTHORITY, validate
 
 GOLDENS = Path(__file__).with_name("goldens")
@@ -27,7 +37,8 @@ def place_of(case: dict[str, Any]) -> Place:
 
 def snapshot_of(case: dict[str, Any]) -> Snapshot:
     apis = tuple(api_of(fields) for fields in case.get("apis", ()))
-    return Snapshot(1, apis, tuple(Plan(**fields) for fields in case.get("plans", ())))
+    limits = tuple(OperationLimit(**fields) for fields in case.get("operation_limits", ()))
+    return Snapshot(1, apis, tuple(Plan(**fields) for fields in case.get("plans", ())), operation_limits=limits)
 
 
 def api_of(fields: dict[str, Any]) -> Api:

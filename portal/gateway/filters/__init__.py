@@ -1,6 +1,6 @@
 """The chain of HTTP filters, in the order in which a call passes them. One file a filter."""
 
-from portal.gateway.filters import admission, cleaning, key, limits, overall, router
+from portal.gateway.filters import admission, cleaning, key, limits, operations, overall, router
 from portal.gateway.ir import Place, Snapshot
 from portal.gateway.resource import Resource
 
@@ -11,6 +11,8 @@ FILTERS = (
     key,
     # Before limits, so that a call that nobody vouches for uses up nobody's limit.
     admission,
+    # Before the plans' limits, so that a call of a limited operation that is refused uses up nothing there.
+    operations,
     # Before the router, so that a refused call never reaches an upstream.
     limits,
     # Behind the plans' limits, so that a call that is refused there uses up nothing here.
@@ -21,7 +23,7 @@ FILTERS = (
 
 
 def chain(place: Place) -> list[Resource]:
-    """`http_filters` of the listener. Three of them wait for their files, see `gateway/compile.py`."""
+    """`http_filters` of the listener. Four of them wait for their files, see `gateway/compile.py`."""
     return [found for filter_ in FILTERS if (found := filter_.http_filter(place)) is not None]
 
 
@@ -29,6 +31,7 @@ def chain_inlined(snapshot: Snapshot, place: Place) -> list[Resource]:
     """The same chain with nothing left to discover, for validation."""
     inlined = {
         key.NAME: key.inlined(place),
+        operations.NAME: operations.inlined(snapshot),
         limits.NAME: limits.inlined(snapshot),
         overall.NAME: overall.inlined(snapshot),
     }

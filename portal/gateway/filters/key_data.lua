@@ -13,8 +13,9 @@ local C = ffi.C
 ffi.cdef [[
   typedef struct {
     char magic[8];
-    uint32_t crc, keys, consumers, subscriptions, plans, restrictions, networks6, operations, networks4, chosen, texts;
-    char spare[12];
+    uint32_t crc, keys, consumers, subscriptions, plans, restrictions, networks6, operations, networks4, chosen;
+    uint32_t limited, texts;
+    char spare[8];
   } portico_header;
   typedef struct {
     char sha256[32]; char id[12]; uint32_t consumer; int64_t expires; uint32_t revoked, restriction;
@@ -31,6 +32,7 @@ ffi.cdef [[
   typedef struct { char first[16], last[16]; } portico_network6;
   typedef struct { uint32_t api, at, length, spare; } portico_operation;
   typedef struct { uint32_t first, last; } portico_network4;
+  typedef struct { uint32_t plan, api, at, length; } portico_limited;
   int open(const char *path, int flags, ...);
   int close(int fd);
   int64_t lseek(int fd, int64_t offset, int whence);
@@ -73,6 +75,7 @@ end
 
 local keys, consumers, subscriptions, key_count
 local plans, plan_count, restrictions, networks6, operations, networks4, chosen, texts
+local limited, limited_count = nil, 0
 
 local function map_data()
   local fd = C.open(FILE, 0)
@@ -85,7 +88,7 @@ local function map_data()
   PORTICO_MAPPED = ffi.gc(at, function(address) C.munmap(address, size) end)
   local start = ffi.cast("const char *", at)
   local header = ffi.cast("const portico_header *", start)
-  if size < 64 or ffi.string(header.magic, 8) ~= "PORTICO\2" then error(FILE .. " is not key data of this version") end
+  if size < 64 or ffi.string(header.magic, 8) ~= "PORTICO\3" then error(FILE .. " is not key data of this version") end
   local after = 64
   local function table_of(kind, count)
     local found = ffi.cast("const " .. kind .. " *", start + after)
@@ -103,6 +106,8 @@ local function map_data()
   operations = table_of("portico_operation", header.operations)
   networks4 = table_of("portico_network4", header.networks4)
   chosen = table_of("uint32_t", header.chosen)
+  limited_count = header.limited
+  limited = table_of("portico_limited", header.limited)
   texts = table_of("char", header.texts)
   if size ~= after then error(FILE .. " has the wrong length") end
   -- Envoy's main thread runs the script first; where that fails, the old filter stays and no worker sees this one.

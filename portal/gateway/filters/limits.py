@@ -6,15 +6,15 @@ one plan's limits changes this resource alone, and Envoy then fills all buckets 
 
 from operator import attrgetter
 
-from portal.gateway.ir import Place, Plan, Snapshot
+from portal.gateway.ir import OperationLimit, Place, Plan, Snapshot
 from portal.gateway.resource import Resource, discovery_file, typed, watched
 
 NAME = "portico.limits"
 
 _TYPE = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
-_MOST_BUCKETS = 1_000_000
+MOST_BUCKETS = 1_000_000
 """Live buckets a plan and kind; 270 bytes each, used only as they come. The least recent go first."""
-_ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
 
 
 def http_filter(place: Place) -> Resource:
@@ -48,8 +48,8 @@ def closed() -> bytes:
     filter_ = typed(
         _TYPE,
         stat_prefix="limits",
-        filter_enabled=_ALWAYS,
-        filter_enforced=_ALWAYS,
+        filter_enabled=ALWAYS,
+        filter_enforced=ALWAYS,
         enable_retry_after_header=True,
         rate_limits=[{"actions": [_look_up("s")["actions"][0]], "hits_addend": {"number": 2}}],
         descriptors=[
@@ -67,13 +67,13 @@ def _limits(snapshot: Snapshot) -> Resource:
     return typed(
         _TYPE,
         stat_prefix="limits",
-        filter_enabled=_ALWAYS,
-        filter_enforced=_ALWAYS,
+        filter_enabled=ALWAYS,
+        filter_enforced=ALWAYS,
         enable_x_ratelimit_headers="DRAFT_VERSION_03",
         enable_retry_after_header=True,
-        max_dynamic_descriptors=_MOST_BUCKETS,
+        max_dynamic_descriptors=MOST_BUCKETS,
         rate_limits=[_look_up("s"), _look_up("m")],
-        descriptors=[descriptor for plan in plans for descriptor in _descriptors(plan)],
+        descriptors=[descriptor for plan in plans for descriptor in descriptors(plan)],
     )
 
 
@@ -87,19 +87,20 @@ def _look_up(kind: str) -> Resource:
     }
 
 
-def _descriptors(plan: Plan) -> list[Resource]:
+def descriptors(of: Plan | OperationLimit) -> list[Resource]:
+    """The buckets of what has limits: chosen by its id, and a subscription has each for itself."""
     # Envoy refills continuously, so a burst may be smaller or larger than what one interval brings.
     found = []
-    if plan.per_second is not None:
-        found.append(_bucket("s", plan.id, plan.per_second, plan.per_second_burst, "1s"))
-    if plan.per_minute is not None:
-        found.append(_bucket("m", plan.id, plan.per_minute, plan.per_minute_burst, "60s"))
+    if of.per_second is not None:
+        found.append(_bucket("s", of.id, of.per_second, of.per_second_burst, "1s"))
+    if of.per_minute is not None:
+        found.append(_bucket("m", of.id, of.per_minute, of.per_minute_burst, "60s"))
     return found
 
 
-def _bucket(kind: str, plan_id: int, rate: int, burst: int | None, interval: str) -> Resource:
+def _bucket(kind: str, id_: int, rate: int, burst: int | None, interval: str) -> Resource:
     return {
-        "entries": [{"key": kind, "value": str(plan_id)}, {"key": "subscription"}],
+        "entries": [{"key": kind, "value": str(id_)}, {"key": "subscription"}],
         "token_bucket": {
             "max_tokens": rate if burst is None else burst,
             "tokens_per_fill": rate,
