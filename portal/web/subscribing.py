@@ -121,6 +121,7 @@ def _page(
         q=lists.query(),
         using=using,
         plans=offered,
+        limited_operations=registry.limits_at(db.session(), api, offered),
         is_open=bool(offered) and registry.refusal(api) is None,
         NEW=NEW,
         address=address,

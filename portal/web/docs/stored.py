@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -17,11 +17,12 @@ from portal.openapi.references import Look
 from portal.registry import Document, descriptions
 from portal.registry.descriptions import Facts
 from portal.registry.models import Api, OpenAPIDocument, Operation, Plan
+from portal.registry.operation_limits import Limited
 from portal.traffic.reasons import REASONS
 from portal.web import curl
 from portal.web.docs.navigation import Entry, Index, Schema, schemas_at
 from portal.web.docs.source import About, Lifecycle, Link, PlanLine, Refusal
-from portal.web.forms.plans import in_words
+from portal.web.forms.plans import in_words, limit_in_words
 from portal.web.guards import may
 
 _REFUSALS = (
@@ -138,6 +139,8 @@ def address(api: Api, endpoint: str = "docs.show", **more: Any) -> str:
 def _about(
     session: Session, api: Api, document: Document, person: Person | None, gateway_url: str, *, is_draft: bool = False
 ) -> About:
+    plans = registry.shown_plans(api, person)
+    limited = registry.limits_at(session, api, plans)
     is_member = person is not None and may(Permission.SEE_APIS, api.team)
     shown = address(api) if api.live_release_id is not None else ""
     return About(
@@ -155,7 +158,8 @@ def _about(
             else Link("Catalogue", url_for("catalogue.index")),
         ),
         lifecycle=_lifecycle(api, person),
-        plans=tuple(_plan_line(api, plan) for plan in registry.shown_plans(api, person)),
+        plans=tuple(_plan_line(api, plan, limited.get(plan.id, ())) for plan in plans),
+        operation_limits=_by_operation(plans, limited),
         refusals=tuple(Refusal(status, reason, REASONS[reason]) for status, reason in _REFUSALS),
         versions=() if is_draft else _versions(session, api, person),
         get_key_url=address(api, "catalogue.subscribe") if shown and not is_draft and api.retired_at is None else "",
@@ -172,7 +176,16 @@ def _about(
     )
 
 
-def _plan_line(api: Api, plan: Plan) -> PlanLine:
+def _by_operation(plans: Sequence[Plan], limited: Mapping[int, Sequence[Limited]]) -> Mapping[str, Sequence[str]]:
+    found: dict[str, list[str]] = {}
+    for plan in plans:
+        for each in limited.get(plan.id, ()):
+            said = f"{limit_in_words(each.limit)} under the plan {plan.name}"
+            found.setdefault(each.limit.operation, []).append(said)
+    return found
+
+
+def _plan_line(api: Api, plan: Plan, limited: Sequence[Limited]) -> PlanLine:
     return PlanLine(
         plan.name,
         plan.description,
@@ -181,8 +194,9 @@ def _plan_line(api: Api, plan: Plan) -> PlanLine:
         approval=plan.approval,
         is_default=plan.id == api.default_plan_id,
         terms=plan.terms,
-        has_limits=plan.per_second is not None or plan.per_minute is not None,
+        has_limits=plan.per_second is not None or plan.per_minute is not None or bool(limited),
         has_quotas=plan.quota_day is not None or plan.quota_month is not None,
+        operations=tuple(f"{each.called}: {limit_in_words(each.limit)}" for each in limited),
     )
 
 
