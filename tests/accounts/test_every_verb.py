@@ -520,6 +520,8 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
 
 CHANGE_NOTHING = {
     "registry.choosable",
+    "registry.limited_operations",
+    "registry.limits_at",
     "registry.lineage",
     "registry.living_successor",
     "registry.operations_of",

@@ -35,11 +35,6 @@ plans:
   price: 10 EUR a month
   public: false
   chosen: [shop]
-  operations:
-  - api: payments/orders/v1
-    operation: create-order
-    per_minute: 2
-    per_minute_burst: 4
 - team: payments
   slug: free
   name: Free
