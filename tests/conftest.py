@@ -2,8 +2,9 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session, object_session
 
 from portal import accounts, create_app, schema
 from portal.accounts import Person, Role, Team
-from portal.config import Config
+from portal.config import Config, kept_secret
 from portal.db import db, engine_options, engine_url, existing, utcnow
 from portal.registry.models import Revision
 from tests import factories
@@ -80,9 +81,48 @@ def session(engine: Engine) -> Iterator[Session]:
         yield session
 
 
+Apps = dict[Config, tuple[Flask, dict[str, Any], dict[str, Any]]]
+"""Settings but for the data folder -> the app that was made with them, and its settings and extensions as they were."""
+MOST_APPS = 8
+
+
+@pytest.fixture(scope="session")
+def apps() -> Apps:
+    """Those that tests have in common: to make one, with its 400 routes and its templates, takes longer than a test."""
+    return {}
+
+
 @pytest.fixture
-def app(config: Config, engine: Engine) -> Iterator[Flask]:
-    app = create_app(
+def app(config: Config, engine: Engine, apps: Apps) -> Iterator[Flask]:
+    """The portal at this test's database. A test that adds routes takes `own_app` instead."""
+    own = Config(data_dir=config.data_dir).database_url
+    alike = replace(config, data_dir=Path(), database_url="" if config.database_url == own else config.database_url)
+    if alike not in apps:
+        if len(apps) == MOST_APPS:
+            del apps[next(iter(apps))]
+        made = _made(config)
+        apps[alike] = made, dict(made.config), dict(made.extensions)
+    app, settings_, extensions = apps[alike]
+    app.config.clear()
+    app.config.update(settings_, SECRET_KEY=config.secret_key or kept_secret(config.data_dir, "secret_key"))
+    app.extensions.clear()
+    app.extensions.update(extensions, portico=config)
+    url = engine_url(config.database_url)
+    with app.app_context():
+        db.engines[None] = create_engine(existing(url), **engine_options(url))
+    yield app
+    _end(app)
+
+
+@pytest.fixture
+def own_app(config: Config, engine: Engine) -> Iterator[Flask]:
+    app = _made(config)
+    yield app
+    _end(app)
+
+
+def _made(config: Config) -> Flask:
+    return create_app(
         config,
         overrides={
             "TESTING": True,
@@ -94,7 +134,9 @@ def app(config: Config, engine: Engine) -> Iterator[Flask]:
             },
         },
     )
-    yield app
+
+
+def _end(app: Flask) -> None:
     with app.app_context():
         db.session.remove()
         db.engine.dispose()

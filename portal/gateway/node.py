@@ -69,7 +69,8 @@ def run(config: Config) -> None:
         # A server that vanished without a word would otherwise hold a loop for a quarter of an hour.
         options["connect_args"] = {"connect_timeout": 5, "tcp_user_timeout": 10_000}
     # 100 000 rows of keys are no garbage: looking through them at every 700th allocation costs more than reading them.
-    gc.set_threshold(1_000_000, 20, 100)
+    # Each reading leaves a thousand dead objects that refer to each other, so much later would be too much memory.
+    gc.set_threshold(100_000, 20, 100)
     # SQLite's driver lets go of the interpreter at every row; a busy thread keeps it for this long each time.
     sys.setswitchinterval(0.001)
     engine = create_engine(url, **options)

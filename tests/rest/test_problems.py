@@ -10,6 +10,11 @@ from tests.rest.conftest import token_of
 JSON = "application/json"
 
 
+@pytest.fixture
+def app(own_app):
+    return own_app
+
+
 def is_problem(answer, status: int) -> bool:
     assert answer.status_code == status
     assert answer.mimetype == "application/problem+json"

@@ -391,7 +391,7 @@ class TestOfMonsters:
         assert "1 to 100 of 700" in reader("/operations/a")
 
     def test_answers_with_long_texts(self, shown):
-        answers = {str(status): {"description": f"*{status}* " * 4_000} for status in range(200, 400)}
+        answers = {str(status): {"description": f"*{status}* " * 4_000} for status in range(200, 240)}
         reader = self.shown_operation(shown, responses=answers)
 
         assert set(every(reader, "/operations/a", r'id="response-(\d+)"')) == set(answers)

@@ -28,6 +28,11 @@ RAISED = {
 
 
 @pytest.fixture
+def app(own_app):
+    return own_app
+
+
+@pytest.fixture
 def failing(app):
     """Routes that fail in every way there is."""
 

@@ -531,6 +531,10 @@ class TestRequired:
 
 
 class TestRotation:
+    @pytest.fixture
+    def app(self, own_app):
+        return own_app  # with the encryption keys of this data folder
+
     def test_neither_codes_nor_waiting_mail_need_an_older_key_afterwards(self, app, session, config, mika, client):
         client.post("/sign-in/forgot", data={"email": mika.person.email})
         session.rollback()
