@@ -36,7 +36,9 @@ def upgrade() -> None:
             ["api_id"], ["api.id"], name=op.f("fk__plan_operation__api_id__api"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk__plan_operation")),
-        sa.UniqueConstraint("plan_id", "api_id", "operation", name=op.f("uq__plan_operation__plan_id")),
+        sa.UniqueConstraint(
+            "plan_id", "api_id", "operation", name=op.f("uq__plan_operation__plan_id_api_id_operation")
+        ),
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix__plan_operation__api_id"), "plan_operation", ["api_id"])
