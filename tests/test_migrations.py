@@ -22,7 +22,7 @@ from portal import migrate, schema
 from portal.accounts import Person
 from portal.db import Base, engine_options, engine_url
 from portal.errors import Conflict
-from portal.registry.models import Api, Import, Key, KeyKind, Mount, Subscription, Visibility
+from portal.registry.models import Api, Import, Key, KeyKind, Mount, Plan, Subscription, Visibility
 from tests import factories
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -380,6 +380,30 @@ CONSUMER_OF_BEFORE = (
 IMPORT_OF_BEFORE = (
     "INSERT INTO api_import (id, team_id, source, source_name, state, percent, step, turn, error, size, created_at,"
     " changed_at) VALUES ({}, 3, 'address', 'https://pets.example/a.yaml', 'applied', 100, '', 1, '', 9, :at, :at)"
+)
+
+
+class TestLimitsOfOperations:
+    def test_plans_of_before_limit_none_and_the_release_before_goes_on(self, empty):
+        upgrade_to(empty, "0020")
+        values = {"at": BEFORE["created_at"], "yes": True}
+        with empty.begin() as connection:
+            connection.execute(text(BEFORE_0008[0]), values)
+            connection.execute(text(PLAN_OF_BEFORE.format("gold")), values)
+
+        migrate.upgrade(empty)
+
+        with Session(empty) as session:
+            session.execute(text(PLAN_OF_BEFORE.format("silver")), values)
+            plans = session.scalars(select(Plan).order_by(Plan.slug)).all()
+            assert [(each.slug, each.per_second, each.operations) for each in plans] == [
+                ("gold", 5, []),
+                ("silver", 5, []),
+            ]
+
+
+PLAN_OF_BEFORE = (
+    "INSERT INTO plan (team_id, slug, name, description, per_second, created_at) VALUES (3, '{}', 'Gold', '', 5, :at)"
 )
 
 

@@ -5,7 +5,7 @@ Envoy asks the mappers in order and the first that fits decides. Words and sente
 
 from portal.gateway.filters import overall
 from portal.gateway.resource import Resource, typed
-from portal.traffic.reasons import REASONS, REFUSED_BY_API
+from portal.traffic.reasons import OF_OPERATION, REASONS, REFUSED_BY_API
 
 _ELSEWHERE = "This API takes no calls from the address that the call came from."
 
@@ -20,7 +20,8 @@ def local_replies() -> Resource:
             # The token filter refuses nobody, unless it does not know what the route asks of tokens.
             _mapper(_expression("response.code_details.startsWith('jwt_authn')"), "gateway_error", status=500),
             _mapper(_status(200), "ok", message="The gateway answers."),
-            _mapper(_both(_status(429), _expression(f"response.headers['{overall.SCOPE}'] == 'api'")), "api_limit"),
+            _mapper(_both(_status(429), _scope("api")), "api_limit"),
+            _mapper(_both(_status(429), _scope("operation")), "rate_limited", message=OF_OPERATION),
             _mapper(_status(429), "rate_limited"),
             _mapper(_status(413), "too_large"),
             _mapper(_status(431), "headers_too_large"),
@@ -81,6 +82,11 @@ def _flags(*flags: str) -> Resource:
 
 def _details(details: str) -> Resource:
     return _expression(f"response.code_details == '{details}'")
+
+
+def _scope(word: str) -> Resource:
+    """Which filter has refused: only of answers of the gateway's own, since upstreams may say the same."""
+    return _expression(f"response.headers['{overall.SCOPE}'] == '{word}'")
 
 
 def _expression(expression: str) -> Resource:

@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from portal.gateway.clusters import authority
-from portal.gateway.ir import Api, Plan, Snapshot
+from portal.gateway.ir import Api, OperationLimit, Plan, Snapshot
 from portal.registry.headers import is_gateways_own
 
 _SEGMENTS = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
@@ -44,7 +44,12 @@ def problems(snapshot: Snapshot) -> list[Problem]:
     found = [
         *(Problem(api.label, sentence) for api in snapshot.apis for sentence in _of_api(api)),
         *_of_mounts(snapshot.apis),
-        *(Problem(None, sentence) for plan in snapshot.plans for sentence in _of_plan(plan)),
+        *(Problem(None, sentence) for plan in snapshot.plans for sentence in _of_limits(f"Plan {plan.id}", plan)),
+        *(
+            Problem(None, sentence)
+            for limit in snapshot.operation_limits
+            for sentence in _of_limits(f"The limit of {limit.operation} under plan {limit.plan_id}", limit)
+        ),
         *_of_ids(snapshot),
     ]
     return sorted(set(found), key=lambda problem: (problem.api or "", problem.sentence))
@@ -169,15 +174,15 @@ def _shared(what: str, apis: list[Api]) -> Iterator[Problem]:
         yield Problem(api.label, f"It is mounted at {what}, which already belongs to {apis[0].label}.")
 
 
-def _of_plan(plan: Plan) -> Iterator[str]:
+def _of_limits(called: str, of: Plan | OperationLimit) -> Iterator[str]:
     for name, number in (
-        ("calls per second", plan.per_second),
-        ("burst per second", plan.per_second_burst),
-        ("calls per minute", plan.per_minute),
-        ("burst per minute", plan.per_minute_burst),
+        ("calls per second", of.per_second),
+        ("burst per second", of.per_second_burst),
+        ("calls per minute", of.per_minute),
+        ("burst per minute", of.per_minute_burst),
     ):
         if number is not None and not 1 <= number <= _MOST_TOKENS:
-            yield f"Plan {plan.id} has {number} {name}; it must be 1 or more, or none at all."
+            yield f"{called} has {number} {name}; it must be 1 or more, or none at all."
 
 
 def _of_ids(snapshot: Snapshot) -> Iterator[Problem]:

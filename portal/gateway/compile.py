@@ -1,16 +1,17 @@
 """The compiler: `Snapshot` and `Place` in, the bytes of Envoy's files out. No clock, no environment, no disk.
 
-| file                 | Envoy's resource     | depends on                                  |
-| -------------------- | -------------------- | ------------------------------------------- |
-| bootstrap            | bootstrap            | place                                       |
-| lds/lds.json         | listener             | place                                       |
-| rds/rds.json         | routes               | APIs, place.portal                          |
-| cds/cds.json         | clusters, addresses  | upstreams, addresses, place.ca_bundle       |
-| jwt/jwt.json         | token filter         | what APIs ask of tokens, keys to verify by  |
-| limits/limits.json   | limit filter         | plans                                       |
-| overall/overall.json | overall limit filter | overall limits of APIs                      |
-| keys/keys.json       | key filter           | the name of the key data, see `keys.py`     |
-| tls/tls.json         | certificate          | the pair of the settings, `certificate.py`  |
+| file                       | Envoy's resource     | depends on                                 |
+| -------------------------- | -------------------- | ------------------------------------------ |
+| bootstrap                  | bootstrap            | place                                      |
+| lds/lds.json               | listener             | place                                      |
+| rds/rds.json               | routes               | APIs, place.portal                         |
+| cds/cds.json               | clusters, addresses  | upstreams, addresses, place.ca_bundle      |
+| jwt/jwt.json               | token filter         | what APIs ask of tokens, keys to verify by |
+| limits/limits.json         | limit filter         | plans                                      |
+| operations/operations.json | operations' limits   | what plans say of operations               |
+| overall/overall.json       | overall limit filter | overall limits of APIs                     |
+| keys/keys.json             | key filter           | the name of the key data, see `keys.py`    |
+| tls/tls.json               | certificate          | the pair of the settings, `certificate.py` |
 
 Each is read again when a file is renamed into its directory, so write `.tmp` elsewhere and rename. Publish clusters
 and tokens before routes and limits before keys. The listener must not change while Envoy runs: that would reset every
@@ -22,12 +23,12 @@ from pathlib import Path
 
 from portal.gateway import answers, clusters, routes, tls
 from portal.gateway.clusters import Addresses
-from portal.gateway.filters import chain, chain_inlined, cleaning, jwt, key, limits, overall
+from portal.gateway.filters import chain, chain_inlined, cleaning, jwt, key, limits, operations, overall
 from portal.gateway.ir import Place, Snapshot, Upstream
 from portal.gateway.resource import Resource, discovery_file, encoded, typed, version_of, watched
 from portal.traffic.line import FIELDS
 
-DIRECTORIES = ("lds", "rds", "cds", "jwt", "limits", "overall", "keys", "tls", "data", "log")
+DIRECTORIES = ("lds", "rds", "cds", "jwt", "limits", "operations", "overall", "keys", "tls", "data", "log")
 """What must exist in `Place.directory` before Envoy starts. The key data lies in `data`, which nothing watches."""
 
 STAT_PREFIX = "gateway"
@@ -51,6 +52,7 @@ VERSION_STATISTICS = {
     "cds/cds.json": "cluster_manager.cds.version_text",
     jwt.FILE: f"extension_config_discovery.http_filter.{jwt.NAME}.version_text",
     "limits/limits.json": f"extension_config_discovery.http_filter.{limits.NAME}.version_text",
+    operations.FILE: f"extension_config_discovery.http_filter.{operations.NAME}.version_text",
     overall.FILE: f"extension_config_discovery.http_filter.{overall.NAME}.version_text",
     "keys/keys.json": f"extension_config_discovery.http_filter.{key.NAME}.version_text",
     tls.FILE: f"sds.{tls.NAME}.version_text",
@@ -72,7 +74,11 @@ def compile_files(snapshot: Snapshot, place: Place, addresses: Addresses) -> dic
 
 def compile_limits(snapshot: Snapshot) -> dict[str, bytes]:
     """The files of limits alone: what must be there before the keys are."""
-    return {"limits/limits.json": limits.discovered(snapshot), overall.FILE: overall.discovered(snapshot)}
+    return {
+        "limits/limits.json": limits.discovered(snapshot),
+        operations.FILE: operations.discovered(snapshot),
+        overall.FILE: overall.discovered(snapshot),
+    }
 
 
 def compile_tokens(snapshot: Snapshot) -> bytes:
@@ -84,6 +90,7 @@ def compile_empty(place: Place) -> dict[str, bytes]:
     """The files of a gateway that knows nothing: no API, and limits that refuse what they cannot judge."""
     return compile_files(Snapshot(0), place, {}) | {
         "limits/limits.json": limits.closed(),
+        operations.FILE: operations.closed(),
         overall.FILE: overall.closed(),
     }
 

@@ -169,6 +169,32 @@ class Plan:
     """Calls of a day and of a month of the calendar. They are counted elsewhere; here they are only told."""
 
 
+@dataclass(frozen=True, slots=True)
+class OperationLimit:
+    """Limits of each subscription under a plan for one operation of an API, beside those of the plan."""
+
+    id: int
+    """Names its buckets."""
+    plan_id: int
+    api_id: int
+    operation: str
+    """Its stable id; the live release may have no such operation."""
+    per_second: int | None = None
+    per_second_burst: int | None = None
+    per_minute: int | None = None
+    per_minute_burst: int | None = None
+
+
+class Operation(NamedTuple):
+    """Of an API's live release."""
+
+    method: str
+    path: str
+    """Template."""
+    name: str
+    """Its stable id."""
+
+
 class Consumer(NamedTuple):
     id: int
     public_id: str
@@ -237,6 +263,9 @@ class Snapshot:
     subjects: Sequence[Subject] = ()
     restrictions: Mapping[int, Restriction] = field(default_factory=dict)
     """By `Key.id`, of keys that may not do all that their consumer may."""
+    operation_limits: tuple[OperationLimit, ...] = ()
+    operations: Mapping[int, tuple[Operation, ...]] = field(default_factory=dict)
+    """By `Api.id`, of APIs that `operation_limits` name: all that the live release describes, in its order."""
 
     def everyone(self) -> list[Subscription]:
         """Subscriptions of callers without a key."""

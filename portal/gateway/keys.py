@@ -14,7 +14,8 @@ All numbers are little-endian. A file is
     operations    16 each    API and place in the texts
     networks4      8 each    first and last address, as numbers; sorted and apart
     chosen         4 each    ids of subscriptions
-    texts          1 each    `GET /pets/\\1`: method and path template, without percent-encoding
+    limited       16 each    sorted by plan and API: which operations have limits there, see `operation_limits.py`
+    texts          1 each    `GET /pets/\\1`: method and path template, without percent-encoding; and those of `limited`
 
 `filters/key_data.lua` holds the reader's half of these layouts; `_VERSION` changes with them. The file's name carries a
 hash of its content, so a file that Envoy has mapped is never written again, and Envoy hears of new data by the changed
@@ -32,13 +33,14 @@ from functools import lru_cache
 from itertools import repeat
 from operator import attrgetter
 
+from portal.gateway import operation_limits
 from portal.gateway.filters import key
 from portal.gateway.ir import Key, Restriction, Snapshot, Subscription
-from portal.traffic.operations import is_rest, pieces_of, segments_of
+from portal.gateway.templates import template_of
 
 _VERSION = 3
 _MAGIC = b"PORTICO" + bytes([_VERSION])
-_HEADER = struct.Struct("<8s12I8x")
+_HEADER = struct.Struct("<8s13I4x")
 _KEY = struct.Struct("<32s12sIqII")
 _CONSUMER = struct.Struct("<20sIII")
 _SUBSCRIPTION = struct.Struct("<IIIIqqq")
@@ -49,15 +51,13 @@ _NETWORK6 = struct.Struct("16s16s")
 _OPERATION = struct.Struct("<III4x")
 _NETWORK4 = struct.Struct("<II")
 _CHOSEN = struct.Struct("<I")
+_LIMITED = struct.Struct("<4I")
 _NEVER = 2**63 - 1
 _NEVER_REVOKED = 2**32 - 1
 _STANDINGS = {"approved": 0, "suspended": 1, "pending": 2}
 """The better first: of two subscriptions that could let a call through, callers hear of the better one."""
 _READ_ONLY, _SUBSCRIPTIONS, _ADDRESSES = 1, 2, 4
 """Said apart from the tables: a key whose list holds nothing that can be understood must not be let through by all."""
-_VARIABLE, _REST = "\1", "\2"
-_NOTHING = "() "
-"""An operation that no call is."""
 
 
 def pack_keys(snapshot: Snapshot) -> bytes:
@@ -91,6 +91,10 @@ def pack_keys(snapshot: Snapshot) -> bytes:
     restrictions = _Restrictions(snapshot.restrictions)
     keys = _packed_keys(replace(snapshot, keys=[*snapshot.keys, *_of_everyone(snapshot)]), index, restrictions)
     subjects = _packed_subjects(snapshot, index, subscriptions)
+    limited = [
+        _LIMITED.pack(plan, api, *restrictions.text_of(text))
+        for (plan, api), text in sorted(operation_limits.texts(snapshot).items())
+    ]
     rest = b"".join(
         [
             *keys,
@@ -103,11 +107,14 @@ def pack_keys(snapshot: Snapshot) -> bytes:
             *restrictions.rows(),
             *subjects,
             *restrictions.packed(),
+            *limited,
+            restrictions.texts(),
         ]
     )
+    *of_keys, texts = restrictions.counts()
     counts = (
         *(len(keys), len(consumers), len(subscriptions), len(plans), len(restrictions.rows()), len(subjects)),
-        *restrictions.counts(),
+        *(*of_keys, len(limited), texts),
     )
     return _HEADER.pack(_MAGIC, zlib.crc32(rest), *counts) + rest
 
@@ -216,7 +223,11 @@ class _Restrictions:
         return self._rows
 
     def packed(self) -> list[bytes]:
-        return [*(row for table in self._tables() for row in table), bytes(self._text)]
+        return [row for table in self._tables() for row in table]
+
+    def texts(self) -> bytes:
+        """To be asked for last: `text_of` adds to them."""
+        return bytes(self._text)
 
     def _tables(self) -> tuple[list[bytes], ...]:
         return self._networks6, self._operations, self._networks4, self._chosen
@@ -232,7 +243,7 @@ class _Restrictions:
                 *_added(
                     self._operations,
                     (
-                        _OPERATION.pack(api, *self._text_of(_template(method, path)))
+                        _OPERATION.pack(api, *self.text_of(template_of(method, path)))
                         for api, method, path in restriction.operations
                     ),
                 ),
@@ -241,7 +252,7 @@ class _Restrictions:
             )
         )
 
-    def _text_of(self, text: str) -> tuple[int, int]:
+    def text_of(self, text: str) -> tuple[int, int]:
         """Where it begins in the texts, and how many bytes it has."""
         if text not in self._texts:
             encoded = text.encode("utf-8", "surrogatepass")
@@ -268,21 +279,6 @@ def _sorted(restriction: Restriction) -> Restriction:
 
 def _order(restriction: Restriction) -> tuple[object, ...]:
     return restriction.subscriptions, restriction.read_only, restriction.operations, restriction.addresses
-
-
-@lru_cache(maxsize=20_000)
-def _template(method: str, path: str) -> str:
-    segments = segments_of(path)
-    made = []
-    for n, segment in enumerate(segments, 1):
-        if n == len(segments) and is_rest(segment):
-            made.append(_REST)
-            continue
-        pieces = pieces_of(segment)
-        if any(_VARIABLE in piece or _REST in piece for piece in pieces):
-            return _NOTHING
-        made.append(_VARIABLE.join(pieces))
-    return f"{method} /{'/'.join(made)}" if made and not set(method) & set(" \n") else _NOTHING
 
 
 @lru_cache(maxsize=20_000)

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 _ORDER = ("cds/cds.json", "jwt/jwt.json", "lds/lds.json", "rds/rds.json")
 """A route must not come before its cluster, nor before what verifies its tokens. Limits go with the keys: no right may
 come before its limits."""
-_LIMITS = ("limits/limits.json", "overall/overall.json")
+_LIMITS = ("limits/limits.json", "operations/operations.json", "overall/overall.json")
 _COPIED = ("cds/cds.json", "jwt/jwt.json", "rds/rds.json")
 _KEY_FILES_KEPT = 3
 """Envoy's workers may still look into the one before; the rest is for whoever wonders."""

@@ -34,6 +34,7 @@ from portal.errors import Invalid
 from portal.gateway import credentials, ir, token_keys
 from portal.gateway.check import Problem
 from portal.gateway.credentials import Secret
+from portal.gateway.read_operations import Operations
 from portal.registry.document import Credential, Document, read_document
 from portal.registry.models import (
     Api,
@@ -125,11 +126,13 @@ class Reader:
         """By team and name, as they were read last: what is open need not be opened again."""
         self._given: dict[_Live, tuple[Secret | None, ir.Api]] = {}
         self._token_keys = token_keys.Reader()
+        self._operations = Operations()
 
     def read(self, connection: Connection) -> Reading:
         """Raises sqlalchemy.exc.DBAPIError when the database cannot be reached."""
         revision = read_revision(connection)
         apis = self._read_apis(connection)
+        operation_limits, operations = self._operations.read(connection)
         snapshot = ir.Snapshot(
             revision=revision,
             apis=tuple(api for api in apis if isinstance(api, ir.Api)),
@@ -193,6 +196,8 @@ class Reader:
             ),
             subjects=list(map(ir.Subject._make, _rows(connection, _SUBJECTS))),
             restrictions=_restrictions(connection),
+            operation_limits=operation_limits,
+            operations=operations,
         )
         return Reading(snapshot, [problem for problem in apis if isinstance(problem, Problem)])
 

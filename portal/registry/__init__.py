@@ -51,6 +51,7 @@ from portal.registry.keys import (
 from portal.registry.lifecycle import close, dead, deprecate, refusal, reopen, retire, revive, withdraw_deprecation
 from portal.registry.offers import known_to, may_choose, offered, shown_plans
 from portal.registry.operation_changes import OperationChanges, operation_changes
+from portal.registry.operation_limits import OperationLimit, limit_operations, limited_operations, limits_at
 from portal.registry.people import Departure, delete_person, departure
 from portal.registry.plans import PlanValues, change_plan, create_plan, delete_plan
 from portal.registry.quotas import settle as settle_quotas
@@ -88,6 +89,7 @@ __all__ = [
     "Estate",
     "Loss",
     "OperationChanges",
+    "OperationLimit",
     "PlanValues",
     "Restrictions",
     "Token",
@@ -130,7 +132,10 @@ __all__ = [
     "issue",
     "known_to",
     "limit_api",
+    "limit_operations",
     "limit_subscription",
+    "limited_operations",
+    "limits_at",
     "lineage",
     "living_successor",
     "losing_sight",

@@ -131,10 +131,10 @@ def _most_at_once(rate: int | None, burst: int | None) -> int | None:
 def checked(values: PlanValues) -> PlanValues:
     """The same, with texts as they are stored. Raises Invalid."""
     wrong: dict[str, str] = {}
-    _check(wrong, "per_second", values.per_second, values.per_second_burst, MOST_A_SECOND)
-    _check(wrong, "per_minute", values.per_minute, values.per_minute_burst, MOST_A_MINUTE)
-    _check(wrong, "quota_day", values.quota_day, None, MOST_A_DAY)
-    _check(wrong, "quota_month", values.quota_month, None, MOST_A_MONTH)
+    check_rate(wrong, "per_second", values.per_second, values.per_second_burst, MOST_A_SECOND)
+    check_rate(wrong, "per_minute", values.per_minute, values.per_minute_burst, MOST_A_MINUTE)
+    check_rate(wrong, "quota_day", values.quota_day, None, MOST_A_DAY)
+    check_rate(wrong, "quota_month", values.quota_month, None, MOST_A_MONTH)
     if not wrong and None not in values.quotas and values.quota_day > values.quota_month:  # type: ignore[operator]
         wrong["quota_day"] = "A day's quota above the month's would never be reached. Lower it, or leave it empty."
     name, price = " ".join(values.name.split()), " ".join(values.price.split())
@@ -159,7 +159,8 @@ def _fill(plan: Plan, team: Team, values: PlanValues) -> None:
     plan.chosen = [each for each in dict.fromkeys(values.chosen) if each.id != team.id]
 
 
-def _check(wrong: dict[str, str], field: str, rate: int | None, burst: int | None, most: int) -> None:
+def check_rate(wrong: dict[str, str], field: str, rate: int | None, burst: int | None, most: int) -> None:
+    """Add to `wrong` what is wrong with a limit and its burst, by the names of their fields."""
     if rate is not None and not 1 <= rate <= most:
         wrong[field] = f"Give a number from 1 to {most:,}, or nothing for no limit."
     if burst is not None and rate is None:

@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from portal.accounts import hold_team
 from portal.accounts.models import Team
 from portal.errors import Conflict
-from portal.notify import channels
 from portal.notify.models import Channel
 from portal.registry import revision
 from portal.registry.apis import delete_api
@@ -86,7 +85,7 @@ def delete_team(session: Session, team: Team, *, expected: str | None = None) ->
     for secret in found.secrets:
         session.delete(secret)
     for channel in found.channels:
-        channels.delete_channel(session, channel)
+        session.delete(channel)
     session.flush()  # the team goes after what it owns
     session.delete(team)
     revision.touch(session)

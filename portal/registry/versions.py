@@ -11,12 +11,13 @@ from portal.registry import revision
 from portal.registry.apis import create_api
 from portal.registry.document import read_document
 from portal.registry.models import APPLICATION, CURRENT, Api, Consumer, Plan, Subscription, SubscriptionState
+from portal.registry.operation_limits import copy_limits
 
 
 def new_version(session: Session, api: Api, *, version: str, path: str, by: Person | None) -> Api:
-    """A draft copy of the API's draft under the same slug, with what its team decided around it: plans offered, who may
-    see it, its category, its overall limit. Nothing leads from one to the other, and a host of the old one's stays with
-    it.
+    """A draft copy of the API's draft under the same slug, with what its team decided around it: plans offered, and
+    which operations these limit, who may see it, its category, its overall limit. Nothing leads from one to the other,
+    and a host of the old one's stays with it.
 
     Raises Invalid for a version or path of the wrong form, NameTaken.
     """
@@ -27,6 +28,7 @@ def new_version(session: Session, api: Api, *, version: str, path: str, by: Pers
     made.visibility, made.viewers = api.visibility, list(api.viewers)
     made.category_id = api.category_id
     made.overall_per_second = api.overall_per_second
+    copy_limits(session, api, made)
     return made
 
 

@@ -43,6 +43,17 @@ PerMonth = Annotated[int, Field(ge=1, le=MOST_A_MONTH)]
 _MOST_AFFECTED = 500
 
 
+class LimitedOperation(Told):
+    api: str
+    """`<team>/<slug>/<version>`."""
+    operation: str
+    """Its stable id. The live release may have no such operation any more; the limit does nothing then."""
+    per_second: int | None
+    per_second_burst: int | None
+    per_minute: int | None
+    per_minute_burst: int | None
+
+
 class PlanAnswer(Told):
     team: str
     slug: str
@@ -64,11 +75,26 @@ class PlanAnswer(Told):
     """Whether everybody who may subscribe may choose it."""
     chosen: list[str]
     """Slugs of the teams that may, beside its own, where it is not public."""
+    operations: list[LimitedOperation]
+    """Which operations have limits of their own, beside those of the plan."""
     created_at: Instant
 
 
 class Plans(Listed):
     items: list[PlanAnswer]
+
+
+class OperationToLimit(Asked):
+    """At least one of the two limits."""
+
+    api: Annotated[str, Field(max_length=200, examples=["payments/orders/v1"])]
+    """Offers the plan. `<team>/<slug>/<version>`."""
+    operation: Annotated[str, Field(max_length=63, examples=["create-order"])]
+    """Its stable id."""
+    per_second: PerSecond | None = None
+    per_second_burst: PerSecond | None = None
+    per_minute: PerMinute | None = None
+    per_minute_burst: PerMinute | None = None
 
 
 class PlanChange(Asked):
@@ -88,6 +114,8 @@ class PlanChange(Asked):
     public: bool = True
     chosen: Annotated[list[Slug], Field(max_length=200)] = []
     """Slugs of teams of several people, where it is not public."""
+    operations: Annotated[list[OperationToLimit], Field(max_length=200)] | None = None
+    """All that have limits of their own, at most 50. Left out, or null, they stay as they are."""
 
 
 class NewPlan(PlanChange):
@@ -169,6 +197,17 @@ def shown(plan: Plan) -> PlanAnswer:
         price=plan.price,
         public=plan.public,
         chosen=sorted(team.slug for team in plan.chosen),
+        operations=[
+            LimitedOperation(
+                api=row.api.label,
+                operation=row.operation,
+                per_second=row.per_second,
+                per_second_burst=row.per_second_burst,
+                per_minute=row.per_minute,
+                per_minute_burst=row.per_minute_burst,
+            )
+            for row in sorted(plan.operations, key=lambda row: (row.api.label, row.operation))
+        ],
         created_at=plan.created_at,
     )
 
@@ -200,6 +239,7 @@ def create(session: Session, team: Team, body: NewPlan) -> Answer:
     """Make a plan. APIs of its team may offer it."""
     plan = registry.create_plan(session, team, **_values(session, body))
     session.flush()
+    _limit_operations(session, plan, body)
     return Answer(shown(plan), location=f"/teams/{team.slug}/plans/{plan.slug}")
 
 
@@ -226,6 +266,7 @@ def change(session: Session, plan: Plan, body: PlanChange) -> PlanAnswer:
     Ask `what-if` first whom they would refuse.
     """
     registry.change_plan(session, plan, zone=quotas.zone(), **_values(session, body))
+    _limit_operations(session, plan, body)
     return shown(plan)
 
 
@@ -239,7 +280,10 @@ def change(session: Session, plan: Plan, body: PlanChange) -> PlanAnswer:
     answer=WhatIf,
 )
 def what_if(session: Session, plan: Plan, query: Limits) -> WhatIf:
-    """Whom other limits and quotas would have refused in the last seven days. Nothing is changed."""
+    """Whom other limits and quotas would have refused in the last seven days. Nothing is changed.
+
+    Limits of operations are no part of it: who called an operation is known by days only.
+    """
     values = checked(registry.PlanValues(name=plan.name, **query.model_dump()))
     found = foresee(session, plan, values, now=utcnow(), zone=quotas.zone())
     return WhatIf(
@@ -268,7 +312,21 @@ def _values(session: Session, body: PlanChange) -> dict[str, Any]:
         chosen = {team.slug: team for team in teams}
         if missing := [slug for slug in body.chosen if slug not in chosen]:
             raise Invalid({"chosen": f"There is no team {missing[0]} of several people. Correct its slug."})
-    return body.model_dump() | {"chosen": [chosen[slug] for slug in sorted(chosen)]}
+    return body.model_dump(exclude={"operations"}) | {"chosen": [chosen[slug] for slug in sorted(chosen)]}
+
+
+def _limit_operations(session: Session, plan: Plan, body: PlanChange) -> None:
+    """Raises Invalid."""
+    if body.operations is None:
+        return
+    apis = {api.label: api for api in (*plan.apis, *(row.api for row in plan.operations))}
+    for n, each in enumerate(body.operations):
+        if each.api not in apis:
+            raise Invalid({f"operations.{n}.api": f"No API {each.api} offers this plan. Offer it there first."})
+    limits = [
+        registry.OperationLimit(api=apis[each.api], **each.model_dump(exclude={"api"})) for each in body.operations
+    ]
+    registry.limit_operations(session, plan, limits)
 
 
 def _affected(each: Affected) -> AffectedConsumer:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from portal.registry.models import SubscriptionState
 from portal.traffic.calls import CallView
-from portal.traffic.reasons import REASONS, REFUSED_BY_API
+from portal.traffic.reasons import OF_OPERATION, OPERATION_LIMITED, REASONS, REFUSED_BY_API
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class KnownSubscription:
     plan: str
     limits: str
     """Of the plan as it is now."""
+    operation_limit: str = ""
+    """What the plan says now of the operation that the call was; "" for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ def _answer(call: CallView, known: Known) -> str:
     took = _took(call.total_us)
     target = call.target or "the upstream"
     match call.reason:
+        case "rate_limited" if call.details == OPERATION_LIMITED:
+            return OF_OPERATION
         case "upstream_status":
             return f"{said} {_capital(target)} sent {call.status}{took}."
         case "upstream_unreachable":
@@ -141,6 +145,8 @@ def _story(call: CallView, known: Known) -> str:
             until = known.subscription.blocked_until
             again = f" It begins anew on {_on(until)}." if until is not None and until > call.at else ""
             return f"The plan is {known.subscription.plan}.{again}"
+        case "rate_limited" if known.subscription is not None and call.details == OPERATION_LIMITED:
+            return _of_operation(call, known.subscription)
         case "rate_limited" if known.subscription is not None:
             return f"The plan {known.subscription.plan} allows {_small(known.subscription.limits)}."
         case "api_paused" if known.api:
@@ -178,6 +184,14 @@ def _of_dead_key(call: CallView, known: Known) -> str:
     because = ", because it had leaked" if key.leaked and call.reason == "key_revoked" else ""
     successor = f" Its successor is {key.successor}." if key.successor else ""
     return f"It was {key.name}{whose}, and {verb} on {_on(at)}{because}.{successor}"
+
+
+def _of_operation(call: CallView, subscription: KnownSubscription) -> str:
+    called = call.operation or "this operation"
+    if not subscription.operation_limit:
+        return f"The plan {subscription.plan} limits {called} no more."
+    allowed = _small(subscription.operation_limit)
+    return f"Of {called} the plan {subscription.plan} allows {allowed}, whatever else it allows."
 
 
 def _of_missing_subscription(call: CallView, known: Known) -> str:

@@ -23,6 +23,7 @@ from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal.registry.models import Consumer, Plan, Subscription, SubscriptionState
+from portal.registry.operation_limits import OperationLimit
 from portal.registry.periods import Period, begins_anew, day_of
 from portal.registry.plans import PlanValues
 from portal.traffic.allowances import used_by_day
@@ -139,7 +140,7 @@ def foresee(session: Session, plan: Plan, values: PlanValues, *, now: datetime, 
     return Foresight(values, since, minutes_since, now, len(subscriptions), _sorted(refused), _sorted(perhaps))
 
 
-def buckets_of(values: PlanValues) -> list[Bucket]:
+def buckets_of(values: PlanValues | OperationLimit) -> list[Bucket]:
     found = []
     for rule, rate, burst, interval in (
         ("per_second", values.per_second, values.per_second_burst, 1),

@@ -25,7 +25,8 @@ FIELDS = {
     "rs": "%REQ(X-CONSUMER-REFUSAL)%",
     # the reason word of a refusal by the key filter
     "sc": "%RESP(X-RATELIMIT-SCOPE)%",
-    # "api" where the API's overall limit has refused, see gateway/filters/overall.py; upstreams may send it too
+    # "api" where the API's overall limit has refused, see gateway/filters/overall.py, "operation" where an operation's
+    # has, see gateway/filters/operations.py; upstreams may send it too
     "f": "%RESPONSE_FLAGS%",
     "d": "%RESPONSE_CODE_DETAILS%",
     "bi": "%BYTES_RECEIVED%",

@@ -10,7 +10,7 @@ from msgspec import Meta
 from msgspec.structs import astuple
 
 from portal.traffic.line import FIELDS
-from portal.traffic.reasons import BY_DETAILS
+from portal.traffic.reasons import BY_DETAILS, OPERATION_LIMITED
 
 
 class Misread(Exception):
@@ -132,8 +132,11 @@ def parse(line: bytes) -> ParsedCall:
                 reason = "ok" if status < 400 else "upstream_status"
             else:
                 reason = reason_of(status, flags, details or "", target)
-                if scope == "api" and details == "local_rate_limited":
-                    reason = "api_limit"
+                if scope and details == "local_rate_limited":
+                    if scope == "api":
+                        reason = "api_limit"
+                    elif scope == "operation":
+                        details = OPERATION_LIMITED
         return _new(
             ParsedCall,
             (

@@ -54,3 +54,7 @@ REFUSED_BY_API = f"rbac_access_denied_matched_policy[{ADDRESS_POLICY}]"
 """Envoy's details of a call that an API's address lists refused; a key's own list is the key filter's business."""
 BY_DETAILS = {"cors_response": "preflight", REFUSED_BY_API: "address_not_allowed"}
 """Envoy's response code details -> the reason, of filters whose status says too little."""
+OF_OPERATION = "The subscription's plan allows fewer calls of this operation in this time."
+"""The sentence of `rate_limited` where the limit was an operation's own."""
+OPERATION_LIMITED = "operation_rate_limited"
+"""What a call's details say then; Envoy says `local_rate_limited` of every limit."""

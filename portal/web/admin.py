@@ -5,7 +5,7 @@ A column that is not named here is shown nowhere: no hash, token, secret or body
 
 from typing import Any, cast
 
-from flask import Flask
+from flask import Flask, url_for
 from flask_admin import Admin, AdminIndexView, expose
 from sqlalchemy.orm import Session
 from wtforms import BooleanField, StringField, TextAreaField
@@ -13,14 +13,16 @@ from wtforms import BooleanField, StringField, TextAreaField
 from portal import accounts, registry
 from portal.accounts import Membership, Permission, Person, Role, Team
 from portal.accounts.audit import AuditEntry
+from portal.errors import Invalid
 from portal.gateway.models import Node
 from portal.jobs import Job
 from portal.registry.models import Api, Category, Consumer, Key, Plan, Release, Subscription, SubscriptionState
 from portal.traffic.models import MisreadLine
 from portal.web import quotas
 from portal.web.forms import Form, NumberField, one_line, slug_from, stripped
-from portal.web.forms.plans import LimitsForm
+from portal.web.forms.plans import OfficeForm
 from portal.web.guards import View, requires
+from portal.web.plans import refusals
 from portal.web.where import Where, is_given, is_true, one_of, since
 from portal.web.window import Window
 
@@ -152,7 +154,7 @@ class Releases(Window):
 
 
 class Plans(Window):
-    model, title, form = Plan, "Plans", LimitsForm
+    model, title, form = Plan, "Plans", OfficeForm
     sentence = "The limits that subscriptions are under. A change is live at once, for everybody who has the plan."
     shown = {
         "team.slug": "Team",
@@ -173,8 +175,13 @@ class Plans(Window):
     newest_by = "created_at"
 
     def change(self, session: Session, thing: Any, form: Any) -> None:
-        kept = registry.PlanValues.of(thing).as_dict()
-        registry.change_plan(session, thing, zone=quotas.zone(), **kept | form.values())
+        wanted = registry.PlanValues.of(thing).as_dict() | form.values()
+        if not form.agreed.data and (said := refusals(session, thing, registry.PlanValues(**wanted))):
+            raise Invalid({"agreed": said})
+        registry.change_plan(session, thing, zone=quotas.zone(), **wanted)
+
+    def page_of(self, thing: Any) -> tuple[str, str]:
+        return "The plan's own page says more of it", url_for("plans.show", team=thing.team.slug, plan=thing.slug)
 
 
 class Categories(Window):

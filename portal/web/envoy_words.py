@@ -39,6 +39,8 @@ _DETAILS = {
     "stream_idle_timeout": "Nothing moved on the call for too long.",
     "request_payload_too_large": "The body is larger than allowed.",
     "request_headers_too_large": "The headers are larger than allowed.",
+    "local_rate_limited": "A limit of the plan or of the API let no more calls through.",
+    "operation_rate_limited": "The plan's limit of this operation let no more calls through.",
     "path_normalization_failed": "The path has a form that the gateway refuses.",
     "fault_filter_abort": "The call did not pass the key check.",
     "downstream_remote_disconnect": "The client closed the connection.",

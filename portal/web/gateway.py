@@ -33,6 +33,7 @@ _MEANINGS = {
     "cds/cds.json": "The clusters: upstreams, timeouts, TLS.",
     "limits/limits.json": "The limits of the plans.",
     "jwt/jwt.json": "What APIs ask of tokens (JWT), and the public keys to verify them with.",
+    "operations/operations.json": "The limits of operations under plans.",
     "overall/overall.json": "The overall limits of APIs.",
     "keys/keys.json": "The key filter, which names the file of key data.",
     "data/keys.bin": "The key data. Only how much of it: it holds hashes.",

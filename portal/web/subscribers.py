@@ -55,7 +55,14 @@ def admit(api: Api) -> ResponseReturnValue:
             return back_to(address(api, "apis.subscribers"), f"{consumer.name} is subscribed. Its team gets a mail.")
         except (Invalid, Conflict) as error:
             status = form.refuse(error)
-    page = render_template("apis/admit.html", api=api, form=form, dead=registry.dead(api), address=address)
+    page = render_template(
+        "apis/admit.html",
+        api=api,
+        form=form,
+        limited_operations=registry.limits_at(db.session(), api, api.plans),
+        dead=registry.dead(api),
+        address=address,
+    )
     return page, status or form.status
 
 

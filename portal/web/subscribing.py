@@ -124,6 +124,7 @@ def _page(
         using=using,
         plans=offered,
         tokens=registry.token_keys.state_of(db.session(), api),
+        limited_operations=registry.limits_at(db.session(), api, offered),
         is_open=bool(offered) and registry.refusal(api) is None,
         NEW=NEW,
         address=address,

@@ -82,6 +82,7 @@ def switch_plan(subscription: Subscription) -> ResponseReturnValue:
         consumer=consumer,
         subscription=subscription,
         plans=plans,
+        limited_operations=registry.limits_at(db.session(), api, plans),
         form=form,
         waiting=registry.waiting_of(subscription),
         address=address,

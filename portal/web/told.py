@@ -11,10 +11,11 @@ from portal.registry import networks
 from portal.registry.key_words import sentences
 from portal.registry.keys import named
 from portal.registry.models import Api, Consumer, Key, Release, Subscription, TokenKeys
+from portal.registry.operation_limits import limits_of
 from portal.traffic.calls import CallView
 from portal.traffic.explain import Known, KnownKey, KnownSubscription, explain
 from portal.web import operations
-from portal.web.forms.plans import in_words
+from portal.web.forms.plans import in_words, limit_in_words
 from portal.web.guards import may
 
 
@@ -103,4 +104,10 @@ def _subscription(session: Session, call: CallView) -> KnownSubscription | None:
         found.blocked_until,
         found.plan.name,
         in_words(found.plan),
+        _of_operation(session, found, call),
     )
+
+
+def _of_operation(session: Session, subscription: Subscription, call: CallView) -> str:
+    found = limits_of(session, subscription.api, call.operation, [subscription.plan]) if call.operation else []
+    return ", ".join(limit_in_words(limit) for _plan, limit in found)

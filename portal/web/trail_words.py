@@ -30,6 +30,7 @@ KINDS = {
     "membership": "member",
     "person": "person",
     "plan": "plan",
+    "plan_operation": "operation limit",
     "release": "release",
     "revision": "installation",
     "subscription": "subscription",

@@ -253,6 +253,10 @@ class Window(ModelView):  # type: ignore[misc]  # it comes without types
         """The same for one that goes."""
         raise NotImplementedError
 
+    def page_of(self, thing: Any) -> tuple[str, str] | None:
+        """What stands on the thing's own page, in words, and its address."""
+        return None
+
     @property
     def noun(self) -> str:
         """One row, in a word."""

@@ -139,6 +139,11 @@ def make_sample(w: World) -> None:
     w.session.flush()
 
 
+def limit_operations(w: World) -> None:
+    one = registry.OperationLimit(api=w.api, operation="show", per_minute=2)
+    registry.limit_operations(w.session, w.plan, [one], taken_over=True)
+
+
 def rotate(w: World) -> Key:
     made, _ = registry.rotate(w.session, w.key, by=None, stays_until=utcnow() + timedelta(hours=1), expires_at=None)
     w.session.flush()
@@ -241,6 +246,10 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
     "registry.change_plan": (
         lambda w: registry.change_plan(w.session, w.plan, zone=UTC, name="Gold", per_second=99, **PLAN),
         {("changed", "plan", "cast/gold")},
+    ),
+    "registry.limit_operations": (
+        limit_operations,
+        {("created", "plan_operation", "show of cast/orders/v1 under cast/gold")},
     ),
     "registry.delete_plan": (
         lambda w: (registry.delete_api(w.session, w.api), w.session.flush(), registry.delete_plan(w.session, w.plan)),
@@ -515,6 +524,8 @@ VERBS: dict[str, tuple[Callable[[World], Any], set[tuple[str, str, str]]]] = {
 
 CHANGE_NOTHING = {
     "registry.choosable",
+    "registry.limited_operations",
+    "registry.limits_at",
     "registry.lineage",
     "registry.living_successor",
     "registry.operations_of",

@@ -126,6 +126,7 @@ FILES = [
     "keys/keys.json",
     "data/*.bin",
     "limits/limits.json",
+    "operations/operations.json",
     "overall/overall.json",
     "jwt/jwt.json",
     "rds/rds.json",

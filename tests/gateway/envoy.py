@@ -24,7 +24,7 @@ import trustme
 
 from portal.gateway import compile as compiler
 from portal.gateway import keys
-from portal.gateway.filters import jwt, overall
+from portal.gateway.filters import jwt, operations, overall
 from portal.gateway.ir import Place, Snapshot
 
 AUTHORITY = trustme.CA()
@@ -128,8 +128,8 @@ class Gateway:
         known = {host: ["127.0.0.1"] for host in hosts} if addresses is None else addresses
         files = {**compiler.compile_files(snapshot, self.place, known), **self.key_files(snapshot)}
         changed = sorted(name for name, content in files.items() if self.files.get(name) != content)
-        order = ("cds/cds.json", jwt.FILE, "limits/limits.json", overall.FILE, "keys/keys.json")
-        order = (*order, "lds/lds.json", "rds/rds.json")
+        limits = ("limits/limits.json", operations.FILE, overall.FILE)
+        order = ("cds/cds.json", jwt.FILE, *limits, "keys/keys.json", "lds/lds.json", "rds/rds.json")
         for name in order:
             if name in changed:
                 self.write(name, files[name])

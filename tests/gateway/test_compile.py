@@ -138,7 +138,7 @@ class TestExpectedVersions:
         assert set(compiler.VERSION_STATISTICS) == {*files(world()), "keys/keys.json", "tls/tls.json"}
 
 
-@pytest.mark.parametrize("folder", ["lds", "rds", "cds", "limits", "overall", "keys"])
+@pytest.mark.parametrize("folder", ["lds", "rds", "cds", "limits", "operations", "overall", "keys"])
 def test_each_file_has_a_directory_of_its_own(folder: str) -> None:
     assert [name for name in compiler.VERSION_STATISTICS if name.startswith(f"{folder}/")] == [
         f"{folder}/{folder}.json"

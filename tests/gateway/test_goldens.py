@@ -21,6 +21,7 @@ from portal.gateway.ir import (
     Cors,
     Credential,
     Jwt,
+    OperationLimit,
     Place,
     Plan,
     Snapshot,
@@ -47,6 +48,7 @@ def snapshot_of(case: dict[str, Any]) -> Snapshot:
         tuple(Plan(**fields) for fields in case.get("plans", ())),
         [Consumer(**fields) for fields in case.get("consumers", ())],
         [Subscription(**fields) for fields in case.get("subscriptions", ())],
+        operation_limits=tuple(OperationLimit(**fields) for fields in case.get("operation_limits", ())),
     )
 
 

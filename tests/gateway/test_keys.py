@@ -27,6 +27,7 @@ FORMS = {
     "operations": "<III4x",
     "networks4": "<II",
     "chosen": "<I",
+    "limited": "<4I",
     "texts": "<c",
 }
 
@@ -45,7 +46,7 @@ def _networks_around(address: ipaddress.IPv4Address) -> st.SearchStrategy[str]:
 
 
 def unpacked(packed: bytes) -> dict[str, list[tuple[Any, ...]]]:
-    magic, crc, *counts = struct.unpack_from("<8s12I", packed)
+    magic, crc, *counts = struct.unpack_from("<8s13I", packed)
     assert magic == b"PORTICO\3"
     assert crc == zlib.crc32(packed[64:])
     tables = {}

@@ -9,7 +9,7 @@ import pytest
 
 from portal.gateway import compile as compiler
 from portal.gateway.clusters import NOWHERE
-from portal.gateway.filters import overall
+from portal.gateway.filters import operations, overall
 from portal.gateway.ir import Api, ClientCertificate, Consumer, Credential, Key, Place, Plan, Snapshot, Target, Upstream
 from portal.gateway.publish import Publisher, Refused
 from portal.gateway.resolve import Resolver
@@ -51,6 +51,7 @@ class TestPrepare:
             "cds/cds.json",
             "jwt/jwt.json",
             "limits/limits.json",
+            operations.FILE,
             overall.FILE,
         ):
             assert json.loads((place.directory / name).read_bytes())
@@ -367,6 +368,7 @@ class TestSecrets:
             "jwt.json",
             "lds.json",
             "limits.json",
+            "operations.json",
             "overall.json",
             "rds.json",
         ]

@@ -342,7 +342,7 @@ def test_what_an_older_portico_left_running_serves_on_until_it_is_given_keys_ane
     data.write_bytes(older)
     (resource,) = json.loads(keys.key_filter(str(data)))["resources"]
     source = resource["typed_config"]["default_source_code"]
-    source["inline_string"] = source["inline_string"].replace('"PORTICO\\2"', '"PORTICO\\1"')
+    source["inline_string"] = source["inline_string"].replace('"PORTICO\\3"', '"PORTICO\\2"')
     left = discovery_file([resource])
     gateway.write("keys/keys.json", left)
     name = compiler.VERSION_STATISTICS["keys/keys.json"]

@@ -9,7 +9,7 @@ from portal.traffic.calls import CallView, list_calls
 from portal.traffic.explain import Known, KnownKey, KnownSubscription, explain
 from portal.traffic.filters import Filters
 from portal.traffic.ingest import Ingest
-from portal.traffic.reasons import REASONS
+from portal.traffic.reasons import OF_OPERATION, OPERATION_LIMITED, REASONS
 from tests.traffic.lines import ALL, NOW, call
 
 
@@ -76,6 +76,22 @@ def known_key(**fields) -> Known:
 
 def known_use(**fields) -> Known:
     return Known(api="Orders v1", consumer="Shop", subscription=replace(USE, **fields))
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ("2 calls per minute", "Of create-report the plan Gold allows 2 calls per minute, whatever else it allows."),
+        ("", "The plan Gold limits create-report no more."),
+    ],
+)
+def test_a_limit_of_an_operation_is_told_from_the_plans(view, limit, said):
+    call = replace(view, reason="rate_limited", status=429, details=OPERATION_LIMITED, operation="create-report")
+
+    assert explain(call, known_use(operation_limit=limit)) == (
+        f"{OF_OPERATION} {said} Wait as long as Retry-After says, or choose a plan that allows more."
+    )
+    assert explain(call).startswith(OF_OPERATION)
 
 
 @pytest.mark.parametrize(

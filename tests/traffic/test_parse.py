@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from portal.gateway.routes import route_name
 from portal.traffic.line import FIELDS
 from portal.traffic.parse import Misread, ParsedCall, parse
-from portal.traffic.reasons import REASONS
+from portal.traffic.reasons import OPERATION_LIMITED, REASONS
 from tests.gateway.conftest import api
 from tests.traffic.lines import START, Mix, consumer_id, key_id, line, request_id
 
@@ -48,6 +48,22 @@ class TestParse:
             trace_id=bytes.fromhex("0af7651916cd43dd8448eb211c80319c"),
             client_request_id="mine",
         )
+
+    @pytest.mark.parametrize(
+        ("scope", "details", "reason", "told"),
+        [
+            ("operation", "local_rate_limited", "rate_limited", OPERATION_LIMITED),
+            ("api", "local_rate_limited", "api_limit", "local_rate_limited"),
+            (None, "local_rate_limited", "rate_limited", "local_rate_limited"),
+            # The upstream said so, of limits of its own.
+            ("operation", "via_upstream", "upstream_status", None),
+        ],
+    )
+    def test_whose_limit_a_call_met(self, scope, details, reason, told):
+        flags = "RL" if details == "local_rate_limited" else None
+        call = parse(line(sc=scope, d=details, f=flags, st=429))
+
+        assert (call.reason, call.details) == (reason, told)
 
     def test_call_that_envoy_refused_before_its_filters(self):
         call = parse(line(**dict.fromkeys(("id", "m", "h", "p", "r", "us", "up", "n"))).replace(b"200", b"400"))

@@ -8,9 +8,10 @@ from sqlalchemy.orm import Session
 
 from portal.accounts import Person, Team
 from portal.accounts.audit import AuditEntry
+from portal.db import utcnow
 from portal.gateway.models import Node
 from portal.jobs import Job
-from portal.registry.models import Category, Plan, Revision
+from portal.registry.models import Category, Plan, QuotaUse, Revision
 from portal.web.admin import WINDOWS
 from tests import factories
 from tests.conftest import sign_in
@@ -280,6 +281,25 @@ class TestPlan:
         session.rollback()
         assert session.get(Plan, plan.id).per_second == 7
         assert session.scalar(select(Revision.n)) == number + 1
+
+    def test_stricter_limits_are_asked_about_where_somebody_would_meet_them(self, office, session, cast):
+        plan = factories.plan(session, team=cast.team)
+        api = factories.api(session, team=cast.team, live=True, plans=[plan])
+        busy = factories.subscription(session, factories.consumer(session, name="Busy shop"), api, plan)
+        session.add(QuotaUse(subscription_id=busy.id, day=utcnow().date(), calls=500))
+        session.commit()
+        page, sent = f"/admin/plan/edit/?id={plan.id}", {"name": plan.name, "per_second": "10", "quota_day": "100"}
+
+        asked = office.post(page, data=sent)
+
+        assert asked.status_code == 422
+        assert "Busy shop: of 1 subscription 1 would have been refused calls" in asked.text
+        assert f'href="/plans/cast/{plan.slug}"' in asked.text
+        session.rollback()
+        assert session.get(Plan, plan.id).quota_day is None
+        assert office.post(page, data=sent | {"agreed": "y"}).status_code == 303
+        session.rollback()
+        assert session.get(Plan, plan.id).quota_day == 100
 
     def test_limits_that_make_no_sense_are_refused_beside_their_field(self, office, session):
         plan = factories.plan(session)

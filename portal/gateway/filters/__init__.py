@@ -1,6 +1,17 @@
 """The chain of HTTP filters, in the order in which a call passes them. One file a filter."""
 
-from portal.gateway.filters import addresses, admission, cleaning, cors, jwt, key, limits, overall, router
+from portal.gateway.filters import (
+    addresses,
+    admission,
+    cleaning,
+    cors,
+    jwt,
+    key,
+    limits,
+    operations,
+    overall,
+    router,
+)
 from portal.gateway.ir import Place, Snapshot
 from portal.gateway.resource import Resource
 
@@ -17,6 +28,8 @@ FILTERS = (
     admission,
     # Behind the key filter, which gives the call its id and its consumer, and before limits are used up.
     addresses,
+    # Before the plans' limits, so that a call of a limited operation that is refused uses up nothing there.
+    operations,
     # Before the router, so that a refused call never reaches an upstream.
     limits,
     # Behind the plans' limits, so that a call that is refused there uses up nothing here.
@@ -36,6 +49,7 @@ def chain_inlined(snapshot: Snapshot, place: Place) -> list[Resource]:
     inlined = {
         jwt.NAME: jwt.inlined(snapshot),
         key.NAME: key.inlined(place),
+        operations.NAME: operations.inlined(snapshot),
         limits.NAME: limits.inlined(snapshot),
         overall.NAME: overall.inlined(snapshot),
     }

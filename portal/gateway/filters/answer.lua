@@ -53,38 +53,6 @@ local function mend(handle, headers, location, content_location, cookies)
   end
 end
 
-local LIMITS = { "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset" }
-local policies, policy_count = {}, 0
-
-local function learn_policy(text)
-  local minute_burst, per_second, per_minute, told = match(text, "^(%d+)|(%d+)|(%d+)|(.*)$")
-  if policy_count == 32768 then policies, policy_count = {}, 0 end
-  local policy = { minute_burst = minute_burst, second = tonumber(per_second), minute = per_minute / 60, told = told }
-  policy.limits = policy.second > 0 or policy.minute > 0
-  policies[text] = policy
-  policy_count = policy_count + 1
-  return policy
-end
-
--- What the limit filter says in Envoy's words, said once more as draft-ietf-httpapi-ratelimit-headers-10 has it. Envoy
--- speaks of the limit that has refused, otherwise of the slower one; where both are as large that is the minute's too.
--- Within `t` seconds no more than `r` calls should come: until the bucket is full again, or has one call's worth.
-local function tell_limits(headers, text)
-  local policy = policies[text] or learn_policy(text)
-  headers:add("ratelimit-policy", policy.told)
-  local remaining = policy.limits and headers:get("x-ratelimit-remaining")
-  if not remaining then return end
-  if find(remaining, ",", 1, true) then -- the upstream has said its own before
-    for _, name in ipairs(LIMITS) do headers:replace(name, headers:getAtIndex(name, headers:getNumValues(name) - 1)) end
-    remaining = headers:get("x-ratelimit-remaining")
-  end
-  local limit = headers:get("x-ratelimit-limit")
-  local name = limit == policy.minute_burst and "minute" or "second"
-  local left = tonumber(remaining)
-  local seconds = left > 0 and math.ceil((limit - left) / policy[name]) or tonumber(headers:get("x-ratelimit-reset"))
-  headers:add("ratelimit", '"' .. name .. '";r=' .. remaining .. ";t=" .. math.max(1, seconds))
-end
-
 function envoy_on_response(handle)
   local headers = handle:headers()
   local notes = are_notes and handle:streamInfo():dynamicMetadata():get("portico")
@@ -95,7 +63,11 @@ function envoy_on_response(handle)
     headers:replace("content-length", "0")
   end
   if notes then
-    if notes.policy then tell_limits(headers, notes.policy) end
+    if notes.operation then
+      tell_operation_limits(headers, notes.policy, notes.operation)
+    elseif notes.policy then
+      tell_limits(headers, notes.policy)
+    end
     if notes.expires then headers:replace("x-key-expires", notes.expires) end
   end
   local cookies = headers:get("set-cookie")

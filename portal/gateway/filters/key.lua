@@ -1,4 +1,4 @@
--- The key filter: finds the call's key, says whose it is, and lets nobody else through. Follows token.lua.
+-- The key filter: finds the call's key, says whose it is, and lets nobody else through. Follows operations.lua.
 --
 -- Envoy lets a call through when a script fails. So `decide` runs in pcall, and the admission filter behind admits only
 -- calls that carry X-Subscription-Id, which is written here at the very end of a good decision.
@@ -25,8 +25,9 @@ local function policy_of(handle, plan, consumer, has_key)
 end
 
 -- What a good key may do at one API, and from when until when: {from, until, consumer, key, plan, subscription, what is
--- to be checked at each call, what answers say of limits, and of the key's end}, the last three and the key false where
--- there is nothing; or nil, status and reason, and for a quota that is used up when it begins anew. `key` is its record.
+-- to be checked at each call, what answers say of limits, and of the key's end, operations with limits of their own},
+-- the last four and the key false where there is nothing; or nil, status and reason, and when a used up quota begins
+-- anew. `key` is its record.
 local function admit(handle, api, now, key, reason)
   if not key then return nil, reason == "not_subscribed" and "403" or "401", reason end
   local revoked, expires = tonumber(key.revoked), tonumber(key.expires)
@@ -55,6 +56,7 @@ local function admit(handle, api, now, key, reason)
     checked,
     policy_of(handle, subscription.plan, id, public_id),
     in_last_week and os.date("!%a, %d %b %Y %H:%M:%S GMT", expires),
+    limited_of(handle, subscription.plan, api.id, id, api.is_open),
   }
 end
 
@@ -73,7 +75,8 @@ local function admit_claim(handle, api, now, claim)
   if now < blocked_until then return nil, "429", "quota_exceeded", blocked_until end
   local id, plan = ffi.string(consumer.id, 20), subscription.plan
   return {
-    starts, ends, id, false, tostring(plan), tostring(subscription.id), false, policy_of(handle, plan, id, true), false
+    starts, ends, id, false, tostring(plan), tostring(subscription.id), false, policy_of(handle, plan, id, true), false,
+    limited_of(handle, plan, api.id, id, false),
   }
 end
 
@@ -226,6 +229,12 @@ local function take_key(api, headers, authorization)
   return token, several, plain_path
 end
 
+-- What follows the prefix of a path-mounted API, the whole path of any other.
+local function path_of_api(api, path)
+  local inner = api.prefix and sub(path, #api.prefix + 1) or path
+  return inner == "" and "/" or inner
+end
+
 -- Whether any call has left notes for its answer. Until then no answer looks for some.
 local are_notes = false
 
@@ -308,8 +317,7 @@ local function decide(handle)
   end
 
   if rights[7] then
-    local inner = api.prefix and sub(path, #api.prefix + 1) or path
-    local why = restricted(rights[7], handle, headers, inner == "" and "/" or inner)
+    local why = restricted(rights[7], handle, headers, path_of_api(api, path))
     if why then return "403", why end
   end
 
@@ -322,15 +330,17 @@ local function decide(handle)
     headers:add("x-forwarded-prefix", api.prefix)
     headers:add("x-envoy-original-path", path) -- for the log; the router would add headers that clients see
   end
+  local operation = rights[10] and mark_operation(rights[10], headers, headers:get(":method"), path_of_api(api, path))
   headers:add("x-consumer-id", rights[3])
   if rights[4] then headers:add("x-key-id", rights[4]) end
   headers:add(way.plan, rights[5])
   headers:add("x-subscription-id", rights[6])
-  if upgrade or rights[8] or rights[9] then -- for answer.lua
+  if upgrade or rights[8] or rights[9] or operation then -- for answer.lua
     local notes = handle:streamInfo():dynamicMetadata()
     if upgrade then notes:set("portico", "upgrade", upgrade) end
     if rights[8] then notes:set("portico", "policy", rights[8]) end
     if rights[9] then notes:set("portico", "expires", rights[9]) end
+    if operation then notes:set("portico", "operation", operation) end
     are_notes = true
   end
   -- What follows an upgrade is no body, and has no end that one could wait for.

@@ -1,6 +1,7 @@
 """The key filter: a Lua script. `key_data.lua` maps and searches the key data, `restrictions.lua` knows what single
-keys may not do, `ways.lua` what else than a key will do, `token.lua` takes tokens that Envoy has verified, `key.lua`
-decides, `answer.lua` mends answers.
+keys may not do, `ways.lua` what else than a key will do, `token.lua` takes tokens that Envoy has verified,
+`operations.lua` knows which operations have limits, `key.lua` decides; `answer.lua` mends answers, and
+`answer_limits.lua` says in them what is left of limits.
 
 The script comes by ECDS, so new key data is announced by a changed file name in `keys/keys.json` and nothing else of
 the gateway is touched.
@@ -16,7 +17,10 @@ from portal.traffic.reasons import REASONS
 NAME = "portico.key"
 
 _TYPE = "envoy.extensions.filters.http.lua.v3.Lua"
-_PARTS = ("key_data.lua", "restrictions.lua", "ways.lua", "token.lua", "key.lua", "answer.lua")
+_PARTS = (
+    *("key_data.lua", "restrictions.lua", "ways.lua", "token.lua", "operations.lua"),
+    *("key.lua", "answer_limits.lua", "answer.lua"),
+)
 _SCRIPT = "\n".join(Path(__file__).with_name(name).read_text("utf-8") for name in _PARTS)
 _WORDS = (
     "no_such_api",

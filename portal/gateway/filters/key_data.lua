@@ -14,8 +14,8 @@ ffi.cdef [[
   typedef struct {
     char magic[8];
     uint32_t crc, keys, consumers, subscriptions, plans, restrictions, subjects;
-    uint32_t networks6, operations, networks4, chosen, texts;
-    char spare[8];
+    uint32_t networks6, operations, networks4, chosen, limited, texts;
+    char spare[4];
   } portico_header;
   typedef struct {
     char sha256[32]; char id[12]; uint32_t consumer; int64_t expires; uint32_t revoked, restriction;
@@ -33,6 +33,7 @@ ffi.cdef [[
   typedef struct { char first[16], last[16]; } portico_network6;
   typedef struct { uint32_t api, at, length, spare; } portico_operation;
   typedef struct { uint32_t first, last; } portico_network4;
+  typedef struct { uint32_t plan, api, at, length; } portico_limited;
   int open(const char *path, int flags, ...);
   int close(int fd);
   int64_t lseek(int fd, int64_t offset, int whence);
@@ -76,6 +77,7 @@ end
 local keys, consumers, subscriptions, key_count
 local plans, plan_count, restrictions, networks6, operations, networks4, chosen, texts
 local subjects, subject_count
+local limited, limited_count = nil, 0
 
 local function map_data()
   local fd = C.open(FILE, 0)
@@ -108,6 +110,8 @@ local function map_data()
   operations = table_of("portico_operation", header.operations)
   networks4 = table_of("portico_network4", header.networks4)
   chosen = table_of("uint32_t", header.chosen)
+  limited_count = header.limited
+  limited = table_of("portico_limited", header.limited)
   texts = table_of("char", header.texts)
   if size ~= after then error(FILE .. " has the wrong length") end
   -- Envoy's main thread runs the script first; where that fails, the old filter stays and no worker sees this one.

@@ -10,18 +10,18 @@ plan fills all buckets once, too.
 
 from operator import attrgetter
 
-from portal.gateway.ir import Place, Plan, Snapshot
+from portal.gateway.ir import OperationLimit, Place, Plan, Snapshot
 from portal.gateway.resource import Resource, discovery_file, typed, watched
 
 NAME = "portico.limits"
 PLAN_OF_EVERYONE = "x-consumer-plan"
 
 _TYPE = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
-_MOST_BUCKETS = 1_000_000
+MOST_BUCKETS = 1_000_000
 """Live buckets a plan and kind; 270 bytes each, used only as they come. The least recent go first."""
-_ADDRESS = "masked_remote_address"
+ADDRESS = "masked_remote_address"
 """Envoy's name for this action, and for what it finds."""
-_ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
 
 
 def http_filter(place: Place) -> Resource:
@@ -55,8 +55,8 @@ def closed() -> bytes:
     filter_ = typed(
         _TYPE,
         stat_prefix="limits",
-        filter_enabled=_ALWAYS,
-        filter_enforced=_ALWAYS,
+        filter_enabled=ALWAYS,
+        filter_enforced=ALWAYS,
         enable_retry_after_header=True,
         rate_limits=[
             {"actions": [_look_up("s")["actions"][0]], "hits_addend": {"number": 2}},
@@ -79,18 +79,18 @@ def _limits(snapshot: Snapshot) -> Resource:
     return typed(
         _TYPE,
         stat_prefix="limits",
-        filter_enabled=_ALWAYS,
-        filter_enforced=_ALWAYS,
+        filter_enabled=ALWAYS,
+        filter_enforced=ALWAYS,
         enable_x_ratelimit_headers="DRAFT_VERSION_03",
         enable_retry_after_header=True,
-        max_dynamic_descriptors=_MOST_BUCKETS,
+        max_dynamic_descriptors=MOST_BUCKETS,
         rate_limits=[
             *(_look_up("s"), _look_up("m")),
             *((_look_up_address("s"), _look_up_address("m")) if public else ()),
         ],
         descriptors=[
-            *(descriptor for plan in plans for descriptor in _descriptors(plan, "subscription")),
-            *(descriptor for plan in public for descriptor in _descriptors(plan, _ADDRESS)),
+            *(descriptor for plan in plans for descriptor in descriptors(plan, "subscription")),
+            *(descriptor for plan in public for descriptor in descriptors(plan, ADDRESS)),
         ],
     )
 
@@ -106,28 +106,30 @@ def _look_up(kind: str) -> Resource:
 
 
 def _look_up_address(kind: str) -> Resource:
-    """The same for a call without a key. Whoever has an IPv6 address has the 2^64 around it too."""
     return {
-        "actions": [
-            {"request_headers": {"descriptor_key": kind, "header_name": PLAN_OF_EVERYONE}},
-            {_ADDRESS: {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}},
-        ]
+        "actions": [{"request_headers": {"descriptor_key": kind, "header_name": PLAN_OF_EVERYONE}}, by_address()],
     }
 
 
-def _descriptors(plan: Plan, whose: str) -> list[Resource]:
+def by_address() -> Resource:
+    """The action that finds the bucket of a call without a key. Whoever has an IPv6 address has the 2^64 around it."""
+    return {ADDRESS: {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}
+
+
+def descriptors(of: Plan | OperationLimit, whose: str) -> list[Resource]:
+    """The buckets of what has limits, chosen by its id: one for each subscription, or one for each ADDRESS."""
     # Envoy refills continuously, so a burst may be smaller or larger than what one interval brings.
     found = []
-    if plan.per_second is not None:
-        found.append(_bucket("s", whose, plan.id, plan.per_second, plan.per_second_burst, "1s"))
-    if plan.per_minute is not None:
-        found.append(_bucket("m", whose, plan.id, plan.per_minute, plan.per_minute_burst, "60s"))
+    if of.per_second is not None:
+        found.append(_bucket("s", whose, of.id, of.per_second, of.per_second_burst, "1s"))
+    if of.per_minute is not None:
+        found.append(_bucket("m", whose, of.id, of.per_minute, of.per_minute_burst, "60s"))
     return found
 
 
-def _bucket(kind: str, whose: str, plan_id: int, rate: int, burst: int | None, interval: str) -> Resource:
+def _bucket(kind: str, whose: str, id_: int, rate: int, burst: int | None, interval: str) -> Resource:
     return {
-        "entries": [{"key": kind, "value": str(plan_id)}, {"key": whose}],
+        "entries": [{"key": kind, "value": str(id_)}, {"key": whose}],
         "token_bucket": {
             "max_tokens": rate if burst is None else burst,
             "tokens_per_fill": rate,

@@ -26,6 +26,7 @@ from portal.registry.installation.values import (
 )
 from portal.registry.keys import Restrictions
 from portal.registry.models import Api, Category, Consumer, Key, KeyKind, Plan, Subscription
+from portal.registry.operation_limits import OperationLimit, limit_operations
 from portal.registry.subjects import set_subject
 
 
@@ -117,6 +118,10 @@ class _Hand:
         for step in steps:
             if isinstance(step.after, Credential):
                 yield doing(step, self._lineage)
+        # A plan may limit operations of any API that offers it.
+        for step in steps:
+            if isinstance(step.after, PlanEntry):
+                yield doing(step, self._limit_operations)
 
     def forget(self, step: Step) -> None:
         """What a step that was refused has made is gone again, and its number is given to the next."""
@@ -165,12 +170,19 @@ class _Hand:
 
     def _plan(self, before: PlanEntry | None, after: PlanEntry) -> None:
         chosen = [self._team_of(slug) for slug in after.chosen]
-        values = after.model_dump(exclude={"team", "slug", "chosen"}) | {"chosen": chosen}
+        values = after.model_dump(exclude={"team", "slug", "chosen", "operations"}) | {"chosen": chosen}
         if before is None:
             made = plans.create_plan(self._session, self._team_of(after.team), slug=after.slug, **values)
             self._made(after.identity, made)
         else:
             plans.change_plan(self._session, self._get(Plan, *after.identity), zone=self._zone, **values)
+
+    def _limit_operations(self, _before: PlanEntry | None, after: PlanEntry) -> None:
+        limits = [
+            OperationLimit(api=self._get(Api, "api", *each.api.split("/")), **each.model_dump(exclude={"api"}))
+            for each in after.operations
+        ]
+        limit_operations(self._session, self._get(Plan, *after.identity), limits, taken_over=True)
 
     def _api(self, before: ApiEntry | None, after: ApiEntry) -> None:
         live = after.live

@@ -200,6 +200,8 @@ def _refers_to(thing: Thing) -> Iterator[tuple[Identity, str]]:
     if isinstance(thing, PlanEntry):
         for slug in thing.chosen:
             yield ("team", slug), "chosen"
+        for limited in thing.operations:
+            yield ("api", *limited.api.split("/")), "operations"
     if isinstance(thing, ApiEntry):
         for slug in thing.plans or ():
             yield ("plan", thing.team, slug), "plans"

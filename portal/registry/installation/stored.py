@@ -18,6 +18,7 @@ from portal.registry.installation.values import (
     ConsumerEntry,
     Installation,
     KeyEntry,
+    LimitedEntry,
     OperationEntry,
     PlanEntry,
     SubscriptionEntry,
@@ -34,6 +35,7 @@ from portal.registry.models import (
     KeyOperation,
     KeySubscription,
     Plan,
+    PlanOperation,
     Subscription,
     SubscriptionState,
 )
@@ -56,7 +58,14 @@ def stored(session: Session, *, keys: bool, now: datetime) -> Installation:
         categories=_sorted(_category(each) for each in session.scalars(select(Category))),
         plans=_sorted(
             _plan(plan, teams[plan.team_id])
-            for plan in session.scalars(select(Plan).where(_of(Plan, teams)).options(selectinload(Plan.chosen)))
+            for plan in session.scalars(
+                select(Plan)
+                .where(_of(Plan, teams))
+                .options(
+                    selectinload(Plan.chosen),
+                    selectinload(Plan.operations).joinedload(PlanOperation.api).joinedload(Api.team),
+                )
+            )
         ),
         apis=_sorted(_apis(session, teams)),
         consumers=_sorted(_consumers(session, teams, keys=keys)),
@@ -97,6 +106,22 @@ def _plan(plan: Plan, team: str) -> PlanEntry:
         price=plan.price,
         public=plan.public,
         chosen=tuple(sorted(team.slug for team in plan.chosen)),
+        operations=tuple(
+            sorted(
+                (
+                    LimitedEntry.model_construct(
+                        api=row.api.label,
+                        operation=row.operation,
+                        per_second=row.per_second,
+                        per_second_burst=row.per_second_burst,
+                        per_minute=row.per_minute,
+                        per_minute_burst=row.per_minute_burst,
+                    )
+                    for row in plan.operations
+                ),
+                key=lambda each: (each.api, each.operation),
+            )
+        ),
     )
 
 

@@ -82,6 +82,22 @@ def _sorted(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(set(words)))
 
 
+class LimitedEntry(_Part):
+    """An operation that the plan limits by itself."""
+
+    api: ApiReference
+    operation: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,63}$")]
+    """Its stable id."""
+    per_second: Annotated[int, Field(ge=1, le=MOST_A_SECOND)] | None = None
+    per_second_burst: Annotated[int, Field(ge=1, le=MOST_A_SECOND)] | None = None
+    per_minute: Annotated[int, Field(ge=1, le=MOST_A_MINUTE)] | None = None
+    per_minute_burst: Annotated[int, Field(ge=1, le=MOST_A_MINUTE)] | None = None
+
+
+def _by_operation(limits: tuple[LimitedEntry, ...]) -> tuple[LimitedEntry, ...]:
+    return tuple(sorted(limits, key=lambda each: (each.api, each.operation)))
+
+
 class PlanEntry(_Part):
     team: Slug
     slug: Slug
@@ -99,6 +115,7 @@ class PlanEntry(_Part):
     public: bool = True
     chosen: Annotated[tuple[Slug, ...], AfterValidator(_sorted)] = ()
     """Teams that may choose it beside its own, where it is not public."""
+    operations: Annotated[tuple[LimitedEntry, ...], AfterValidator(_by_operation)] = ()
 
     @model_validator(mode="after")
     def _is_of_the_team_anyway(self) -> Self:

@@ -24,6 +24,7 @@ from portal.registry.models.consumers import (
 )
 from portal.registry.models.descriptions import OpenAPIDocument, OpenAPIExport, OpenAPIPart, Operation
 from portal.registry.models.imports import Import, ImportSource, ImportState
+from portal.registry.models.plan_operations import PlanOperation
 from portal.registry.models.revision import Revision
 from portal.registry.models.secrets import SecretKind, UpstreamSecret
 from portal.registry.models.tokens import TokenKeys
@@ -54,6 +55,7 @@ __all__ = [
     "OpenAPIPart",
     "Operation",
     "Plan",
+    "PlanOperation",
     "QuotaNotice",
     "QuotaUse",
     "Release",

@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from sqlalchemy import (
     JSON,
@@ -31,6 +32,9 @@ from portal.accounts.models import Person, Team, label_within
 from portal.db import NEVER_AGAIN, Base, UTCDateTime, utcnow
 from portal.registry.models.apis import Api, api_plan
 from portal.registry.models.words import words
+
+if TYPE_CHECKING:
+    from portal.registry.models.plan_operations import PlanOperation
 
 
 class SubscriptionState(StrEnum):
@@ -112,6 +116,10 @@ class Plan(Base):
     apis: Mapped[list[Api]] = relationship(secondary=api_plan, back_populates="plans", order_by="Api.name")
     chosen: Mapped[list[Team]] = relationship(secondary=plan_team, order_by="Team.name")
     """The teams that may choose it beside its own, where it is not public."""
+    operations: Mapped[list["PlanOperation"]] = relationship(
+        back_populates="plan", cascade="all, delete-orphan", order_by="PlanOperation.id"
+    )
+    """Which operations have limits of their own."""
 
     __table_args__ = (
         UniqueConstraint("team_id", "slug"),

@@ -1,7 +1,7 @@
 """Where docs come from: whose they are, where their pages stand, and the document itself."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
@@ -63,6 +63,8 @@ class PlanLine:
     """Markdown."""
     has_limits: bool = False
     has_quotas: bool = False
+    operations: tuple[str, ...] = ()
+    """What it says of single operations, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,8 @@ class About:
     is_draft: bool = False
     live_url: str = ""
     """Of a draft: the docs of what is published."""
+    operation_limits: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By an operation's stable id, what the plans say of it, in words."""
 
 
 class Source(Protocol):

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -19,11 +19,12 @@ from portal.registry.descriptions import Facts
 from portal.registry.document import KeyPlace
 from portal.registry.models import Api, OpenAPIDocument, Operation, Plan
 from portal.registry.networks import shown as shown_network
+from portal.registry.operation_limits import Limited
 from portal.traffic.reasons import REASONS
 from portal.web import curl
 from portal.web.docs.navigation import Entry, Index, Schema, schemas_at
 from portal.web.docs.source import About, Lifecycle, Link, PlanLine, Refusal, Tokens
-from portal.web.forms.plans import in_words
+from portal.web.forms.plans import in_words, limit_in_words
 from portal.web.guards import may
 
 _OF_TOKENS = (
@@ -153,6 +154,8 @@ def address(api: Api, endpoint: str = "docs.show", **more: Any) -> str:
 def _about(
     session: Session, api: Api, document: Document, person: Person | None, gateway_url: str, *, is_draft: bool = False
 ) -> About:
+    plans = _plans(session, api, document, person)
+    limited = registry.limits_at(session, api, plans)
     is_member = person is not None and may(Permission.SEE_APIS, api.team)
     shown = address(api) if api.live_release_id is not None else ""
     jwt = document.authentication.jwt
@@ -176,7 +179,8 @@ def _about(
             else Link("Catalogue", url_for("catalogue.index")),
         ),
         lifecycle=_lifecycle(api, person),
-        plans=_plan_lines(session, api, document, person),
+        plans=tuple(_plan_line(api, plan, limited.get(plan.id, ())) for plan in plans),
+        operation_limits=_by_operation(plans, limited),
         origins=document.cors.origins if document.cors else (),
         cookies=document.cors is not None and document.cors.credentials,
         takes_some_only=document.addresses is not None,
@@ -204,13 +208,12 @@ def _networks(document: Document) -> tuple[tuple[str, ...], tuple[str, ...]] | N
     return (tuple(map(shown_network, lists.allow)), tuple(map(shown_network, lists.deny))) if lists else None
 
 
-def _plan_lines(session: Session, api: Api, document: Document, person: Person | None) -> tuple[PlanLine, ...]:
+def _plans(session: Session, api: Api, document: Document, person: Person | None) -> Sequence[Plan]:
     """Those that somebody may choose; of a public API the one that all are held to."""
     public = document.authentication.public
     if public is None:
-        return tuple(_plan_line(api, plan) for plan in registry.shown_plans(api, person))
-    plan = session.scalar(select(Plan).where(Plan.team_id == api.team_id, Plan.slug == public.plan))
-    return () if plan is None else (_plan_line(api, plan),)
+        return registry.shown_plans(api, person)
+    return session.scalars(select(Plan).where(Plan.team_id == api.team_id, Plan.slug == public.plan)).all()
 
 
 def _refusals(document: Document) -> Iterable[tuple[int, str]]:
@@ -224,7 +227,16 @@ def _refusals(document: Document) -> Iterable[tuple[int, str]]:
             yield status, reason
 
 
-def _plan_line(api: Api, plan: Plan) -> PlanLine:
+def _by_operation(plans: Sequence[Plan], limited: Mapping[int, Sequence[Limited]]) -> Mapping[str, Sequence[str]]:
+    found: dict[str, list[str]] = {}
+    for plan in plans:
+        for each in limited.get(plan.id, ()):
+            said = f"{limit_in_words(each.limit)} under the plan {plan.name}"
+            found.setdefault(each.limit.operation, []).append(said)
+    return found
+
+
+def _plan_line(api: Api, plan: Plan, limited: Sequence[Limited]) -> PlanLine:
     return PlanLine(
         plan.name,
         plan.description,
@@ -233,8 +245,9 @@ def _plan_line(api: Api, plan: Plan) -> PlanLine:
         approval=plan.approval,
         is_default=plan.id == api.default_plan_id,
         terms=plan.terms,
-        has_limits=plan.per_second is not None or plan.per_minute is not None,
+        has_limits=plan.per_second is not None or plan.per_minute is not None or bool(limited),
         has_quotas=plan.quota_day is not None or plan.quota_month is not None,
+        operations=tuple(f"{each.called}: {limit_in_words(each.limit)}" for each in limited),
     )
 
 

@@ -8,6 +8,7 @@ from wtforms.validators import Length
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from portal.registry.models import Plan
+from portal.registry.operation_limits import OperationLimit
 from portal.registry.plans import LONGEST_PRICE, LONGEST_TERMS, PlanValues
 from portal.web.forms import Form, NumberField, choices, one_line, stripped
 from portal.web.forms.apis import unix_lines
@@ -36,6 +37,13 @@ class LimitsForm(Form):
     def values(self) -> dict[str, Any]:
         """Of those that PlanValues takes."""
         return {name: self[name].data for name in self._NAMES} | {"description": self.description.data or ""}
+
+
+class OfficeForm(LimitsForm):
+    agreed = BooleanField(
+        "Save although calls would have been refused",
+        description="Stricter limits are tried on the last 7 days first.",
+    )
 
 
 class PlanForm(LimitsForm):
@@ -96,16 +104,27 @@ class NewPlanForm(PlanForm):
 
 
 def in_words(plan: Plan | PlanValues) -> str:
-    """A plan's limits and quotas in one phrase."""
-    said = [
+    """A plan's limits and quotas in one phrase, without those of its operations."""
+    quotas = [
+        f"{number:,} {'call' if number == 1 else 'calls'} per {unit}"
+        for number, unit in ((plan.quota_day, "day"), (plan.quota_month, "month"))
+        if number is not None
+    ]
+    return ", ".join([*_rates(plan), *quotas]) or "no limits"
+
+
+def limit_in_words(limit: OperationLimit) -> str:
+    """An operation's limit: `2 calls per minute`."""
+    return ", ".join(_rates(limit))
+
+
+def _rates(of: Plan | PlanValues | OperationLimit) -> list[str]:
+    return [
         f"{rate:,} {'call' if rate == 1 else 'calls'} per {unit}"
         + (f" (burst {burst:,})" if burst is not None and burst != rate else "")
         for rate, burst, unit in (
-            (plan.per_second, plan.per_second_burst, "second"),
-            (plan.per_minute, plan.per_minute_burst, "minute"),
-            (plan.quota_day, None, "day"),
-            (plan.quota_month, None, "month"),
+            (of.per_second, of.per_second_burst, "second"),
+            (of.per_minute, of.per_minute_burst, "minute"),
         )
         if rate is not None
     ]
-    return ", ".join(said) or "no limits"

@@ -343,6 +343,9 @@ def installations(draw: Any) -> Installation:
         others = [other for other in names if other != name]
         if "deprecated" in api and others:
             api["deprecated"]["successor"] = draw(st.none() | st.sampled_from(others))
+    for plan in plans:
+        limited = draw(st.sets(st.tuples(st.sampled_from(names), _slugs), max_size=2)) if names else ()
+        plan["operations"] = [{"api": api, "operation": word, "per_minute": len(word)} for api, word in sorted(limited)]
     usable = [api for api in apis if of_team[api["team"]]]
     ids = iter(sorted(draw(st.sets(st.from_regex(r"[0-9A-Za-z]{12}", fullmatch=True), min_size=12, max_size=12))))
     consumers = [
