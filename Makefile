@@ -32,10 +32,11 @@ check: $(VENV)/.installed-tests ## Lint, formatting, types and secrets
 	@$(MAKE) --no-print-directory secrets
 
 # What looks like a secret in the sources. Not looked at: what others made and the locks, which are full of hashes. No
-# secrets are: an alphabet; the names of templates, of a field and of a part of addresses; users of addresses that show how to write one; the
-# first line of a private key, alone. In tests every password is one that a test chose, so there the word alone says nothing.
+# secrets are: an alphabet; the names of templates, of a field and of a part of addresses; users of addresses that show how
+# to write one; the first line of a private key, alone; public keys of an issuer, and the name under which Envoy knows it.
+# In tests every password is one that a test chose, so there the word alone says nothing.
 SOURCES := git ls-files -z -- ':!static/vendor' ':!tests/specs' ':!*requirements.txt' ':!*.png' ':!*.svg'
-SCAN := xargs -0 $(BIN)/detect-secrets-hook --exclude-lines '_ALPHABET = |SECURITY_[A-Z_]+_TEMPLATE|//(u:hidden|user:(word|password))@|BEGIN (ENCRYPTED )?PRIVATE KEY-----[^A-Za-z]|"upstream.credential.secret"|"secret": "Name of the secret."'
+SCAN := xargs -0 $(BIN)/detect-secrets-hook --exclude-lines '_ALPHABET = |SECURITY_[A-Z_]+_TEMPLATE|//(u:hidden|user:(word|password))@|BEGIN (ENCRYPTED )?PRIVATE KEY-----[^A-Za-z]|"upstream.credential.secret"|"secret": "Name of the secret."|kty.":."EC|"token": "[0-9a-f]{16}"'
 secrets: $(VENV)/.installed-tests
 	@if git rev-parse --git-dir >/dev/null 2>&1; then \
 		$(SOURCES) ':!tests' | $(SCAN) && $(SOURCES) tests | $(SCAN) --disable-plugin KeywordDetector && \

@@ -10,21 +10,15 @@ from portal.registry.models.consumers import (
     Approval,
     ApprovalState,
     Consumer,
-    Key,
-    KeyKind,
-    KeyLineage,
-    KeyOperation,
-    KeySubscription,
-    Plan,
-    QuotaNotice,
-    QuotaUse,
     Subscription,
     SubscriptionState,
-    plan_team,
 )
 from portal.registry.models.descriptions import OpenAPIDocument, OpenAPIExport, OpenAPIPart, Operation
 from portal.registry.models.imports import Import, ImportSource, ImportState
+from portal.registry.models.keys import Key, KeyKind, KeyLineage, KeyOperation, KeySubscription
 from portal.registry.models.plan_operations import PlanOperation
+from portal.registry.models.plans import Plan, plan_team
+from portal.registry.models.quotas import QuotaNotice, QuotaUse
 from portal.registry.models.revision import Revision
 from portal.registry.models.secrets import SecretKind, UpstreamSecret
 from portal.registry.models.tokens import TokenKeys

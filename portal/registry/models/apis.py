@@ -13,7 +13,7 @@ from portal.db import NEVER_AGAIN, Base, UTCDateTime, utcnow
 from portal.registry.models.words import words
 
 if TYPE_CHECKING:
-    from portal.registry.models.consumers import Plan
+    from portal.registry.models.plans import Plan
 
 
 class Visibility(StrEnum):

@@ -7,7 +7,7 @@ from portal.accounts import audit
 from portal.accounts.models import label_within
 from portal.db import NEVER_AGAIN, Base
 from portal.registry.models.apis import Api
-from portal.registry.models.consumers import Plan
+from portal.registry.models.plans import Plan
 
 
 class PlanOperation(Base):

@@ -170,15 +170,15 @@ ENDING = EVERYTHING.replace("plans:\n- team", f"{_SHELVES}plans:\n- team", 1).re
 
 ROTATED = f"""\
 {EVERYTHING}\
-  - id: 0123456789EF
+  - id: 0123456789FG
     sha256: d4735e3a265e16eee03f59718b9b5d03019c07d8b6c51f90da3a666eec13ab35
     expires_at: '2099-01-01T00:00:00Z'
-    follows: 9123456789AB
+    follows: 9123456789YZ
     unrotated_expires_at: never
   - id: 0123456789GH
     sha256: 4e07408562bedb8b60ce05c1decfe3ad16b72230967de01f640b7e4729b49fce
-    follows: 0123456789EF
-  - id: 9123456789AB
+    follows: 0123456789FG
+  - id: 9123456789YZ
     sha256: 4b227777d4dd1fc61c6f884f48641d02b4d121d3fd328cb08b5531fcacdabf8a
     expires_at: '2098-01-01T00:00:00Z'
     unrotated_expires_at: '2099-06-01T00:00:00Z'

@@ -100,7 +100,7 @@ def test_the_lineage_of_keys_comes_along(session, empty):
         assert room.as_text(made.stored(elsewhere)) == text
         first, second, third = (
             elsewhere.scalars(select(Key).where(Key.public_id == name)).one()
-            for name in ("9123456789AB", "0123456789EF", "0123456789GH")
+            for name in ("9123456789YZ", "0123456789FG", "0123456789GH")
         )
         assert registry.lineage(elsewhere, second) == [first.id, second.id, third.id]
         assert registry.revoke(elsewhere, third) is second, "the rotation is undone"
@@ -121,17 +121,17 @@ def test_a_successor_is_found_that_the_file_says_later(session):
         made.apply(session, made.read(text))
 
     assert made.steps(session, rotated, prune=True) == []
-    oldest = session.scalars(select(Key).where(Key.public_id == "9123456789AB")).one()
+    oldest = session.scalars(select(Key).where(Key.public_id == "9123456789YZ")).one()
     assert len(registry.lineage(session, oldest)) == 3
 
 
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        ("follows: 0123456789EF", "follows: 9123456789AB", "Two keys that are not revoked follow pco_9123456789AB."),
-        ("follows: 9123456789AB", "follows: 0123456789GH", "follows itself, perhaps by way of others."),
+        ("follows: 0123456789FG", "follows: 9123456789YZ", "Two keys that are not revoked follow pco_9123456789YZ."),
+        ("follows: 9123456789YZ", "follows: 0123456789GH", "follows itself, perhaps by way of others."),
         ("  apis: []", "  apis: []\n    unrotated_expires_at: never", "No key that is not revoked follows"),
-        ("follows: 9123456789AB", "follows: 000000000000", "There is no key"),
+        ("follows: 9123456789YZ", "follows: 000000000000", "There is no key"),
     ],
 )
 def test_a_lineage_that_cannot_be_is_told(session, before, after, said):
