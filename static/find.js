@@ -2,7 +2,7 @@
 {
   const dialog = document.querySelector("[data-find]");
   // As in portal/web/find.py: the part of a key, or of another token of ours, that may leave the browser.
-  const SECRET = /(?:p(?:co|pt)_[0-9A-Za-z]{12}|pcc_[0-9]+)_?/;
+  const SECRET = /(?:p(?:c[ob]|pt)_[0-9A-Za-z]{12}|pcc_[0-9]+)[_:]?/;
   const withoutSecret = (text) => SECRET.exec(text)?.[0] ?? text;
 
   // A whole key never gets into an address: not of the palette, nor of another form that looks for something.

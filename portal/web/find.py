@@ -16,8 +16,9 @@ bp = Blueprint("find", __name__)
 
 LONGEST = 200
 """Characters that are looked for; the rest is not read."""
-_SECRET = re.compile(r"(?:p(?:co|pt)_[0-9A-Za-z]{12}|pcc_[0-9]+)_?")
-"""The part of a key, or of another token of ours, that may be shown. `static/find.js` has it too."""
+_SECRET = re.compile(r"(?:p(?:c[ob]|pt)_[0-9A-Za-z]{12}|pcc_[0-9]+)[_:]?")
+"""The part of a key, of a user name with its password, or of another token of ours, that may be shown.
+`static/find.js` has it too."""
 
 
 @bp.get("/find")

@@ -26,7 +26,7 @@ FEW = 5
 MOST_KEYS = 50
 _LEAST_OF_KEY = 3
 """Characters of a key's id by which it is looked for: fewer fit any."""
-_KEY = re.compile(r"pco_([0-9A-Za-z]{0,12})_?|([0-9A-Za-z]{12})")
+_KEY = re.compile(r"pc[ob]_([0-9A-Za-z]{0,12})[_:]?|([0-9A-Za-z]{12})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _keys(session: Session, person: Person, typed: str, *, most: int) -> Group:
     found = list(session.scalars(rows))
     hits = [
         Hit(
-            f"pco_{key.public_id}_…",
+            key.shown,
             url_for("keys.show", team=key.consumer.team.slug, consumer=key.consumer.slug, key=key.public_id),
             "key",
             f"{key.label or 'Key'} of {key.consumer.name}, {key.consumer.team.name}",

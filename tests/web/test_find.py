@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from portal import registry, schema
 from portal.db import engine_options, engine_url
 from portal.errors import TooManyAttempts
-from portal.registry.models import Revision, Visibility
+from portal.registry.models import KeyKind, Revision, Visibility
 from portal.web import lists
 from portal.web.find import without_secret
 from portal.web.pace import Pace
@@ -155,6 +155,14 @@ class TestKeys:
         assert list(labels.values()) == ["/consumers/cast/alpha-shop/keys/Abcdefghijkl"]
         assert len(found(client, cast.administrator, "pco_Abc")) == 2
         assert found(client, cast.stranger, "pco_Abc") == {}
+
+    def test_user_names_are_found_and_shown_as_such(self, client, session, cast, seen):
+        factories.key(session, seen["shop"], label="legacy", public_id="Bbcdefghijkl", kind=KeyKind.BASIC)
+        session.commit()
+
+        assert list(found(client, cast.developer, "pcb_Bbc")) == [
+            "pcb_Bbcdefghijkl:… legacy of Alpha shop, The Cast active"
+        ]
 
     def test_a_foreign_key_is_none_at_all(self, client, cast, keys):
         answers = [
@@ -340,6 +348,7 @@ def test_keys_are_found_by_their_very_letters(request, tmp_path, database):
         ("pco_abcdefghijkl_", "pco_abcdefghijkl_", False),
         ("pco_abcdefghijkl_S", "pco_abcdefghijkl_", True),
         ("pco_abcdefghijklS", "pco_abcdefghijkl", True),
+        ("pcb_abcdefghijkl:SECRET", "pcb_abcdefghijkl:", True),
         ("ppt_abcdefghijkl_SECRET", "ppt_abcdefghijkl_", True),
         ("Bearer pco_abcdefghijkl_SECRET", "pco_abcdefghijkl_", True),
         ("pcc_12_3_1790000000_mac", "pcc_12_", True),
