@@ -385,7 +385,7 @@ class TestRefusals:
     def test_an_id_that_changes(self, flask, write, applied):
         text = made.EVERYTHING.replace("con_abcdefgh234567ab", "con_zzzzzzzzzzzzzzzz")
 
-        assert "all.yaml:82: consumers[0].id: It has the id con_abcdefgh234567ab here" in self.refused(
+        assert "all.yaml:89: consumers[0].id: It has the id con_abcdefgh234567ab here" in self.refused(
             flask, write, text
         )
 
@@ -415,7 +415,7 @@ class TestRefusals:
     def test_what_nobody_has(self, flask, write):
         text = made.EVERYTHING.replace("plan: gold", "plan: silver")
 
-        assert "all.yaml:91: consumers[0].subscriptions[0].plan: There is no plan payments/silver." in self.refused(
+        assert "all.yaml:98: consumers[0].subscriptions[0].plan: There is no plan payments/silver." in self.refused(
             flask, write, text
         )
 
@@ -429,7 +429,7 @@ class TestRefusals:
         said = self.refused(flask, write, text)
 
         assert said == (
-            "all.yaml:94: consumers[0].subscriptions[1].api: The API payments/orders/v2 takes no new subscriptions. "
+            "all.yaml:101: consumers[0].subscriptions[1].api: The API payments/orders/v2 takes no new subscriptions. "
             "Take this one out, or `closed` out of the API.\nError: 1 problem. Nothing was changed.\n"
         )
         assert flask("apply", write(text.replace("  closed: true\n", "")), "--yes").exit_code == 0

@@ -112,7 +112,7 @@ def issue(
             session.add(key)
     except IntegrityError:
         raise Conflict(
-            f"This form was sent before, and the key {token.value[:16]}… was made then. Its secret was shown once, "
+            f"This form was sent before, and the key {token.value[:17]}… was made then. Its secret was shown once, "
             "in the first answer. If you do not have it, revoke that key and issue another."
         ) from None
     revision.touch(session)

@@ -34,12 +34,12 @@ class Proposal:
     """Addresses that calls may be sent to, the likeliest first; none where the document names none."""
     key: KeyPlace | None
     """None where the document says nothing of it, or nothing that the gateway could do."""
-    basic: bool
-    """Whether the document asks for user name and password instead."""
     tags: tuple[str, ...]
     slug: str
     """"" where no slug can be made from the title."""
     version: str
+    basic: bool = False
+    """Whether the document asks for user name and password instead of a key."""
     remarks: dict[str, str] = field(default_factory=dict)
     """Field (`name`, `target`, `key`, …) -> why it is not quite what the document says."""
 

@@ -313,7 +313,7 @@ def test_postgresql_tells_rights_in_the_same_words(postgres_server: str) -> None
             chosen.chosen_subscriptions = [KeySubscription(subscription_id=9)]
             registry.limit_api(session, api, overall_per_second=5)
             session.commit()
-            expected = (consumer.id, consumer.public_id, True), (subscription.id, free.id, near.id, chosen.id)
+            expected = (consumer.id, consumer.public_id, True, False), (subscription.id, free.id, near.id, chosen.id)
         with consistent(engine) as connection:
             snapshot = Reader().read(connection).snapshot
 

@@ -44,6 +44,9 @@ NOT_LINKED = {
     "secrets.replace",
     "secrets.delete",
     "account.delete_me",
+    # No API takes tokens here.
+    "apis.token_keys",
+    "consumers.subject",
     # No team has a channel here.
     "channels.show",
     "channels.edit",

@@ -40,9 +40,10 @@ class TestUpgrade:
         assert outs == {path.name.removesuffix(".in.json") for path in CASES}
 
     def test_warnings_point_into_the_document_as_it_was_given(self) -> None:
-        basic = {"swagger": "2.0", "info": {"title": "Pets", "version": "1"}, "paths": {}}
+        pets = {"swagger": "2.0", "info": {"title": "Pets", "version": "1"}, "paths": {}}
+        signed_in = {"type": "oauth2", "flow": "implicit", "authorizationUrl": "https://pets.example/", "scopes": {}}
 
-        description = described(basic | {"securityDefinitions": {"user": {"type": "basic"}}})
+        description = described(pets | {"securityDefinitions": {"user": signed_in}})
 
         assert "/securityDefinitions/user" in {warning.pointer for warning in description.warnings}
 

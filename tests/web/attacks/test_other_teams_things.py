@@ -104,7 +104,9 @@ def test_ones_own_are_reached(world, mine):
     for rule in own:
         if rule.arguments <= mine.keys():
             address = addresses.build(rule.endpoint, {a: mine[a] for a in rule.arguments}, "GET")
-            assert client.get(address).status_code == 200, address
+            # This API takes no tokens, so it has no page of the keys that they are verified with.
+            expected = 404 if rule.endpoint == "apis.token_keys" else 200
+            assert client.get(address).status_code == expected, address
     assert len(own) > 15
 
 
