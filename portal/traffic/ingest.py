@@ -116,7 +116,7 @@ class Ingest:
     def _read(self, file: LogFile) -> int:
         if file.size == 0 and not file.finished:
             return 0
-        head = logfiles.head_of(file.path)
+        head = logfiles.head_of(file)
         known = self._position(file, head)
         # Another first line: it is another file, or was emptied.
         offset = known.offset if known is not None and known.head == head else 0
@@ -125,7 +125,7 @@ class Ingest:
         if text != chunk:
             _hide_keys(file, offset, chunk)
             if offset == 0:
-                head = logfiles.head_of(file.path)  # the first line may be another now, and stays it
+                head = logfiles.head_of(file)  # the first line may be another now, and stays it
         lines = text.splitlines() if b"\r" not in text else text.rstrip(b"\n").split(b"\n")
         if lines:
             self._store(file, head, known, offset + len(chunk), lines, plain=_is_plain(chunk))
@@ -309,7 +309,7 @@ def _whole_lines(file: LogFile, offset: int, about: int) -> bytes:
     A line without end that is longer than any that Envoy writes is handed out as if it had one, or nothing after it
     would ever be read.
     """
-    with file.path.open("rb") as lines:
+    with logfiles.opened(file) as lines:
         lines.seek(offset)
         chunk = lines.read(about)
         if b"\n" not in chunk:
@@ -325,7 +325,7 @@ def _hide_keys(file: LogFile, offset: int, chunk: bytes) -> None:
     """Write over keys that the log itself holds: where Envoy refuses a call before the key filter runs, its line tells
     what came. In place, since Envoy appends. Where the disk does not let us, storing the calls matters more."""
     try:
-        with file.path.open("r+b") as lines:
+        with logfiles.opened(file, "r+b") as lines:
             for start, stars in hidden_keys(chunk):
                 lines.seek(offset + start)
                 lines.write(stars)

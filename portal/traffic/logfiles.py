@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, Literal
 
 ROTATE_ABOVE = 64 * 1024 * 1024
 _HEAD = 4_096
@@ -59,10 +60,24 @@ def rotate(log_path: Path, reopen: Callable[[], None], *, above: int = ROTATE_AB
     return True
 
 
-def head_of(path: Path) -> bytes:
-    """SHA-256 of the first line, or of its first 4 kB: tells a file from a later one with the same inode."""
-    with path.open("rb") as file:
-        return hashlib.sha256(file.read(_HEAD).partition(b"\n")[0]).digest()
+def opened(file: LogFile, mode: Literal["rb", "r+b"] = "rb") -> BinaryIO:
+    """Raises FileNotFoundError where another file has its name by now: whoever sets a log aside does it between any two
+    steps of who reads it, and lines of the one file must not be taken for those of the other."""
+    found = file.path.open(mode)
+    status = os.fstat(found.fileno())
+    if _identity(status) != file.identity:
+        found.close()
+        raise FileNotFoundError(f"{file.path} is another file by now.")
+    return found
+
+
+def head_of(file: LogFile) -> bytes:
+    """SHA-256 of the first line, or of its first 4 kB: tells a file from a later one with the same inode.
+
+    Raises FileNotFoundError as `opened` does.
+    """
+    with opened(file) as lines:
+        return hashlib.sha256(lines.read(_HEAD).partition(b"\n")[0]).digest()
 
 
 def _rotated(log_path: Path) -> list[Path]:
@@ -79,4 +94,8 @@ def _seen(path: Path, *, finished: bool) -> LogFile | None:
         found = path.stat()
     except FileNotFoundError:
         return None
-    return LogFile(path, f"{found.st_dev}:{found.st_ino}", found.st_size, finished)
+    return LogFile(path, _identity(found), found.st_size, finished)
+
+
+def _identity(status: os.stat_result) -> str:
+    return f"{status.st_dev}:{status.st_ino}"
