@@ -1,14 +1,17 @@
 """What becomes different in the operations of an API when one OpenAPI document takes the place of another."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import openapi
-from portal.openapi.changes import Changes, compare
 from portal.registry.descriptions import bytes_of
 from portal.registry.models import OpenAPIDocument, Operation
+
+if TYPE_CHECKING:
+    from portal.openapi.changes import Changes
 
 MOST_COMPARED = 3_000
 """Operations of both documents together. Two documents of 22 000 take most of a minute, which no page waits for."""
@@ -19,7 +22,7 @@ _MOST_NAMED = 50
 class OperationChanges:
     """Either `changes`, where both documents were compared word by word, or only what came and went."""
 
-    changes: Changes | None = None
+    changes: "Changes | None" = None
     added: int = 0
     removed: int = 0
     added_first: tuple[str, ...] = ()
@@ -48,6 +51,8 @@ def operation_changes(session: Session, before: str | None, after: str | None) -
     old, new = bytes_of(session, before), bytes_of(session, after)
     if old is None or new is None:
         return OperationChanges(missing=True)
+    from portal.openapi.changes import compare  # nodes, which load this room, compare nothing
+
     return OperationChanges(compare(openapi.read(old), openapi.read(new)))
 
 

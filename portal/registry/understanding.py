@@ -2,11 +2,13 @@
 
 import re
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from portal import openapi
-from portal.openapi.changes import Change, Changes, compare
 from portal.registry import descriptions
+
+if TYPE_CHECKING:
+    from portal.openapi.changes import Change, Changes
 
 QUICK = 1_000_000
 """Bytes, of both documents, that are read and compared while somebody waits: in about half a second."""
@@ -60,13 +62,15 @@ def changed(base: bytes, description: openapi.Description) -> dict[str, Any] | N
         before = openapi.read(base)
     except openapi.Unreadable:
         return None  # a release that could read it wrote it; this one cannot, and has nothing to compare with
+    from portal.openapi.changes import compare  # nodes, which load this room, compare nothing
+
     return changes_as_json(compare(before, description))
 
 
-def changes_as_json(changes: Changes) -> dict[str, Any]:
+def changes_as_json(changes: "Changes") -> dict[str, Any]:
     """{"added": 1, "removed": 0, "changed": 2, "breaking": 1, "broken": [the ids that calls are counted under],
     "rows": [{"kind": "changed", …a `Change`}]}: what breaks first, at most 3,000 rows."""
-    breaking, others = list[tuple[str, Change]](), list[tuple[str, Change]]()
+    breaking, others = list[tuple[str, "Change"]](), list[tuple[str, "Change"]]()
     for kind, some in (("removed", changes.removed), ("changed", changes.changed), ("added", changes.added)):
         for change in some:
             (breaking if change.breaking else others).append((kind, change))
@@ -80,7 +84,7 @@ def changes_as_json(changes: Changes) -> dict[str, Any]:
     }
 
 
-def _change_as_json(kind: str, change: Change) -> dict[str, Any]:
+def _change_as_json(kind: str, change: "Change") -> dict[str, Any]:
     values = asdict(change) | {"kind": kind}
     for name in ("sentences", "reasons"):
         values[name] = list(values[name][:_MOST_SENTENCES])
